@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint format clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The stamp is written last: an install that was cut short is done again, a whole one is never repeated.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seti needs Python >= 3.11, and $(PYTHON) is older: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,sweep,dev]'
+	@touch $@
+
+install: $(INSTALLED) ## Create .venv and install everything into it (about 2 minutes, 6.5 GB)
+
+demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a CPU in under 10 minutes
+	$(BIN)/python -m seti.demo
+
+test: $(INSTALLED) ## Run the tests (offline, under 5 minutes)
+	$(BIN)/python -m pytest
+
+test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole programs
+	$(BIN)/python -m pytest -m ''
+
+lint: $(INSTALLED) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED) ## Mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove caches and the demo's folder; keeps .venv and outputs/
+	rm -rf demo .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

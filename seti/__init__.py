@@ -1,0 +1,3 @@
+"""Find needles in Green Bank Telescope cadences."""
+
+__version__ = "0.1.0"
