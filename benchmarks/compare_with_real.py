@@ -1,0 +1,111 @@
+"""Compare simulated backgrounds with real snippets: a figure and a table.
+
+    python benchmarks/compare_with_real.py <folder with real .npy> [--simulated <folder of a simulated set>]
+
+Without a simulated set it makes 300 cadences with the default settings in a temporary folder. It prints the table
+of docs/simulation.md and writes docs/simulated_and_real.png: pictures of real panels, no real data.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from seti.cadence import PANEL_LETTERS, read_cadence
+from seti.simulate import load_settings, simulate
+
+MEASURES = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "skew": "skew",
+    "kurtosis": "excess kurtosis",
+    "profile_variance": "share of variance in the time-constant frequency profile",
+    "row_variance": "share of variance in the row means",
+    "bin_share": "share of variance in the brightest bin",
+    "noise": "thermal noise (from differences of neighbouring rows)",
+    "noise_skew": "skew of a bin along time, median over bins",
+}
+
+
+def measure(panel: np.ndarray) -> dict[str, float]:
+    """Measure one standardised `(rows, bins)` panel."""
+    centred = panel - panel.mean()
+    variance = panel.var()
+    profile, rows = centred.mean(axis=0), centred.mean(axis=1)
+    # Taking off each row's median leaves what a bin does by itself, bursts aside.
+    alone = centred - np.median(centred, axis=1, keepdims=True)
+    alone = alone - alone.mean(axis=0)
+    return {
+        "minimum": panel.min(),
+        "maximum": panel.max(),
+        "skew": (centred**3).mean() / variance**1.5,
+        "kurtosis": (centred**4).mean() / variance**2 - 3,
+        "profile_variance": profile.var() / variance,
+        "row_variance": rows.var() / variance,
+        "bin_share": profile.max() ** 2 / len(profile) / variance,
+        "noise": 1.4826 * np.median(np.abs(np.diff(panel, axis=0))) / np.sqrt(2),
+        "noise_skew": np.median((alone**3).mean(axis=0) / alone.std(axis=0) ** 3),
+    }
+
+
+def measure_all(paths: list[Path]) -> pd.DataFrame:
+    """Measure every panel of every file; one row a panel."""
+    return pd.DataFrame([measure(panel) for path in paths for panel in read_cadence(path).astype(np.float64)])
+
+
+def table(real: pd.DataFrame, simulated: pd.DataFrame) -> str:
+    """A Markdown table of ranges and medians, with the share of real panels inside the simulated 1-99 % range."""
+    lines = [
+        "| measure, of one panel | real: lowest, median, highest | simulated: 1 %, median, 99 % | real inside |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, title in MEASURES.items():
+        low, middle, high = np.percentile(simulated[name], [1, 50, 99])
+        inside = ((real[name] >= low) & (real[name] <= high)).mean()
+        quantiles = " ".join(f"{value:.2f}," for value in np.percentile(real[name], [0, 50, 100])).rstrip(",")
+        lines.append(f"| {title} | {quantiles} | {low:.2f}, {middle:.2f}, {high:.2f} | {inside:.0%} |")
+    return "\n".join(lines)
+
+
+def draw(real: list[Path], simulated: list[Path], target: Path) -> None:
+    """Draw cadences as columns of six panels: real ones to the left, simulated ones to the right."""
+    columns = [(path, "real") for path in real] + [(path, "simulated") for path in simulated]
+    figure, axes = plt.subplots(6, len(columns), figsize=(1.7 * len(columns), 10), squeeze=False)
+    for column, (path, origin) in enumerate(columns):
+        for row, panel in enumerate(read_cadence(path).astype(np.float32)):
+            axis = axes[row, column]
+            low, high = np.percentile(panel, [1, 99])
+            axis.imshow(panel, aspect="auto", vmin=low, vmax=high, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            if column == 0:
+                axis.set_ylabel(f"{PANEL_LETTERS[row]} ({row})")
+        axes[0, column].set_title(origin, fontsize=9)
+    figure.supylabel("time", fontsize=9)
+    figure.supxlabel("frequency", fontsize=9)
+    figure.tight_layout(pad=0.4)
+    figure.savefig(target, dpi=80)
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("real", type=Path)
+    parser.add_argument("--simulated", type=Path)
+    parser.add_argument("--figure", type=Path, default=Path("docs/simulated_and_real.png"))
+    parser.add_argument("--first", type=int, default=0, help="the first simulated cadence in the figure")
+    given = parser.parse_args()
+    mpl.use("Agg")
+    real = sorted(given.real.rglob("*.npy"))
+    with tempfile.TemporaryDirectory() as temporary:
+        root = given.simulated or simulate(load_settings(f"root={temporary}/set", "train=300", "test=0", "workers=1"))
+        simulated = sorted(root.glob("t*/*/*.npy"))
+        print(table(measure_all(real), measure_all(simulated)))
+        draw(real[:5], simulated[given.first : given.first + 7], given.figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A timm backbone with one logit: `(B, C, H, W)` pictures in, `(B,)` logits out."""
+
+import difflib
+from pathlib import Path
+
+import timm
+from timm.models import is_model, list_models
+from torch import Tensor, nn
+
+from seti.errors import SetiError
+
+
+class Backbone(nn.Module):
+    """Any timm network with its head replaced by one logit.
+
+    Args:
+        name: a timm name, with or without a pretraining tag (`efficientnet_b1.ft_in1k`).
+        in_channels: channels of the pictures; timm adapts the first convolution's pretrained weights to them.
+        image_size: `(height, width)`, for networks with position embeddings; others ignore it.
+        pretrained: load timm's weights from the hub.
+        weights: a local weight file (`.safetensors`, `.pth`, `.bin`) to load instead; stem and head are adapted.
+        freeze: train the head alone; the rest keeps its weights and its batch statistics.
+
+    Raises:
+        SetiError: the name is unknown, the weights cannot be fetched or do not fit, or nothing could be trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        in_channels: int,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        freeze: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_name(name)
+        self.frozen = freeze
+        self.network = _create(name, in_channels, image_size, pretrained, weights)
+        if freeze:
+            self.network.requires_grad_(False)
+            self.head.requires_grad_(True)
+
+    @property
+    def head(self) -> nn.Module:
+        """The layer that gives the logit."""
+        head = self.network.get_classifier()
+        if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
+            msg = "model.freeze_backbone=true: this backbone has no single head to train; set it to false"
+            raise SetiError(msg)
+        return head
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Switch to training mode; a frozen backbone stays in evaluation mode, or its batch statistics would drift."""
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+            self.head.train(mode)
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Give one logit a picture: `(B, C, H, W)` to `(B,)`."""
+        return self.network(pictures).squeeze(1)
+
+
+def _check_name(name: str) -> None:
+    if is_model(name):
+        return
+    close = difflib.get_close_matches(name, [*list_models(), *list_models(pretrained=True)], n=3, cutoff=0.5)
+    near = f"; near it: {', '.join(close)}" if close else ""
+    msg = f"model.backbone={name} is no network of timm {timm.__version__}{near}"
+    raise SetiError(msg)
+
+
+def _create(
+    name: str, in_channels: int, image_size: tuple[int, int], pretrained: bool, weights: str | None
+) -> nn.Module:
+    options: dict = {"in_chans": in_channels, "num_classes": 1}
+    if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
+        options["img_size"] = image_size
+    try:
+        if weights is not None:
+            if not Path(weights).is_file():
+                msg = f"model.weights={weights} is no file: give a weight file, or null to start without"
+                raise SetiError(msg)
+            # `checkpoint_path=` would not adapt stem and head.
+            options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+        return timm.create_model(name, **({"pretrained": pretrained} | options))
+    except SetiError:
+        raise
+    except Exception as error:
+        if weights is not None:
+            msg = (
+                f"model.weights={weights} does not fit model.backbone={name}: {_one_line(error)}; "
+                "give a file of that network"
+            )
+        elif pretrained:
+            msg = (
+                f"the pretrained weights of {name} cannot be fetched ({_one_line(error)}): set model.weights=<file> to "
+                "a copy on this machine, or model.pretrained=false to start from scratch"
+            )
+        else:
+            msg = (
+                f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {_one_line(error)}"
+            )
+        raise SetiError(msg) from error
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

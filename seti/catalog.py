@@ -1,0 +1,137 @@
+"""Which cadences there are: label table, paths of ids, folds."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedKFold
+
+from seti import files
+from seti.errors import SetiError
+
+LABELS = "train_labels.csv"
+SUBMISSION = "sample_submission.csv"
+TEST_LABELS = "test_labels.csv"
+
+
+def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
+    """Where a cadence's file is: `root/split/<first character>/<id>.npy`."""
+    return root / split / cadence_id[0] / f"{cadence_id}.npy"
+
+
+def read_labels(root: Path) -> pd.DataFrame:
+    """Read the label table.
+
+    Returns:
+        Columns `id` (text) and `target` (0 or 1, int64), sorted by id, so that nothing depends on the file's order.
+
+    Raises:
+        SetiError: the folder, the table or a column is missing; an id is doubled or unfit for a file name; a
+            target is other than 0 or 1.
+    """
+    return _read_targets(root, LABELS).sort_values("id", ignore_index=True)
+
+
+def read_test_ids(root: Path) -> pd.Series:
+    """Read the ids of the test set, in the sample submission's order.
+
+    Raises:
+        SetiError: as `read_labels`.
+    """
+    return _read_ids(root, SUBMISSION, [])["id"]
+
+
+def read_test_labels(root: Path) -> pd.DataFrame | None:
+    """Read the labels of the test set, which only simulated data has.
+
+    Returns:
+        Columns `id` and `target`, or None where there is no such table.
+    """
+    return _read_targets(root, TEST_LABELS) if (root / TEST_LABELS).exists() else None
+
+
+def check_files(root: Path, split: str, ids: pd.Series) -> None:
+    """Refuse ids without a file, before an epoch is spent on the others.
+
+    Raises:
+        SetiError: how many ids have no file, and the first three.
+    """
+    present: set[str] = set()
+    for folder in (root / split).glob("*"):
+        if folder.is_dir():
+            present.update(f"{folder.name}/{name.name}" for name in folder.iterdir())
+    missing = [i for i in ids if f"{i[0]}/{i}.npy" not in present]
+    if missing:
+        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        msg = (
+            f"{len(missing)} of {len(ids)} {split} ids have no file ({first}): "
+            f"{cadence_path(root, split, missing[0])} is missing; add the files or take the ids out of the table"
+        )
+        raise SetiError(msg)
+
+
+def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Assign each cadence to the fold that holds it out, with the share of positives alike in all folds.
+
+    Args:
+        targets: `(N,)`, 0 or 1, in the label table's order of ids.
+        n_folds: number of folds.
+        seed: shuffles; the same seed gives the same folds.
+
+    Returns:
+        `(N,)` int64, fold numbers 0..n_folds-1.
+
+    Raises:
+        SetiError: a class has fewer cadences than there are folds.
+    """
+    counts = {name: int((targets == value).sum()) for name, value in (("negatives", 0), ("positives", 1))}
+    for name, count in counts.items():
+        if count < n_folds:
+            msg = f"{LABELS} has {count} {name} for data.n_folds={n_folds}: every fold needs one; lower data.n_folds"
+            raise SetiError(msg)
+    folds = np.empty(len(targets), dtype=np.int64)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(targets)), targets)):
+        folds[held_out] = fold
+    return folds
+
+
+def _read_targets(root: Path, name: str) -> pd.DataFrame:
+    table = _read_ids(root, name, ["target"])
+    bad = ~table["target"].isin([0, 1])
+    if bad.any():
+        row = table[bad].iloc[0]
+        msg = (
+            f"{root / name} has {int(bad.sum())} targets other than 0 and 1, "
+            f"first {row['target']!r} for id {row['id']}: mend the table"
+        )
+        raise SetiError(msg)
+    return table.astype({"target": np.int64})[["id", "target"]]
+
+
+def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
+    if not root.is_dir():
+        msg = f"data.root={root} is no folder: set data.root to a folder that holds {LABELS} and train/"
+        raise SetiError(msg)
+    path = root / name
+    if not path.is_file():
+        msg = (
+            f"{path} is missing: data.root must be a folder in the competition's layout "
+            f"({LABELS}, {SUBMISSION}, train/, test/)"
+        )
+        raise SetiError(msg)
+    table = files.read_csv(path, ["id", *columns])
+    if table.empty:
+        msg = f"{path} lists no cadence: put at least one id into it"
+        raise SetiError(msg)
+    # An id becomes a part of a path, so nothing but a plain name may be one.
+    bad = [i for i in table["id"] if not (isinstance(i, str) and re.fullmatch(r"\w[\w-]*", i, re.ASCII))]
+    if bad:
+        msg = f"{path} has {len(bad)} ids that cannot name a file, first {bad[0]!r}: ids are letters, digits, _ and -"
+        raise SetiError(msg)
+    doubled = table["id"][table["id"].duplicated()]
+    if len(doubled):
+        msg = f"{path} lists {len(doubled)} ids twice, first {doubled.iloc[0]}: keep one row an id"
+        raise SetiError(msg)
+    return table

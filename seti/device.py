@@ -1,0 +1,63 @@
+"""Where the network runs, and in which precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from seti.errors import SetiError
+
+# Lightning's names, and the type that autocast computes in; None computes in float32 throughout.
+AUTOCAST = {
+    "32": None,
+    "32-true": None,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+}
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` is the GPU where there is one.
+
+    Raises:
+        SetiError: the name is unknown, or a GPU is asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        msg = f"device={name} is unknown to torch: use auto, cpu or cuda"
+        raise SetiError(msg) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        msg = f"device={name}, but torch finds no GPU on this machine: use device=auto or device=cpu"
+        raise SetiError(msg)
+    return device
+
+
+def choose_precision(name: str | int, device: torch.device) -> str:
+    """Turn `auto` into one of Lightning's precisions; check the others.
+
+    `auto` is 16-mixed on a GPU, bf16-mixed on a CPU that computes in bfloat16, and 32 elsewhere: a CPU that has to
+    emulate bfloat16 is slower with it.
+
+    Raises:
+        SetiError: the name is none of those supported.
+    """
+    name = str(name)
+    if name == "auto":
+        if device.type == "cuda":
+            return "16-mixed"
+        native = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+        return "bf16-mixed" if native else "32"
+    if name not in AUTOCAST:
+        msg = f"precision={name} is none of auto, {', '.join(AUTOCAST)}"
+        raise SetiError(msg)
+    if name == "16-mixed" and device.type == "cpu":
+        return "bf16-mixed"  # what Lightning does on a CPU, which has no float16 autocast worth its name
+    return name
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    """Compute in the precision's type, for inference outside a Trainer."""
+    dtype = AUTOCAST[precision]
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

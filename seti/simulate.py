@@ -1,0 +1,510 @@
+"""Simulated data sets in the competition's layout, with setigen: `python -m seti.simulate root=... train=...`.
+
+A *field* is a stretch of spectrum, background and noise, as wide as a cadence or wider; one or more cadences are
+cut from it, and each gets its own signal. Everything random follows from (seed, what is drawn), so the bytes of a
+set do not depend on how many processes make it.
+"""
+
+import difflib
+import functools
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal as signals_of_the_system
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hydra
+import numpy as np
+import pandas as pd
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from seti import entry, files
+from seti.backgrounds import FEATURES, SYSTEM_LEVEL, Background, draw_background
+from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
+from seti.catalog import LABELS, SUBMISSION, TEST_LABELS, cadence_path
+from seti.errors import SetiError
+from seti.signals import EDGE, MAX_SWING, SHAPES, Signal, draw_signal
+
+PANELS, ROWS, BINS = 6, 273, 256  # the competition's snippets
+FILE_SIZE = 128 + 2 * PANELS * ROWS * BINS  # bytes: numpy's header and float16
+# The resolutions of Breakthrough Listen's Green Bank products, Lebofsky et al. 2019, PASP 131, 124505, table 4:
+# frequency as in the high-resolution product, time as in the medium-resolution one (273 rows are 293 s).
+DF = 2.7939677238464355  # Hz a bin
+DT = 1.0737418240  # s a row
+FCH1 = 6e9  # Hz: any frequency would do, setigen wants one
+SLEW = (30.0, 60.0)  # s between panels
+WIDEST = 2 * BINS  # bins of a shared field
+LARGEST_GROUP = 5  # cadences of a shared field
+
+TRUTH = "truth.csv"
+SETTINGS = "simulation.json"
+FORMAT = 1  # raised when the same settings give other bytes than before
+KINDS = ("needle", "decoy_everywhere", "decoy_off_only", "background")
+SPLITS = ("train", "test")
+
+
+@dataclass
+class SimulateConfig:
+    """The settings; `conf/simulate.yaml` holds their values and says what they mean."""
+
+    root: str = MISSING
+    train: int = MISSING
+    test: int = MISSING
+    positives: float = MISSING
+    seed: int = MISSING
+    workers: int | None = None
+    force: bool = MISSING
+    snr: list[float] = MISSING
+    max_drift_rate: float = MISSING
+    complete: float = MISSING
+    train_shapes: dict[str, float] = field(default_factory=dict)
+    test_shapes: dict[str, float] = field(default_factory=dict)
+    decoys: dict[str, float] = field(default_factory=dict)
+    shared_backgrounds: float = MISSING
+    background: dict[str, float] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(name="simulate_schema", node=SimulateConfig)
+
+
+def load_settings(*overrides: str) -> SimulateConfig:
+    """Compose `conf/simulate.yaml` with overrides as the command line takes them: `load_settings("train=20")`."""
+    with hydra.initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+        return OmegaConf.to_object(hydra.compose("simulate", list(overrides)))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cadence before it is drawn."""
+
+    id: str
+    split: str
+    index: int
+    kind: str
+
+
+def simulate(settings: SimulateConfig) -> Path:
+    """Make a data set, or go on with one that was begun with the same settings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SetiError: a setting cannot work; the folder holds something else, or cannot be written; setigen is missing.
+    """
+    check_settings(settings)
+    _setigen()  # before anything is written
+    root = Path(settings.root)
+    groups = plan(settings)
+    with _system_errors(root):
+        _claim(root, settings)
+        truth = pd.DataFrame(_make(settings, groups)).sort_values(["split", "id"], ignore_index=True)
+        _write_tables(root, truth)
+    return root
+
+
+def check_settings(settings: SimulateConfig) -> None:
+    """Refuse settings that cannot work.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    for name in ("train", "test", "seed"):
+        if getattr(settings, name) < 0:
+            msg = f"{name}={getattr(settings, name)} must be 0 or more"
+            raise SetiError(msg)
+    if settings.train + settings.test == 0:
+        msg = "train=0 and test=0 leave nothing to simulate: raise one of them"
+        raise SetiError(msg)
+    if settings.workers is not None and settings.workers < 1:
+        msg = f"workers={settings.workers} must be 1 or more, or null for one a core"
+        raise SetiError(msg)
+    for name in ("positives", "complete", "shared_backgrounds"):
+        _check_share(name, getattr(settings, name))
+    for name, allowed in (("decoys", ("everywhere", "off_only")), ("background", FEATURES)):
+        _check_names(name, getattr(settings, name), allowed)
+        for key, share in getattr(settings, name).items():
+            _check_share(f"{name}.{key}", share)
+    if sum(settings.decoys.values()) > 1 + 1e-9:
+        msg = f"decoys.everywhere and decoys.off_only add up to {sum(settings.decoys.values()):g}: shares of one whole, at most 1"
+        raise SetiError(msg)
+    for name in ("train_shapes", "test_shapes"):
+        shapes = getattr(settings, name)
+        _check_names(name, shapes, SHAPES)
+        if not all(0 <= weight < np.inf for weight in shapes.values()) or not sum(shapes.values()) > 0:
+            msg = f"{name}={shapes} must be weights of 0 or more, with one above 0"
+            raise SetiError(msg)
+    if len(settings.snr) != 2 or not 0 < settings.snr[0] <= settings.snr[1] < np.inf:
+        msg = f"snr={list(settings.snr)} must be [lowest, highest], both above 0"
+        raise SetiError(msg)
+    longest = PANELS * ROWS * DT + (PANELS - 1) * SLEW[1]
+    fastest = (BINS - 1 - 2 * EDGE - 2 * MAX_SWING) * DF / longest
+    if not 0 <= settings.max_drift_rate <= fastest:
+        msg = (
+            f"max_drift_rate={settings.max_drift_rate} must be between 0 and {fastest:.3f} Hz/s: "
+            f"a faster signal leaves the {BINS} bins within the cadence"
+        )
+        raise SetiError(msg)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        msg = f"{name}={value} must be a share between 0 and 1"
+        raise SetiError(msg)
+
+
+def _check_names(name: str, given: dict[str, float], allowed: tuple[str, ...]) -> None:
+    for key in given:
+        if key not in allowed:
+            nearest = difflib.get_close_matches(key, allowed, 1, 0)
+            msg = f"{name} has no {key!r}: did you mean {nearest[0]!r}? There are {', '.join(allowed)}"
+            raise SetiError(msg)
+    missing = [key for key in allowed if key not in given]
+    if missing and "shapes" not in name:
+        msg = f"{name} lacks {', '.join(missing)}: give every one of {', '.join(allowed)}"
+        raise SetiError(msg)
+
+
+def plan(settings: SimulateConfig) -> list[list[Planned]]:
+    """Decide which cadences there are, of what kind, and which are cut from one field.
+
+    Ids depend on (seed, split, index) alone. The numbers of every kind are exact.
+
+    Returns:
+        Groups of cadences; those of a group share a field.
+    """
+    cadences = []
+    for split_number, split in enumerate(SPLITS):
+        count = getattr(settings, split)
+        needles = _rounded(settings.positives * count)
+        everywhere = _rounded(settings.decoys["everywhere"] * (count - needles))
+        # Rounding both up may exceed what is left by one.
+        off_only = min(_rounded(settings.decoys["off_only"] * (count - needles)), count - needles - everywhere)
+        rest = count - needles - everywhere - off_only
+        kinds = np.repeat(KINDS, [needles, everywhere, off_only, rest])
+        _rng(settings.seed, "kinds", split_number).shuffle(kinds)
+        for index, kind in enumerate(kinds):
+            digest = hashlib.sha256(f"{settings.seed}/{split}/{index}".encode()).hexdigest()
+            cadences.append(Planned(digest[:15], split, index, str(kind)))
+    rng = _rng(settings.seed, "groups")
+    order = [cadences[i] for i in rng.permutation(len(cadences))]
+    shared = _rounded(settings.shared_backgrounds * len(order))
+    groups = []
+    while shared > 1:
+        size = min(int(rng.integers(2, LARGEST_GROUP + 1)), shared)
+        size += shared - size == 1  # nobody is left alone
+        groups.append([order.pop() for _ in range(size)])
+        shared -= size
+    return groups + [[cadence] for cadence in order]
+
+
+def _rounded(number: float) -> int:
+    """Round halves up, after taking off what floating point added (0.35 * 10)."""
+    return int(np.floor(round(number, 6) + 0.5))
+
+
+def _rng(seed: int, purpose: str, *unit: int) -> np.random.Generator:
+    """A generator of its own for each purpose and unit of work."""
+    purposes = ("kinds", "groups", "field", "cut", "signal")
+    return np.random.default_rng([seed, purposes.index(purpose), *unit])
+
+
+@dataclass(frozen=True)
+class Field:
+    """A stretch of spectrum, background and noise, before any signal.
+
+    Attributes:
+        features: of its background.
+        times: `(6, 273)` in s from the first row; slews are the gaps.
+        offsets: where each cadence's band begins, in bins.
+        background: what was drawn, for `render_field`.
+        rng: goes on with the noise.
+    """
+
+    features: tuple[str, ...]
+    times: np.ndarray
+    offsets: np.ndarray
+    background: Background
+    rng: np.random.Generator
+
+
+def draw_field(settings: SimulateConfig, number: int, cuts: int) -> Field:
+    """Draw the field of group `number`, of which `cuts` cadences are cut; a single cut is as wide as its field."""
+    rng = _rng(settings.seed, "field", number)
+    bins = BINS if cuts == 1 else WIDEST
+    slews = rng.uniform(*SLEW, PANELS - 1)
+    starts = np.concatenate([[0], np.cumsum(ROWS * DT + slews)])
+    times = starts[:, None] + DT * np.arange(ROWS)
+    background = draw_background(rng, settings.background, PANELS, ROWS, bins)
+    offsets = rng.choice(bins - BINS + 1, cuts, replace=False)
+    return Field(background.features, times, offsets, background, rng)
+
+
+def render_field(drawn: Field) -> np.ndarray:
+    """Add setigen's noise to a field, once: the generator goes on.
+
+    Returns:
+        `(6, 273, bins)` in units of the thermal noise.
+    """
+    background = drawn.background
+    panels = background.brightness
+    frame = _frame(panels.shape[2])
+    frame.rng = drawn.rng
+    rendered = np.empty_like(panels)
+    for panel, brightness in zip(rendered, panels, strict=True):
+        frame.zero_data()
+        # Gaussian, as measured: the noise of real snippets is symmetric (docs/simulation.md).
+        frame.add_noise(x_mean=SYSTEM_LEVEL, x_std=1.0, noise_type="gaussian")
+        np.multiply(frame.data, 1 + brightness / SYSTEM_LEVEL, out=panel)
+        panel += background.spike
+    return rendered
+
+
+def draw_cadence_signal(settings: SimulateConfig, cadence: Planned, times: np.ndarray) -> Signal | None:
+    """Draw a cadence's needle or decoy; None where it has neither."""
+    if cadence.kind == "background":
+        return None
+    rng = _rng(settings.seed, "signal", SPLITS.index(cadence.split), cadence.index)
+    panels = PANEL_CHOICES["all"]
+    if cadence.kind != "decoy_everywhere":
+        panels = ON_PANELS if cadence.kind == "needle" else OFF_PANELS
+        if rng.random() >= settings.complete:
+            panels = tuple(sorted(int(panel) for panel in rng.choice(panels, rng.integers(1, 3), replace=False)))
+    weights = getattr(settings, f"{cadence.split}_shapes")
+    total = sum(weights.values())
+    shape = str(rng.choice(SHAPES, p=[weights.get(name, 0.0) / total for name in SHAPES]))
+    snr = float(np.exp(rng.uniform(*np.log(settings.snr))))
+    drift_rate = settings.max_drift_rate * rng.uniform(-1, 1)
+    return draw_signal(rng, shape, panels, snr, drift_rate, times, BINS, DF)
+
+
+def add_signal(panels: np.ndarray, times: np.ndarray, signal: Signal) -> None:
+    """Add a signal to `(6, 273, 256)` panels in units of the thermal noise, in place.
+
+    Its level is setigen's: SNR x noise / sqrt(rows), so that the sum along the track over one panel stands SNR
+    deviations above thermal noise. A signal that is on in a part of the rows is brighter there, so that the sum
+    over those rows does.
+    """
+    setigen, frame = _setigen(), _frame(panels.shape[2])
+    frame.noise_mean, frame.noise_std = SYSTEM_LEVEL, 1.0
+    level = frame.get_intensity(signal.snr)
+    across = setigen.gaussian_f_profile(signal.width * DF)
+    for number in signal.panels:
+        frame.data, frame.ts = panels[number], times[number]
+        track = signal.track[number]
+        frame.add_signal(
+            frame.get_frequency(track),
+            level * signal.profile[number],
+            across,
+            # Beyond 4 widths nothing is left; so narrow a box makes this 15 times faster than the whole panel.
+            bounding_f_range=(
+                frame.get_frequency(track.min() - 4 * signal.width),
+                frame.get_frequency(track.max() + 4 * signal.width),
+            ),
+        )
+
+
+def standardise(panels: np.ndarray) -> np.ndarray:
+    """Give each panel mean 0 and deviation 1, as the competition's files have; returns little-endian float16."""
+    mean = panels.mean(axis=(1, 2), keepdims=True)
+    deviation = panels.std(axis=(1, 2), keepdims=True)
+    return ((panels - mean) / deviation).astype("<f2")
+
+
+def _make(settings: SimulateConfig, groups: list[list[Planned]]) -> list[dict[str, Any]]:
+    """Write every cadence that is not there yet, with a progress bar; returns the rows of the truth table."""
+    workers = min(settings.workers or len(os.sched_getaffinity(0)), len(groups))
+    work = functools.partial(_make_group, settings)
+    rows = []
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _SpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("simulating", total=sum(map(len, groups)))
+        for made in _run(work, groups, workers):
+            rows += made
+            progress.advance(task, len(made))
+    return rows
+
+
+def _run(work: Any, groups: list[list[Planned]], workers: int) -> Iterator[list[dict[str, Any]]]:
+    numbers = range(len(groups))
+    if workers == 1:
+        yield from map(work, numbers, groups)
+        return
+    # spawn: forking a process that has threads (the progress bar, BLAS) may lock up.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        try:
+            yield from pool.map(work, numbers, groups, chunksize=4)
+        except BrokenExecutor as error:
+            msg = "a worker process was killed, perhaps for want of memory: set workers=1, or fewer than now"
+            raise SetiError(msg) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole group of processes: the parent stops the workers, without a traceback from each.
+    signals_of_the_system.signal(signals_of_the_system.SIGINT, signals_of_the_system.SIG_IGN)
+
+
+def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> list[dict[str, Any]]:
+    drawn = draw_field(settings, number, len(group))
+    rendered = None
+    rows = []
+    for cadence, offset in zip(group, drawn.offsets, strict=True):
+        signal = draw_cadence_signal(settings, cadence, drawn.times)
+        rows.append(_truth(cadence, signal, drawn, number, int(offset)))
+        path = cadence_path(Path(settings.root), cadence.split, cadence.id)
+        if path.is_file() and path.stat().st_size == FILE_SIZE:
+            continue
+        if rendered is None:
+            rendered = render_field(drawn)
+        panels = rendered[:, :, offset : offset + BINS].copy()
+        if signal is not None:
+            add_signal(panels, drawn.times, signal)
+        with files.whole_file(path) as beside:
+            np.save(beside, standardise(panels))
+    return rows
+
+
+def _truth(cadence: Planned, signal: Signal | None, drawn: Field, number: int, offset: int) -> dict[str, Any]:
+    return {
+        "id": cadence.id,
+        "split": cadence.split,
+        "target": int(cadence.kind == "needle"),
+        "kind": cadence.kind,
+        "shape": signal.shape if signal else "",
+        "snr": round(signal.snr, 3) if signal else np.nan,
+        "drift_rate": round(signal.drift_rate, 6) if signal else np.nan,
+        "panels": " ".join(map(str, signal.panels)) if signal else "",
+        "background": number,
+        "offset": offset,
+        "features": " ".join(drawn.features),
+    }
+
+
+def _write_tables(root: Path, truth: pd.DataFrame) -> None:
+    """Write the tables; the label table comes last, so a folder that has one is whole."""
+    test = truth[truth["split"] == "test"]
+    files.write_csv(root / TRUTH, truth)
+    files.write_csv(root / TEST_LABELS, test[["id", "target"]])
+    files.write_csv(root / SUBMISSION, test[["id"]].assign(target=0.5))
+    files.write_csv(root / LABELS, truth.loc[truth["split"] == "train", ["id", "target"]])
+
+
+def _claim(root: Path, settings: SimulateConfig) -> None:
+    """Write the settings into the folder, unless it holds anything else."""
+    wanted = {
+        "format": FORMAT,
+        **{k: v for k, v in asdict(settings).items() if k not in ("root", "workers", "force")},
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    stored = root / SETTINGS
+    if stored.exists():
+        held = files.read_json(stored)
+        if held != wanted and not settings.force:
+            other = [name for name in wanted if held.get(name) != wanted[name]]
+            name = other[0] if other else "an unknown setting"
+            msg = (
+                f"{root} holds a set made with other settings ({name}: {held.get(name)}, now {wanted.get(name)}): "
+                "set force=true to replace it, or another root"
+            )
+            raise SetiError(msg)
+        if settings.force:
+            for table in (LABELS, SUBMISSION, TEST_LABELS, TRUTH):
+                (root / table).unlink(missing_ok=True)
+            for split in SPLITS:
+                shutil.rmtree(root / split, ignore_errors=True)
+    elif any((root / name).exists() for name in (LABELS, SUBMISSION, *SPLITS)):
+        msg = f"{root} holds data that the simulator did not make: set root to another folder"
+        raise SetiError(msg)
+    present = sum(1 for split in SPLITS for _ in (root / split).glob("*/*.npy"))
+    needed = (settings.train + settings.test - present) * FILE_SIZE
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        msg = f"{root} needs {needed / 1e9:.1f} GB and has {free / 1e9:.1f} GB free: free some, or set another root"
+        raise SetiError(msg)
+    files.write_json(stored, wanted)
+
+
+@contextmanager
+def _system_errors(root: Path) -> Iterator[None]:
+    """Turn a full disk, a missing right and Ctrl-C into one line."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write to {root}: {error.strerror or error}; mend that, or set root to another folder"
+        raise SetiError(msg) from error
+    except KeyboardInterrupt as error:
+        msg = f"interrupted: the same command goes on with what {root} has"
+        raise SetiError(msg) from error
+
+
+class _SpeedColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} cadences/s")
+
+
+@functools.cache
+def _setigen() -> ModuleType:
+    """Import setigen, which takes seconds, when it is first needed.
+
+    Raises:
+        SetiError: it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # blimpy and its old pyparsing warn about what only their authors can mend.
+            warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+            warnings.filterwarnings("ignore", "module 'sre_constants'", DeprecationWarning)
+            import setigen
+    except ImportError as error:
+        msg = f"simulating needs setigen, which is not installed ({error}): pip install 'seti[simulate]'"
+        raise SetiError(msg) from error
+    return setigen
+
+
+@functools.cache
+def _frame(bins: int) -> Any:
+    """One frame for each width, used again and again: making one costs as much as a panel's noise."""
+    return _setigen().Frame(shape=(ROWS, bins), df=DF, dt=DT, fch1=FCH1, t_start=0.0, seed=0)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="simulate")
+@entry.command
+def main(cfg: Any) -> None:
+    """Make the data set and say what to type next."""
+    settings: SimulateConfig = OmegaConf.to_object(cfg)  # type: ignore[assignment]
+    root = simulate(settings)
+    positives = pd.read_csv(root / TRUTH).groupby("split")["target"].sum()
+    counts = ", ".join(
+        f"{getattr(settings, split)} {split} ({positives.get(split, 0)} with a needle)" for split in SPLITS
+    )
+    print(f"{root}: {counts}. Next: python train.py data.root={root}")
+
+
+if __name__ == "__main__":
+    main()

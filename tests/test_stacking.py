@@ -1,0 +1,411 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+from seti import stacking
+from seti.errors import SetiError
+from seti.stacking import StackConfig
+
+MODELS = ("alpha", "beta", "gamma")
+CADENCES, TESTED, FOLDS = 400, 90, 4
+FEW = np.logspace(2, -2, 4)
+
+
+@pytest.fixture(autouse=True)
+def few_values(monkeypatch):
+    """Search four values of C in place of fifty; one test searches them all."""
+    monkeypatch.setattr(stacking, "C_VALUES", FEW)
+
+
+def expit(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def table(seed: int, count: int, prefix: str) -> pd.DataFrame:
+    """Cadences in no order of their ids; the three models see the same signal with more and more noise."""
+    rng = np.random.default_rng(seed)
+    targets = rng.permutation(np.arange(count) % 5 == 0).astype(int)
+    signal = 1.5 * targets + rng.normal(size=count)
+    ids = [f"{prefix}{number:04d}" for number in rng.permutation(count)]
+    probs = {name: expit(signal + (0.5 + n) * rng.normal(size=count) - 2) for n, name in enumerate(MODELS)}
+    return pd.DataFrame({"id": ids, "fold": rng.permutation(count) % FOLDS, "target": targets, **probs})
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    return table(0, CADENCES, "a")
+
+
+@pytest.fixture
+def tables(rows) -> dict[str, pd.DataFrame]:
+    """Out-of-fold tables, each in an order of its own."""
+    wanted = ["id", "fold", "target"]
+    return {
+        name: rows[[*wanted, name]].rename(columns={name: "prob"}).sample(frac=1, random_state=n)
+        for n, name in enumerate(MODELS)
+    }
+
+
+@pytest.fixture
+def test_rows() -> pd.DataFrame:
+    return table(1, TESTED, "t")
+
+
+def write_experiment(output_dir: Path, name: str, rows: pd.DataFrame, root: Path, folds=range(FOLDS)) -> Path:
+    path = output_dir / name
+    for fold in folds:
+        folder = path / f"fold_{fold}"
+        folder.mkdir(parents=True)
+        rows[rows["fold"] == fold].to_csv(folder / "oof.csv", index=False)
+        result = {
+            "fold": fold,
+            "n_folds": FOLDS,
+            "exp_name": name,
+            "scores": {"auc": 0.5, "loss": 0.7},
+            "checkpoint": "checkpoints/best.ckpt",
+            "data": {"root": str(root), "fingerprint": "f"},
+            "config": {},
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+    return path
+
+
+def write_predictions(path: Path, ids, probs, folds=range(FOLDS)) -> None:
+    predictions = pd.DataFrame({"id": ids, **{f"fold_{fold}": probs for fold in folds}, "prob": probs})
+    predictions.to_csv(path / "predictions.csv", index=False)
+
+
+@pytest.fixture
+def outputs(tmp_path, tables, test_rows) -> Path:
+    """Three finished experiments; only the first one's predictions are in the sample submission's order."""
+    for number, (name, oof) in enumerate(tables.items()):
+        path = write_experiment(tmp_path / "outputs", name, oof, tmp_path / "data")
+        shuffled = test_rows if number == 0 else test_rows.sample(frac=1, random_state=number)
+        write_predictions(path, shuffled["id"], shuffled[name])
+    return tmp_path / "outputs"
+
+
+def config(outputs: Path, **settings) -> StackConfig:
+    return StackConfig(output_dir=str(outputs), seed=0, n_jobs=1, **settings)
+
+
+def sklearn_search(features, targets, seed=0, c_values=FEW) -> GridSearchCV:
+    return GridSearchCV(
+        LogisticRegression(tol=1e-8, max_iter=1000, solver="newton-cholesky"),
+        {"C": c_values},
+        scoring="roc_auc",
+        cv=StratifiedKFold(5, shuffle=True, random_state=seed),
+    ).fit(features, targets)
+
+
+@pytest.fixture
+def expected(rows, test_rows) -> dict[str, np.ndarray]:
+    """What stacking must give, by scikit-learn's own grid search on rows joined by hand."""
+    joined = rows.sort_values("id")
+    features, targets, folds = joined[list(MODELS)].to_numpy(), joined["target"].to_numpy(), joined["fold"]
+    search = sklearn_search(features, targets)
+    nested = np.zeros(len(joined))
+    for fold in range(FOLDS):
+        inside = (folds == fold).to_numpy()
+        fitted = sklearn_search(features[~inside], targets[~inside])
+        nested[inside] = fitted.predict_proba(features[inside])[:, 1]
+    test = search.predict_proba(test_rows[list(MODELS)].to_numpy())[:, 1]
+    return {"joined": joined, "search": search, "nested": nested, "test": test}
+
+
+def test_the_search_is_scikit_learns_over_fifty_values_from_100_to_a_hundredth(rows, monkeypatch):
+    monkeypatch.undo()
+    features, targets = rows[list(MODELS)].to_numpy(), rows["target"].to_numpy()
+    found = stacking.grid_search(features, targets, seed=5)
+    search = sklearn_search(features, targets, seed=5, c_values=np.logspace(2, -2, 50))
+    assert len(stacking.C_VALUES) == 50
+    assert found.c == pytest.approx(search.best_params_["C"])
+    assert found.score == pytest.approx(search.best_score_, abs=1e-9)
+    np.testing.assert_allclose(found.model.coef_, search.best_estimator_.coef_, atol=1e-5)
+
+
+def test_stacking_is_scikit_learns_grid_search(outputs, rows, test_rows, expected, capsys):
+    score = stacking.stack(config(outputs))
+    joined, search = expected["joined"], expected["search"]
+    report = json.loads((outputs / "stack" / "stack.json").read_text())
+
+    assert report["grid_search"]["c"] == pytest.approx(search.best_params_["C"])
+    assert report["grid_search"]["auc"] == pytest.approx(search.best_score_, abs=1e-9)
+    weights = [report["experiments"][name]["weight"] for name in MODELS]
+    assert weights == pytest.approx(search.best_estimator_.coef_[0], abs=1e-5)
+
+    oof = pd.read_csv(outputs / "stack" / "oof.csv")
+    assert list(oof.columns) == ["id", "fold", "target", "prob"]
+    for column in ("id", "fold", "target"):
+        assert list(oof[column]) == list(joined[column])
+    np.testing.assert_allclose(oof["prob"], expected["nested"], atol=1e-6)
+    assert score == report["stack"]["oof_auc"] == pytest.approx(roc_auc_score(joined["target"], oof["prob"]))
+
+    submission = pd.read_csv(outputs / "stack" / "submission.csv")
+    assert list(submission.columns) == ["id", "target"]
+    assert list(submission["id"]) == list(test_rows["id"])
+    np.testing.assert_allclose(submission["target"], expected["test"], atol=1e-6)
+
+    for name in MODELS:
+        assert report["experiments"][name]["oof_auc"] == pytest.approx(roc_auc_score(rows["target"], rows[name]))
+    assert report["mean"]["oof_auc"] == pytest.approx(roc_auc_score(rows["target"], rows[list(MODELS)].mean(axis=1)))
+    ranks = sum(rankdata(rows[name]) for name in MODELS)
+    assert report["rank_mean"]["oof_auc"] == pytest.approx(roc_auc_score(rows["target"], ranks))
+    held_out = rows[rows["fold"] == 2]
+    assert report["experiments"]["beta"]["fold_auc"]["2"] == pytest.approx(
+        roc_auc_score(held_out["target"], held_out["beta"])
+    )
+    assert set(report["nested_c"]) == {"0", "1", "2", "3"}
+    assert "test_auc" not in report["stack"]
+
+    written = sorted(path.name for path in (outputs / "stack").iterdir())
+    assert written == ["correlation.png", "oof.csv", "roc.png", "stack.json", "submission.csv"]
+    told = capsys.readouterr().out
+    assert "optimistic" in told
+    assert "honest" in told
+    assert str(outputs / "stack" / "submission.csv") in told
+
+
+def test_the_nested_score_never_sees_the_fold_that_it_scores(tables):
+    """On models of pure noise a leak would lift the score."""
+    oof = stacking.join_oof(tables)
+    targets = np.random.default_rng(3).permutation(oof.targets)
+    features = oof.probs.to_numpy()
+    probs, _ = stacking.nested_probabilities(features, targets, oof.folds, seed=0)
+    turned = np.where(oof.folds == 1, 1 - targets, targets)
+    again, _ = stacking.nested_probabilities(features, turned, oof.folds, seed=0)
+    inside = oof.folds == 1
+    np.testing.assert_array_equal(probs[inside], again[inside])
+    assert not np.array_equal(probs[~inside], again[~inside])
+
+
+def test_the_same_inputs_give_the_same_bytes_in_any_order_of_rows_and_threads(outputs, tables, tmp_path):
+    stacking.stack(config(outputs))
+    before = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
+    for name, rows in tables.items():
+        for fold in range(FOLDS):
+            part = rows[rows["fold"] == fold].sample(frac=1, random_state=fold + 7)
+            part.to_csv(outputs / name / f"fold_{fold}" / "oof.csv", index=False)
+    settings = config(outputs, experiments=["gamma", "beta", "alpha"])
+    settings.n_jobs = 2
+    stacking.stack(settings)
+    assert before == {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
+
+
+def test_known_test_labels_are_scored(outputs, tmp_path, test_rows, expected, capsys):
+    root = tmp_path / "data"
+    root.mkdir()
+    labels = test_rows[["id", "target"]].sort_values("id")
+    labels.to_csv(root / "test_labels.csv", index=False)
+    stacking.stack(config(outputs))
+    report = json.loads((outputs / "stack" / "stack.json").read_text())
+    truth = test_rows["target"]
+    assert report["stack"]["test_auc"] == pytest.approx(roc_auc_score(truth, expected["test"]))
+    assert report["mean"]["test_auc"] == pytest.approx(roc_auc_score(truth, test_rows[list(MODELS)].mean(axis=1)))
+    ranks = sum(rankdata(test_rows[name]) for name in MODELS)
+    assert report["rank_mean"]["test_auc"] == pytest.approx(roc_auc_score(truth, ranks))
+    for name in MODELS:
+        assert report["experiments"][name]["test_auc"] == pytest.approx(roc_auc_score(truth, test_rows[name]))
+    told = capsys.readouterr().out
+    assert "test AUC" in told
+    assert f"{report['stack']['test_auc']:.4f}" in told
+
+    labels.iloc[1:].to_csv(root / "test_labels.csv", index=False)
+    stacking.stack(config(outputs))
+    assert "no test AUC" in capsys.readouterr().out
+    assert "test_auc" not in json.loads((outputs / "stack" / "stack.json").read_text())["stack"]
+
+
+def test_the_best_honest_score_is_marked(outputs, capsys):
+    stacking.stack(config(outputs))
+    report = json.loads((outputs / "stack" / "stack.json").read_text())
+    scores = {name: values["oof_auc"] for name, values in report["experiments"].items()}
+    scores |= {"mean": report["mean"]["oof_auc"], "rank mean": report["rank_mean"]["oof_auc"]}
+    scores["stack, nested"] = report["stack"]["oof_auc"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " * " in line and "│" in line]
+    marked = [name for name in scores if any(f"│ {name} " in line for line in lines)]
+    assert marked == [name for name, score in scores.items() if score == max(scores.values())]
+
+
+def test_an_experiment_without_predictions_leaves_no_submission(outputs, test_rows, capsys):
+    stacking.stack(config(outputs))
+    (outputs / "beta" / "predictions.csv").unlink()
+    # gamma's were made before its last fold was trained.
+    write_predictions(outputs / "gamma", test_rows["id"], test_rows["gamma"], folds=range(FOLDS - 1))
+    capsys.readouterr()
+    score = stacking.stack(config(outputs))
+    told = capsys.readouterr().out
+    for name in ("beta", "gamma"):
+        assert f"{name} lacks predictions by all of its folds: python predict.py ckpt_dir={outputs / name}\n" in told
+    assert "alpha lacks" not in told
+    assert not (outputs / "stack" / "submission.csv").exists()
+    report = json.loads((outputs / "stack" / "stack.json").read_text())
+    assert report["without_predictions"] == ["beta", "gamma"]
+    assert report["stack"]["oof_auc"] == score
+    assert len(pd.read_csv(outputs / "stack" / "oof.csv")) == CADENCES
+
+
+def test_a_stack_of_one_ranks_as_its_experiment(outputs, capsys):
+    stacking.stack(config(outputs))
+    score = stacking.stack(config(outputs, experiments=["alpha"]))
+    report = json.loads((outputs / "stack" / "stack.json").read_text())
+    assert list(report["experiments"]) == ["alpha"]
+    assert report["rank_mean"]["oof_auc"] == report["experiments"]["alpha"]["oof_auc"]
+    for fold, auc in report["stack"]["fold_auc"].items():
+        assert auc == report["experiments"]["alpha"]["fold_auc"][fold]
+    assert score == pytest.approx(report["mean"]["oof_auc"], abs=0.01)
+    assert "alpha stands alone" in capsys.readouterr().out
+    assert not (outputs / "stack" / "correlation.png").exists()  # the earlier stack's, of three
+    submission = pd.read_csv(outputs / "stack" / "submission.csv")
+    predictions = pd.read_csv(outputs / "alpha" / "predictions.csv")
+    assert list(submission["target"].rank()) == list(predictions["prob"].rank())
+
+
+def test_finished_experiments_are_chosen_and_unfinished_ones_told(outputs, tables, tmp_path, capsys):
+    write_experiment(outputs, "delta", tables["alpha"], tmp_path / "data", folds=[0, 2])
+    overrides = outputs / "delta" / "fold_0" / ".hydra" / "overrides.yaml"
+    overrides.parent.mkdir()
+    overrides.write_text("- fold=0\n- exp_name=delta\n- optimizer.lr=1e-3\n- data.image_size=[64,32]\n")
+    chosen = stacking.choose_experiments(outputs, None)
+    assert [experiment.name for experiment in chosen] == list(MODELS)
+    told = capsys.readouterr().out
+    assert "delta: fold 1, 3 not finished" in told
+    command = told.split("train with ")[1].split()
+    assert command[:4] == ["python", "train.py", "-m", "fold=1,3"]
+    assert {"exp_name=delta", "optimizer.lr=1e-3", "'data.image_size=[64,32]'"} <= set(command)
+    with pytest.raises(SetiError, match=r"delta: fold 1, 3 not finished; train with python train.py -m fold=1,3"):
+        stacking.choose_experiments(outputs, ["alpha", "delta"])
+
+
+def test_experiments_are_chosen_by_name(outputs, tmp_path):
+    names = [experiment.name for experiment in stacking.choose_experiments(outputs, ["gamma", "alpha", "alpha"])]
+    assert names == ["alpha", "gamma"]
+    with pytest.raises(SetiError, match="no experiment 'gama': nearest: gamma"):
+        stacking.choose_experiments(outputs, ["gama"])
+    with pytest.raises(SetiError, match="names none"):
+        stacking.choose_experiments(outputs, [])
+    (outputs / "begun" / "fold_0").mkdir(parents=True)
+    with pytest.raises(SetiError, match="begun has no finished fold"):
+        stacking.choose_experiments(outputs, ["begun"])
+
+
+def test_nothing_finished_says_how_to_train(tmp_path, tables):
+    with pytest.raises(SetiError, match=r"no finished experiment: train one with python train.py -m fold=0,1,2,3,4"):
+        stacking.stack(config(tmp_path / "outputs"))
+    write_experiment(tmp_path / "outputs", "begun", tables["alpha"], tmp_path, folds=[1])
+    with pytest.raises(SetiError, match=r"no finished experiment; begun: fold 0, 2, 3 not finished; train with"):
+        stacking.stack(config(tmp_path / "outputs"))
+
+
+def test_n_jobs_of_zero_is_refused(outputs):
+    settings = config(outputs)
+    settings.n_jobs = 0
+    with pytest.raises(SetiError, match="n_jobs=0"):
+        stacking.stack(settings)
+
+
+def refusal(tables) -> str:
+    with pytest.raises(SetiError) as error:
+        stacking.join_oof(tables)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_different_ids_are_refused_and_named(tables):
+    fewer = tables["beta"][~tables["beta"]["id"].isin(["a0001", "a0002", "a0003", "a0005"])]
+    tables["beta"] = fewer.assign(id=fewer["id"].replace({"a0007": "zzz"}))
+    message = refusal(tables)
+    assert "experiments alpha and beta have different out-of-fold ids" in message
+    assert "5 only in alpha (a0001, a0002, a0003, ...)" in message
+    assert "1 only in beta (zzz)" in message
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [("fold", "hold out in different folds"), ("target", "give different targets to")]
+)
+def test_different_folds_and_targets_are_refused_and_named(tables, column, said):
+    gamma = tables["gamma"].set_index("id")
+    gamma.loc[["a0009", "a0004"], column] = 1 - gamma.loc[["a0009", "a0004"], column].clip(0, 1)
+    was = tables["alpha"].set_index("id").loc["a0004", column]
+    tables["gamma"] = gamma.reset_index()
+    message = refusal(tables)
+    assert f"experiments alpha and gamma {said} 2 of {CADENCES} cadences (a0004, a0009; the first:" in message
+    assert f"{column} {was} and {gamma.loc['a0004', column]})" in message
+
+
+def test_damaged_tables_are_refused(tables):
+    good = dict(tables)
+    beta = tables["beta"].sort_values("id", ignore_index=True)
+    doubled = pd.concat([beta, beta.iloc[[4, 5]]])
+    assert "of beta lists 2 ids more than once (a0004, a0005)" in refusal({**good, "beta": doubled})
+    for value in (np.nan, np.inf, 1.5, -0.1):
+        damaged = beta.assign(prob=beta["prob"].where(beta["id"] != "a0006", value))
+        message = refusal({**good, "beta": damaged})
+        assert "of beta has 1 values in column prob that are not probabilities" in message
+        assert "id a0006" in message
+    damaged = beta.assign(target=beta["target"].where(beta["id"] != "a0006", 2))
+    assert "column target that are not targets 0 or 1, the first 2 for id a0006" in refusal({**good, "beta": damaged})
+
+
+def test_too_few_folds_or_positives_are_refused(tables):
+    one = {name: rows.assign(fold=0) for name, rows in tables.items()}
+    assert "one fold" in refusal(one)
+    few = {name: rows.assign(target=(rows["id"] < "a0005").astype(int)) for name, rows in tables.items()}
+    assert "too few positives:" in refusal(few)
+
+
+def test_predictions_are_joined_by_id(test_rows):
+    shuffled = test_rows.sample(frac=1, random_state=0)
+    tables = {
+        "a": test_rows.rename(columns={"alpha": "prob"}),
+        "b": shuffled.rename(columns={"beta": "prob"}),
+    }
+    joined = stacking.join_predictions(tables)
+    assert list(joined.index) == list(test_rows["id"])
+    np.testing.assert_array_equal(joined.to_numpy(), test_rows[["alpha", "beta"]].to_numpy())
+    tables["b"] = tables["b"][tables["b"]["id"] != "t0003"]
+    with pytest.raises(SetiError, match=r"experiments a and b have different test ids: 1 only in a \(t0003\)"):
+        stacking.join_predictions(tables)
+    tables["b"] = pd.concat([tables["a"], tables["a"].iloc[:1]])
+    with pytest.raises(SetiError, match=r"predictions.csv of b lists 1 ids more than once"):
+        stacking.join_predictions(tables)
+
+
+def test_a_damaged_prediction_stops_the_stack_before_anything_is_written(outputs, test_rows):
+    write_predictions(outputs / "beta", test_rows["id"].iloc[1:], test_rows["beta"].iloc[1:])
+    with pytest.raises(SetiError, match="different test ids"):
+        stacking.stack(config(outputs))
+    assert not (outputs / "stack").exists()
+
+
+def test_rank_mean_averages_ranks_and_shares_ties():
+    probs = pd.DataFrame({"a": [0.1, 0.2, 0.2, 0.9], "b": [1e-9, 0.5, 2e-9, 3e-9]})
+    np.testing.assert_allclose(stacking.rank_mean(probs), [0.25, 0.8125, 0.5625, 0.875])
+
+
+def test_the_command_takes_its_keys(outputs):
+    with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+        cfg = compose("stack", [f"output_dir={outputs}", "experiments=[alpha,gamma]"])
+        default = compose("stack")
+    assert (default.output_dir, default.experiments, default.n_jobs) == ("outputs", None, None)
+    stacking.stack(cfg)
+    report = json.loads((outputs / "stack" / "stack.json").read_text())
+    assert list(report["experiments"]) == ["alpha", "gamma"]
+
+
+def test_out_of_fold_tables_are_joined_by_id(rows, tables):
+    oof = stacking.join_oof(tables)
+    joined = rows.sort_values("id")
+    assert list(oof.ids) == list(joined["id"])
+    np.testing.assert_array_equal(oof.folds, joined["fold"])
+    np.testing.assert_array_equal(oof.targets, joined["target"])
+    np.testing.assert_array_equal(oof.probs[list(MODELS)].to_numpy(), joined[list(MODELS)].to_numpy())
