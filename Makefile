@@ -19,7 +19,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 install: $(INSTALLED) ## Create .venv and install everything into it (about 2 minutes, 6.5 GB)
 
 demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a CPU in under 10 minutes
-	$(BIN)/python -m seti.demo
+	@rm -rf demo/outputs
+	$(BIN)/python -m seti.simulate preset=easy root=demo/data train=1200 test=500
+	$(BIN)/python train.py -m experiment=demo data.layout=spatial,channel fold=0,1,2,3,4
+	$(BIN)/python predict.py -m ckpt_dir=demo/outputs/test_resnet-A-spatial-96x128,demo/outputs/test_resnet-A-channel-96x128
+	$(BIN)/python stack.py output_dir=demo/outputs
+	$(BIN)/python -m seti.baseline data.root=demo/data
 
 test: $(INSTALLED) ## Run the tests (offline, under 5 minutes)
 	$(BIN)/python -m pytest

@@ -10,9 +10,9 @@ import numpy as np
 
 FEATURES = ("slope", "comb", "emission", "bursts", "flicker", "spike")
 
-# The noise of a radiometer grows with the power it receives. In the real snippets a pixel's deviation is about a
-# tenth of its power, so the even level is ten deviations, and noise and brightness multiply (docs/simulation.md).
-SYSTEM_LEVEL = 10.0
+# The noise of a radiometer grows with the power it receives. Per unit of brightness the noise of steady bins grows by
+# 0-0.05 in the real snippets (docs/simulation.md): an even level of 25 deviations makes it 0.04.
+SYSTEM_LEVEL = 25.0
 SPIKE_SPACING = 256  # bins: a field this wide holds the DC spike with just the share asked for
 
 
@@ -54,7 +54,7 @@ def draw_background(
         profile += _slope(rng, bins)
     if "comb" in features:
         comb = _comb(rng, bins)
-        if rng.random() < 0.3:
+        if rng.random() < 0.15:
             _add_slanted(rng, brightness, comb)
         else:
             profile += comb

@@ -111,6 +111,7 @@ class TrainConfig:
     output_dir: str = MISSING
     force: bool = MISSING
     lr_range_test: bool = MISSING
+    threads: int | None = None
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -214,6 +215,8 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_range("optimizer.weight_decay", cfg.optimizer.weight_decay, 0, None)
     _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 1)
     _check_range("schedule.div_factor", cfg.schedule.div_factor, 1, None)
+    if cfg.threads is not None:
+        _check_range("threads", cfg.threads, 1, None, "; null leaves the choice to torch")
     if cfg.mixup.alpha is not None:
         _check_range("mixup.alpha", cfg.mixup.alpha, 1e-6, None, "; null switches mixup off")
         if data.batch_size < 2:

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti import files, plots
+from seti import files, plots, show
 from seti.console import console
+from seti.errors import SetiError
 from seti.experiment import Experiment
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def report(path: Path) -> None:
     if missing:
         print(f"next, the folds that are missing:  {train_command(experiment, missing)}")
     else:
-        print(f"wrote {experiment.cv_path}, roc.png and curves.png beside it")
+        print(f"wrote {experiment.cv_path}; roc.png, curves.png and gallery.png beside it")
         print(f"next:  python predict.py ckpt_dir={shlex.quote(str(experiment.path))}")
 
 
@@ -86,6 +87,15 @@ def _draw(experiment: Experiment) -> None:
     plots.save_figure(plots.draw_roc(curves), experiment.path / "roc.png")
     history = {fold: pd.read_csv(experiment.fold(fold).metrics) for fold in experiment.finished_folds()}
     plots.save_figure(plots.draw_history(history), experiment.path / "curves.png")
+    draw_gallery(experiment)
+
+
+def draw_gallery(experiment: Experiment) -> None:
+    """Draw the gallery beside the other figures; the data set may have moved since, and that spoils no result."""
+    try:
+        show.draw_experiment_gallery(experiment, show.data_root(experiment))
+    except SetiError as error:
+        log.warning("no gallery: %s", error)
 
 
 def _print_table(summary: dict[str, Any]) -> None:

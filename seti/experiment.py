@@ -25,6 +25,7 @@ INCIDENTAL = (
     "force",
     "output_dir",
     "exp_name",
+    "threads",
     "lr_range",
     "lr_range_test",
     "data.root",  # the data set is told by the fingerprint of its label table, wherever it lies

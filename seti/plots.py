@@ -201,15 +201,15 @@ def draw_history(metrics: Mapping[int, pd.DataFrame]) -> Figure:
     losses, aucs = figure.subplots(1, 2)
     for number, (fold, table) in enumerate(metrics.items()):
         colour = PALETTE[number % len(PALETTE)]
-        losses.plot(table["epoch"], table["train_loss"], "--", color=colour, linewidth=1.2)
+        losses.plot(table["epoch"] + 1, table["train_loss"], "--", color=colour, linewidth=1.2)
         # A run of one epoch is a dot, which a line alone would not show.
-        losses.plot(table["epoch"], table["val_loss"], "-", color=colour, marker=".", linewidth=1.6)
+        losses.plot(table["epoch"] + 1, table["val_loss"], "-", color=colour, marker=".", linewidth=1.6)
         label = f"fold {fold}"
         if table["val_auc"].notna().any():
             best = table.loc[table["val_auc"].idxmax()]
             label += f"  best {best['val_auc']:.4f}"
-            aucs.plot(best["epoch"], best["val_auc"], "o", color=colour, markersize=8, markerfacecolor="none")
-        aucs.plot(table["epoch"], table["val_auc"], "-", color=colour, marker=".", linewidth=1.6, label=label)
+            aucs.plot(best["epoch"] + 1, best["val_auc"], "o", color=colour, markersize=8, markerfacecolor="none")
+        aucs.plot(table["epoch"] + 1, table["val_auc"], "-", color=colour, marker=".", linewidth=1.6, label=label)
     losses.plot([], [], "--", color="#444444", label="training")
     losses.plot([], [], "-", color="#444444", label="validation")
     aucs.axhline(0.5, color=FAINT, linewidth=1, zorder=0)

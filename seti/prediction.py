@@ -160,7 +160,7 @@ def _report_test_auc(root: Path, table: pd.DataFrame) -> float:
     if len(joined) != len(table) or joined["target"].nunique() < 2:
         log.warning("%s does not label every test cadence with both classes: no test AUC", root / catalog.TEST_LABELS)
         return float("nan")
-    report = Table("prediction", "test AUC", title=f"scored by {root / catalog.TEST_LABELS}")
+    report = Table("prediction", "test AUC")
     columns = [column for column in table.columns if column != "id"]
     scores = {column: float(roc_auc_score(joined["target"], joined[column])) for column in columns}
     for column, score in scores.items():

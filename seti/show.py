@@ -51,7 +51,7 @@ def show(cfg: ShowConfig) -> list[Path]:
         SetiError: nothing to draw, an id that no table lists, or a damaged file.
     """
     experiment = None if cfg.ckpt_dir is None else open_experiment(Path(cfg.ckpt_dir))
-    root = _data_root(experiment) if cfg.data.root is None else Path(cfg.data.root)
+    root = data_root(experiment) if cfg.data.root is None else Path(cfg.data.root)
     if not cfg.ids and experiment is None:
         msg = "nothing to draw: give ids=[<id>,...], or ckpt_dir=outputs/<exp_name> for an experiment's gallery"
         raise SetiError(msg)
@@ -125,7 +125,8 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
     return plots.save_figure(figure, experiment.path / "gallery.png", dpi=100)
 
 
-def _data_root(experiment: Experiment | None) -> Path:
+def data_root(experiment: Experiment | None) -> Path:
+    """Where an experiment's cadences were when it was trained; `data` without an experiment."""
     if experiment is None:
         return Path("data")
     return Path(next(iter(experiment.results.values()))["data"]["root"])

@@ -1,8 +1,7 @@
-"""Simulated data sets in the competition's layout, with setigen: `python -m seti.simulate root=... train=...`.
+"""Simulated data sets in the competition's layout: `python -m seti.simulate root=... train=...`.
 
-A *field* is a stretch of spectrum, background and noise, as wide as a cadence or wider; one or more cadences are
-cut from it, and each gets its own signal. Everything random follows from (seed, what is drawn), so the bytes of a
-set do not depend on how many processes make it.
+One or more cadences are cut from a field (`seti.fields`), and each gets its own signal. Everything random follows
+from (seed, what is drawn), so the bytes of a set do not depend on how many processes make it.
 """
 
 import difflib
@@ -12,13 +11,11 @@ import multiprocessing
 import os
 import shutil
 import signal as signals_of_the_system
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import hydra
@@ -39,23 +36,28 @@ from rich.progress import (
 from rich.text import Text
 
 from seti import entry, files
-from seti.backgrounds import FEATURES, SYSTEM_LEVEL, Background, draw_background
+from seti.backgrounds import FEATURES
 from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
 from seti.catalog import LABELS, SUBMISSION, TEST_LABELS, cadence_path
 from seti.errors import SetiError
+from seti.fields import (
+    BINS,
+    DF,
+    DT,
+    FILE_SIZE,
+    PANELS,
+    ROWS,
+    SLEW,
+    Field,
+    add_signal,
+    draw_field,
+    import_setigen,
+    render_field,
+    standardise,
+)
 from seti.signals import EDGE, MAX_SWING, SHAPES, Signal, draw_signal
 
-PANELS, ROWS, BINS = 6, 273, 256  # the competition's snippets
-FILE_SIZE = 128 + 2 * PANELS * ROWS * BINS  # bytes: numpy's header and float16
-# The resolutions of Breakthrough Listen's Green Bank products, Lebofsky et al. 2019, PASP 131, 124505, table 4:
-# frequency as in the high-resolution product, time as in the medium-resolution one (273 rows are 293 s).
-DF = 2.7939677238464355  # Hz a bin
-DT = 1.0737418240  # s a row
-FCH1 = 6e9  # Hz: any frequency would do, setigen wants one
-SLEW = (30.0, 60.0)  # s between panels
-WIDEST = 2 * BINS  # bins of a shared field
 LARGEST_GROUP = 5  # cadences of a shared field
-
 TRUTH = "truth.csv"
 SETTINGS = "simulation.json"
 FORMAT = 1  # raised when the same settings give other bytes than before
@@ -113,7 +115,7 @@ def simulate(settings: SimulateConfig) -> Path:
         SetiError: a setting cannot work; the folder holds something else, or cannot be written; setigen is missing.
     """
     check_settings(settings)
-    _setigen()  # before anything is written
+    import_setigen()  # before anything is written
     root = Path(settings.root)
     groups = plan(settings)
     with _system_errors(root):
@@ -146,7 +148,8 @@ def check_settings(settings: SimulateConfig) -> None:
         for key, share in getattr(settings, name).items():
             _check_share(f"{name}.{key}", share)
     if sum(settings.decoys.values()) > 1 + 1e-9:
-        msg = f"decoys.everywhere and decoys.off_only add up to {sum(settings.decoys.values()):g}: shares of one whole, at most 1"
+        total = sum(settings.decoys.values())
+        msg = f"decoys.everywhere and decoys.off_only add up to {total:g}: as shares of one whole they may reach 1"
         raise SetiError(msg)
     for name in ("train_shapes", "test_shapes"):
         shapes = getattr(settings, name)
@@ -229,57 +232,6 @@ def _rng(seed: int, purpose: str, *unit: int) -> np.random.Generator:
     return np.random.default_rng([seed, purposes.index(purpose), *unit])
 
 
-@dataclass(frozen=True)
-class Field:
-    """A stretch of spectrum, background and noise, before any signal.
-
-    Attributes:
-        features: of its background.
-        times: `(6, 273)` in s from the first row; slews are the gaps.
-        offsets: where each cadence's band begins, in bins.
-        background: what was drawn, for `render_field`.
-        rng: goes on with the noise.
-    """
-
-    features: tuple[str, ...]
-    times: np.ndarray
-    offsets: np.ndarray
-    background: Background
-    rng: np.random.Generator
-
-
-def draw_field(settings: SimulateConfig, number: int, cuts: int) -> Field:
-    """Draw the field of group `number`, of which `cuts` cadences are cut; a single cut is as wide as its field."""
-    rng = _rng(settings.seed, "field", number)
-    bins = BINS if cuts == 1 else WIDEST
-    slews = rng.uniform(*SLEW, PANELS - 1)
-    starts = np.concatenate([[0], np.cumsum(ROWS * DT + slews)])
-    times = starts[:, None] + DT * np.arange(ROWS)
-    background = draw_background(rng, settings.background, PANELS, ROWS, bins)
-    offsets = rng.choice(bins - BINS + 1, cuts, replace=False)
-    return Field(background.features, times, offsets, background, rng)
-
-
-def render_field(drawn: Field) -> np.ndarray:
-    """Add setigen's noise to a field, once: the generator goes on.
-
-    Returns:
-        `(6, 273, bins)` in units of the thermal noise.
-    """
-    background = drawn.background
-    panels = background.brightness
-    frame = _frame(panels.shape[2])
-    frame.rng = drawn.rng
-    rendered = np.empty_like(panels)
-    for panel, brightness in zip(rendered, panels, strict=True):
-        frame.zero_data()
-        # Gaussian, as measured: the noise of real snippets is symmetric (docs/simulation.md).
-        frame.add_noise(x_mean=SYSTEM_LEVEL, x_std=1.0, noise_type="gaussian")
-        np.multiply(frame.data, 1 + brightness / SYSTEM_LEVEL, out=panel)
-        panel += background.spike
-    return rendered
-
-
 def draw_cadence_signal(settings: SimulateConfig, cadence: Planned, times: np.ndarray) -> Signal | None:
     """Draw a cadence's needle or decoy; None where it has neither."""
     if cadence.kind == "background":
@@ -298,42 +250,9 @@ def draw_cadence_signal(settings: SimulateConfig, cadence: Planned, times: np.nd
     return draw_signal(rng, shape, panels, snr, drift_rate, times, BINS, DF)
 
 
-def add_signal(panels: np.ndarray, times: np.ndarray, signal: Signal) -> None:
-    """Add a signal to `(6, 273, 256)` panels in units of the thermal noise, in place.
-
-    Its level is setigen's: SNR x noise / sqrt(rows), so that the sum along the track over one panel stands SNR
-    deviations above thermal noise. A signal that is on in a part of the rows is brighter there, so that the sum
-    over those rows does.
-    """
-    setigen, frame = _setigen(), _frame(panels.shape[2])
-    frame.noise_mean, frame.noise_std = SYSTEM_LEVEL, 1.0
-    level = frame.get_intensity(signal.snr)
-    across = setigen.gaussian_f_profile(signal.width * DF)
-    for number in signal.panels:
-        frame.data, frame.ts = panels[number], times[number]
-        track = signal.track[number]
-        frame.add_signal(
-            frame.get_frequency(track),
-            level * signal.profile[number],
-            across,
-            # Beyond 4 widths nothing is left; so narrow a box makes this 15 times faster than the whole panel.
-            bounding_f_range=(
-                frame.get_frequency(track.min() - 4 * signal.width),
-                frame.get_frequency(track.max() + 4 * signal.width),
-            ),
-        )
-
-
-def standardise(panels: np.ndarray) -> np.ndarray:
-    """Give each panel mean 0 and deviation 1, as the competition's files have; returns little-endian float16."""
-    mean = panels.mean(axis=(1, 2), keepdims=True)
-    deviation = panels.std(axis=(1, 2), keepdims=True)
-    return ((panels - mean) / deviation).astype("<f2")
-
-
 def _make(settings: SimulateConfig, groups: list[list[Planned]]) -> list[dict[str, Any]]:
     """Write every cadence that is not there yet, with a progress bar; returns the rows of the truth table."""
-    workers = min(settings.workers or len(os.sched_getaffinity(0)), len(groups))
+    workers = min(settings.workers or _cores(), len(groups))
     work = functools.partial(_make_group, settings)
     rows = []
     columns = (
@@ -345,6 +264,11 @@ def _make(settings: SimulateConfig, groups: list[list[Planned]]) -> list[dict[st
             rows += made
             progress.advance(task, len(made))
     return rows
+
+
+def _cores() -> int:
+    # Where it exists, the affinity counts the cores that this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(work: Any, groups: list[list[Planned]], workers: int) -> Iterator[list[dict[str, Any]]]:
@@ -370,7 +294,7 @@ def _start_worker() -> None:
 
 
 def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> list[dict[str, Any]]:
-    drawn = draw_field(settings, number, len(group))
+    drawn = draw_field(_rng(settings.seed, "field", number), settings.background, len(group))
     rendered = None
     rows = []
     for cadence, offset in zip(group, drawn.offsets, strict=True):
@@ -466,31 +390,6 @@ class _SpeedColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} cadences/s")
-
-
-@functools.cache
-def _setigen() -> ModuleType:
-    """Import setigen, which takes seconds, when it is first needed.
-
-    Raises:
-        SetiError: it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():
-            # blimpy and its old pyparsing warn about what only their authors can mend.
-            warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
-            warnings.filterwarnings("ignore", "module 'sre_constants'", DeprecationWarning)
-            import setigen
-    except ImportError as error:
-        msg = f"simulating needs setigen, which is not installed ({error}): pip install 'seti[simulate]'"
-        raise SetiError(msg) from error
-    return setigen
-
-
-@functools.cache
-def _frame(bins: int) -> Any:
-    """One frame for each width, used again and again: making one costs as much as a panel's noise."""
-    return _setigen().Frame(shape=(ROWS, bins), df=DF, dt=DT, fch1=FCH1, t_start=0.0, seed=0)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="simulate")

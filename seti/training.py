@@ -3,6 +3,7 @@
 import logging
 import shlex
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -22,7 +23,7 @@ from pytorch_lightning.callbacks import (
     RichProgressBar,
 )
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from sklearn.metrics import log_loss, roc_auc_score
 
 from seti import files
@@ -73,6 +74,8 @@ def train(cfg: DictConfig) -> float:
         )
         return auc
 
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
     resume = _find_checkpoint(folder, origin)
     started = time.monotonic()
     trainer = build_trainer(cfg, folder.path, _callbacks(cfg, folder, origin))
@@ -85,11 +88,7 @@ def train(cfg: DictConfig) -> float:
     )
     pl.seed_everything(cfg.seed, verbose=False)
     classifier = build_classifier(config, datamodule, fetch_weights=resume is None)
-    trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        # Lightning ends quietly on Ctrl-C; the fold is not finished, and the rest of a sweep is not wanted.
-        log.warning("interrupted: the same command goes on from the last finished epoch")
-        raise KeyboardInterrupt
+    _fit(trainer, classifier, datamodule, resume)
 
     oof = _predict_held_out(folder, datamodule, trainer, classifier)
     files.write_csv(folder.oof, oof)
@@ -186,6 +185,24 @@ def settle_logs() -> None:
         ".*isinstance\\(treespec, LeafSpec\\).*",
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _fit(
+    trainer: pl.Trainer, classifier: CadenceClassifier, datamodule: CadenceDataModule, resume: Path | None
+) -> None:
+    """Train; when a person or the system stops it, stop the whole program, a sweep's other folds included."""
+    try:
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    except (SIGTERMException, RuntimeError) as error:
+        # The loader's workers may die of the same signal first, which then reads as their failure.
+        if not isinstance(error, SIGTERMException) and not trainer.received_sigterm:
+            raise
+        log.warning("terminated: the same command goes on from the last finished epoch")
+        sys.exit(128 + signal.SIGTERM)
+    except SystemExit:
+        # Lightning turns Ctrl-C into a plain exit.
+        log.warning("interrupted: the same command goes on from the last finished epoch")
+        sys.exit(128 + signal.SIGINT)
 
 
 def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> list[Callback]:

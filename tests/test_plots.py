@@ -120,7 +120,7 @@ def test_many_curves_differ_in_colour_or_dash():
     assert len(styles) == 28
 
 
-def test_a_history_marks_the_best_epoch_of_every_fold():
+def test_a_history_counts_epochs_from_one_and_marks_the_best_of_every_fold():
     table = pd.DataFrame(
         {"epoch": [0, 1, 2], "train_loss": [3, 2, 1], "val_loss": [3, 2, 2.5], "val_auc": [0.5, 0.8, 0.7]}
     )
@@ -128,7 +128,7 @@ def test_a_history_marks_the_best_epoch_of_every_fold():
     losses, aucs = plots.draw_history({0: table, 3: dead}).axes
     labels = [text.get_text() for text in aucs.get_legend().get_texts()]
     assert labels == ["fold 0  best 0.8000", "fold 3"]
-    assert [1.0, 0.8] in [line.get_xydata().tolist()[0] for line in aucs.lines if len(line.get_xydata()) == 1]
+    assert [2.0, 0.8] in [line.get_xydata().tolist()[0] for line in aucs.lines if len(line.get_xydata()) == 1]
     np.testing.assert_array_equal(losses.lines[0].get_ydata(), table["train_loss"])
     assert losses.lines[0].get_linestyle() == "--"
 

@@ -1,0 +1,104 @@
+"""What numbers that need no network say: `python -m seti.baseline data.root=...`.
+
+A logistic regression on each panel's mean, deviation, minimum, maximum and skewness. A data set on which this does
+well is told apart by brightness alone, and a network's score on it proves little.
+"""
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pandas as pd
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+from scipy.stats import skew
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from seti import catalog, entry
+from seti.cadence import read_cadence
+from seti.errors import SetiError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class BaselineDataConfig:
+    """Which data set."""
+
+    root: str = MISSING
+
+
+@dataclass
+class BaselineConfig:
+    """Everything `python -m seti.baseline` reads."""
+
+    data: BaselineDataConfig = field(default_factory=BaselineDataConfig)
+
+
+ConfigStore.instance().store(name="baseline_schema", node=BaselineConfig)
+
+
+def panel_statistics(cadence: np.ndarray) -> np.ndarray:
+    """Describe each panel by mean, deviation, minimum, maximum and skewness.
+
+    Args:
+        cadence: `(6, rows, bins)`.
+
+    Returns:
+        `(30,)`: the six means, then the six deviations, and so on.
+    """
+    pixels = cadence.reshape(len(cadence), -1).astype(np.float64)
+    return np.concatenate(
+        [pixels.mean(axis=1), pixels.std(axis=1), pixels.min(axis=1), pixels.max(axis=1), skew(pixels, axis=1)]
+    )
+
+
+def score(root: Path) -> float:
+    """Fit on the training cadences, score on the test ones.
+
+    Returns:
+        Test AUC.
+
+    Raises:
+        SetiError: the data set is missing or damaged, or its test labels are not known.
+    """
+    labels, test = catalog.read_labels(root), catalog.read_test_labels(root)
+    if test is None:
+        msg = f"{root / catalog.TEST_LABELS} is missing: only a simulated data set can be scored"
+        raise SetiError(msg)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(_features(root, "train", labels["id"]), labels["target"])
+    probs = model.predict_proba(_features(root, "test", test["id"]))[:, 1]
+    return float(roc_auc_score(test["target"], probs))
+
+
+def _features(root: Path, split: str, ids: pd.Series) -> np.ndarray:
+    catalog.check_files(root, split, ids)
+    paths = [catalog.cadence_path(root, split, i) for i in ids]
+    # spawn: a fork of a process with threads can hang.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return np.stack(list(pool.map(_file_statistics, paths, chunksize=32)))
+
+
+def _file_statistics(path: Path) -> np.ndarray:
+    return panel_statistics(read_cadence(path))
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="baseline")
+@entry.command
+def main(cfg: BaselineConfig) -> float:
+    """Print the test AUC."""
+    auc = score(Path(cfg.data.root))
+    print(f"logistic regression on panel statistics, no network: test AUC {auc:.4f}")
+    return auc
+
+
+if __name__ == "__main__":
+    main()
