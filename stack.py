@@ -3,7 +3,7 @@
 import hydra
 
 from seti import entry
-from seti.stacking import StackConfig, stack
+from seti.blending import StackConfig, stack
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="stack")

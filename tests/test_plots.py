@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from seti import plots, show
+from seti import gallery, plots, show
 from seti.errors import SetiError
 from seti.experiment import Experiment
 
@@ -292,7 +292,7 @@ def gallery_rows(monkeypatch, run) -> dict[str, list[tuple[str, int | None, floa
 
 
 def test_a_gallery_shows_the_highest_scores_and_the_worst_mistakes(root, experiment, monkeypatch):
-    rows = gallery_rows(monkeypatch, lambda: show.draw_experiment_gallery(experiment, root))
+    rows = gallery_rows(monkeypatch, lambda: gallery.draw_experiment_gallery(experiment, root))
     best, alarms, missed = rows.values()
     assert [cadence_id for cadence_id, _, _ in best] == ["a19", "a18", "a17", "a16", "a15", "a14"]
     assert alarms == [(f"a{n}", 0, n / 100) for n in (18, 16, 14, 12, 10, 8)]
@@ -315,7 +315,7 @@ def test_a_gallery_of_another_data_set_is_refused(root, experiment):
     labels = pd.DataFrame({"id": ["c1"], "target": [1]})
     labels.to_csv(root / "train_labels.csv", index=False)
     with pytest.raises(SetiError, match="does not list a19"):
-        show.draw_experiment_gallery(experiment, root)
+        gallery.draw_experiment_gallery(experiment, root)
 
 
 def test_show_takes_its_keys(root, tmp_path):

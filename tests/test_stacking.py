@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from seti import stacking
+from seti import blending, stacking
+from seti.blending import StackConfig
 from seti.errors import SetiError
-from seti.stacking import StackConfig
 
 MODELS = ("alpha", "beta", "gamma")
 CADENCES, TESTED, FOLDS = 400, 90, 4
@@ -133,7 +133,7 @@ def test_the_search_is_scikit_learns_over_fifty_values_from_100_to_a_hundredth(r
 
 
 def test_stacking_is_scikit_learns_grid_search(outputs, rows, test_rows, expected, capsys):
-    score = stacking.stack(config(outputs))
+    score = blending.stack(config(outputs))
     joined, search = expected["joined"], expected["search"]
     report = json.loads((outputs / "stack" / "stack.json").read_text())
 
@@ -188,7 +188,7 @@ def test_the_nested_score_never_sees_the_fold_that_it_scores(tables):
 
 
 def test_the_same_inputs_give_the_same_bytes_in_any_order_of_rows_and_threads(outputs, tables, tmp_path):
-    stacking.stack(config(outputs))
+    blending.stack(config(outputs))
     before = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
     for name, rows in tables.items():
         for fold in range(FOLDS):
@@ -196,7 +196,7 @@ def test_the_same_inputs_give_the_same_bytes_in_any_order_of_rows_and_threads(ou
             part.to_csv(outputs / name / f"fold_{fold}" / "oof.csv", index=False)
     settings = config(outputs, experiments=["gamma", "beta", "alpha"])
     settings.n_jobs = 2
-    stacking.stack(settings)
+    blending.stack(settings)
     assert before == {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
 
 
@@ -205,7 +205,7 @@ def test_known_test_labels_are_scored(outputs, tmp_path, test_rows, expected, ca
     root.mkdir()
     labels = test_rows[["id", "target"]].sort_values("id")
     labels.to_csv(root / "test_labels.csv", index=False)
-    stacking.stack(config(outputs))
+    blending.stack(config(outputs))
     report = json.loads((outputs / "stack" / "stack.json").read_text())
     truth = test_rows["target"]
     assert report["stack"]["test_auc"] == pytest.approx(roc_auc_score(truth, expected["test"]))
@@ -219,13 +219,13 @@ def test_known_test_labels_are_scored(outputs, tmp_path, test_rows, expected, ca
     assert f"{report['stack']['test_auc']:.4f}" in told
 
     labels.iloc[1:].to_csv(root / "test_labels.csv", index=False)
-    stacking.stack(config(outputs))
+    blending.stack(config(outputs))
     assert "no test AUC" in capsys.readouterr().out
     assert "test_auc" not in json.loads((outputs / "stack" / "stack.json").read_text())["stack"]
 
 
 def test_the_best_honest_score_is_marked(outputs, capsys):
-    stacking.stack(config(outputs))
+    blending.stack(config(outputs))
     report = json.loads((outputs / "stack" / "stack.json").read_text())
     scores = {name: values["oof_auc"] for name, values in report["experiments"].items()}
     scores |= {"mean": report["mean"]["oof_auc"], "rank mean": report["rank_mean"]["oof_auc"]}
@@ -236,12 +236,12 @@ def test_the_best_honest_score_is_marked(outputs, capsys):
 
 
 def test_an_experiment_without_predictions_leaves_no_submission(outputs, test_rows, capsys):
-    stacking.stack(config(outputs))
+    blending.stack(config(outputs))
     (outputs / "beta" / "predictions.csv").unlink()
     # gamma's were made before its last fold was trained.
     write_predictions(outputs / "gamma", test_rows["id"], test_rows["gamma"], folds=range(FOLDS - 1))
     capsys.readouterr()
-    score = stacking.stack(config(outputs))
+    score = blending.stack(config(outputs))
     told = capsys.readouterr().out
     for name in ("beta", "gamma"):
         assert f"{name} lacks predictions by all of its folds: python predict.py ckpt_dir={outputs / name}\n" in told
@@ -254,8 +254,8 @@ def test_an_experiment_without_predictions_leaves_no_submission(outputs, test_ro
 
 
 def test_a_stack_of_one_ranks_as_its_experiment(outputs, capsys):
-    stacking.stack(config(outputs))
-    score = stacking.stack(config(outputs, experiments=["alpha"]))
+    blending.stack(config(outputs))
+    score = blending.stack(config(outputs, experiments=["alpha"]))
     report = json.loads((outputs / "stack" / "stack.json").read_text())
     assert list(report["experiments"]) == ["alpha"]
     assert report["rank_mean"]["oof_auc"] == report["experiments"]["alpha"]["oof_auc"]
@@ -274,7 +274,7 @@ def test_finished_experiments_are_chosen_and_unfinished_ones_told(outputs, table
     overrides = outputs / "delta" / "fold_0" / ".hydra" / "overrides.yaml"
     overrides.parent.mkdir()
     overrides.write_text("- fold=0\n- exp_name=delta\n- optimizer.lr=1e-3\n- data.image_size=[64,32]\n")
-    chosen = stacking.choose_experiments(outputs, None)
+    chosen = blending.choose_experiments(outputs, None)
     assert [experiment.name for experiment in chosen] == list(MODELS)
     told = capsys.readouterr().out
     assert "delta: fold 1, 3 not finished" in told
@@ -282,34 +282,34 @@ def test_finished_experiments_are_chosen_and_unfinished_ones_told(outputs, table
     assert command[:4] == ["python", "train.py", "-m", "fold=1,3"]
     assert {"exp_name=delta", "optimizer.lr=1e-3", "'data.image_size=[64,32]'"} <= set(command)
     with pytest.raises(SetiError, match=r"delta: fold 1, 3 not finished; train with python train.py -m fold=1,3"):
-        stacking.choose_experiments(outputs, ["alpha", "delta"])
+        blending.choose_experiments(outputs, ["alpha", "delta"])
 
 
 def test_experiments_are_chosen_by_name(outputs, tmp_path):
-    names = [experiment.name for experiment in stacking.choose_experiments(outputs, ["gamma", "alpha", "alpha"])]
+    names = [experiment.name for experiment in blending.choose_experiments(outputs, ["gamma", "alpha", "alpha"])]
     assert names == ["alpha", "gamma"]
     with pytest.raises(SetiError, match="no experiment 'gama': nearest: gamma"):
-        stacking.choose_experiments(outputs, ["gama"])
+        blending.choose_experiments(outputs, ["gama"])
     with pytest.raises(SetiError, match="names none"):
-        stacking.choose_experiments(outputs, [])
+        blending.choose_experiments(outputs, [])
     (outputs / "begun" / "fold_0").mkdir(parents=True)
     with pytest.raises(SetiError, match="begun has no finished fold"):
-        stacking.choose_experiments(outputs, ["begun"])
+        blending.choose_experiments(outputs, ["begun"])
 
 
 def test_nothing_finished_says_how_to_train(tmp_path, tables):
     with pytest.raises(SetiError, match=r"no finished experiment: train one with python train.py -m fold=0,1,2,3,4"):
-        stacking.stack(config(tmp_path / "outputs"))
+        blending.stack(config(tmp_path / "outputs"))
     write_experiment(tmp_path / "outputs", "begun", tables["alpha"], tmp_path, folds=[1])
     with pytest.raises(SetiError, match=r"no finished experiment; begun: fold 0, 2, 3 not finished; train with"):
-        stacking.stack(config(tmp_path / "outputs"))
+        blending.stack(config(tmp_path / "outputs"))
 
 
 def test_n_jobs_of_zero_is_refused(outputs):
     settings = config(outputs)
     settings.n_jobs = 0
     with pytest.raises(SetiError, match="n_jobs=0"):
-        stacking.stack(settings)
+        blending.stack(settings)
 
 
 def refusal(tables) -> str:
@@ -383,7 +383,7 @@ def test_predictions_are_joined_by_id(test_rows):
 def test_a_damaged_prediction_stops_the_stack_before_anything_is_written(outputs, test_rows):
     write_predictions(outputs / "beta", test_rows["id"].iloc[1:], test_rows["beta"].iloc[1:])
     with pytest.raises(SetiError, match="different test ids"):
-        stacking.stack(config(outputs))
+        blending.stack(config(outputs))
     assert not (outputs / "stack").exists()
 
 
@@ -397,7 +397,7 @@ def test_the_command_takes_its_keys(outputs):
         cfg = compose("stack", [f"output_dir={outputs}", "experiments=[alpha,gamma]"])
         default = compose("stack")
     assert (default.output_dir, default.experiments, default.n_jobs) == ("outputs", None, None)
-    stacking.stack(cfg)
+    blending.stack(cfg)
     report = json.loads((outputs / "stack" / "stack.json").read_text())
     assert list(report["experiments"]) == ["alpha", "gamma"]
 
