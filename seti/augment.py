@@ -6,6 +6,7 @@ generators give every DataLoader worker the same numbers.
 """
 
 import os
+import random
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer release
 
@@ -68,7 +69,9 @@ class Picture:
         picture = torch.from_numpy(native).float().numpy()
         picture = stack(picture) if self.stack_first else picture.transpose(1, 2, 0)
         if self.transform is not None and seed is not None:
-            self.transform.set_random_seed(seed)
+            # One stream for all transforms: `set_random_seed` would start each of them at the same number, so that
+            # both flips and the affine transform happen together or not at all.
+            self.transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
             picture = self.transform(image=np.ascontiguousarray(picture))["image"]
         if self.stack_last:
             picture = stack(picture.transpose(2, 0, 1))

@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 import timm
+import torch
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
@@ -41,6 +42,7 @@ class Backbone(nn.Module):
         if freeze:
             self.network.requires_grad_(False)
             self.head.requires_grad_(True)
+            self.train()  # a Trainer leaves every module in the mode that it finds it in
 
     @property
     def head(self) -> nn.Module:
@@ -65,8 +67,12 @@ class Backbone(nn.Module):
 
 
 def _check_name(name: str) -> None:
-    if is_model(name):
-        return
+    try:
+        if is_model(name):
+            timm.get_pretrained_cfg(name)
+            return
+    except RuntimeError:  # of a known network, but an unknown pretraining tag
+        pass
     close = difflib.get_close_matches(name, [*list_models(), *list_models(pretrained=True)], n=3, cutoff=0.5)
     near = f"; near it: {', '.join(close)}" if close else ""
     msg = f"model.backbone={name} is no network of timm {timm.__version__}{near}"
@@ -84,9 +90,17 @@ def _create(
             if not Path(weights).is_file():
                 msg = f"model.weights={weights} is no file: give a weight file, or null to start without"
                 raise SetiError(msg)
+            if Path(weights).suffix != ".safetensors":
+                torch.load(weights, map_location="cpu", weights_only=True)  # some timm releases run the code in it
+            generator_state = torch.get_rng_state()
             # `checkpoint_path=` would not adapt stem and head.
-            options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
-        return timm.create_model(name, **({"pretrained": pretrained} | options))
+            overlay = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+            network = timm.create_model(name, **(options | overlay))
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(generator_state)
+                _check_loaded(network, timm.create_model(name, **options))
+            return network
+        return timm.create_model(name, pretrained=pretrained, **options)
     except SetiError:
         raise
     except Exception as error:
@@ -105,6 +119,22 @@ def _create(
                 f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {_one_line(error)}"
             )
         raise SetiError(msg) from error
+
+
+def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:
+    """Refuse a network with tensors as random as in a fresh one: timm skips those that the file does not hold.
+
+    Raises:
+        ValueError: how many tensors are left, and the first.
+    """
+    heads = network.get_classifier()
+    spared = {id(p) for head in (heads if isinstance(heads, tuple) else (heads,)) for p in head.parameters()}
+    random = {name: value for name, value in fresh.named_parameters() if value.max() > value.min()}
+    own = {name: value for name, value in network.named_parameters() if name in random and id(value) not in spared}
+    left = [name for name, value in own.items() if torch.equal(value, random[name])]
+    if left:
+        msg = f"it holds nothing for {len(left)} of {len(own)} tensors, first {left[0]}"
+        raise ValueError(msg)
 
 
 def _one_line(error: Exception) -> str:

@@ -47,7 +47,9 @@ def read_cadence(path: Path, panels: tuple[int, ...] = PANEL_CHOICES["all"]) -> 
                 msg = f"cadence {path} holds {stored.dtype}, not floats of 2, 4 or 8 bytes: remove or replace the file"
                 raise SetiError(msg)
             cadence = np.array(stored[list(panels)], order="C")
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+    except SetiError:
+        raise
+    except Exception as error:  # a damaged header can fail anywhere in numpy's reader
         msg = f"cannot read cadence {path}: {_reason(path, error)}; remove or replace the file"
         raise SetiError(msg) from error
     check_finite(path, cadence, panels)

@@ -99,15 +99,16 @@ def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
 
 def _read_targets(root: Path, name: str) -> pd.DataFrame:
     table = _read_ids(root, name, ["target"])
-    bad = ~table["target"].isin([0, 1])
+    targets = pd.to_numeric(table["target"], errors="coerce")  # one word in it makes the whole column text
+    bad = ~targets.isin([0, 1])
     if bad.any():
         row = table[bad].iloc[0]
         msg = (
             f"{root / name} has {int(bad.sum())} targets other than 0 and 1, "
-            f"first {row['target']!r} for id {row['id']}: mend the table"
+            f"first {str(row['target'])!r} for id {row['id']}: mend the table"
         )
         raise SetiError(msg)
-    return table.astype({"target": np.int64})[["id", "target"]]
+    return table.assign(target=targets.astype(np.int64))[["id", "target"]]
 
 
 def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:

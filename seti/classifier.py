@@ -96,11 +96,14 @@ class CadenceClassifier(pl.LightningModule):
         settings, schedule = self.hparams["optimizer"], self.hparams["schedule"]
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=settings["lr"], weight_decay=settings["weight_decay"])
+        steps, pct_start = int(self.trainer.estimated_stepping_batches), schedule["pct_start"]
+        if pct_start * steps == 1:  # the first step is the peak; torch would divide by the length of the rise, zero
+            pct_start *= 1 - 1e-6
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=settings["lr"],
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=schedule["pct_start"],
+            total_steps=steps,
+            pct_start=pct_start,
             div_factor=schedule["div_factor"],
             anneal_strategy="cos",
             cycle_momentum=False,

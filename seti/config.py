@@ -4,6 +4,8 @@
 when the configuration is composed, before anything is read or written.
 """
 
+import hashlib
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,7 +168,10 @@ def job_suffix(lr_range_test: bool, override_dirname: str) -> str:
     """
     if not lr_range_test:
         return ""
-    return "/lr_range/" + (re.sub(r"[^\w.,=+-]", "_", override_dirname)[:200] or "default")
+    name = re.sub(r"[^\w.,=+-]", "_", override_dirname)
+    if len(name) > 200:  # file systems allow 255; what is cut off must still tell jobs apart
+        name = f"{name[:190]}-{hashlib.sha256(override_dirname.encode()).hexdigest()[:8]}"
+    return "/lr_range/" + (name or "default")
 
 
 OmegaConf.register_new_resolver("default_exp_name", default_exp_name, replace=True)
@@ -229,6 +234,7 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("early_stopping.patience", cfg.early_stopping.patience, 1, None, "; null switches it off")
     if cfg.lr_range_test:
         _check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
+        _check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
 
 
@@ -240,7 +246,9 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _check_range(name: str, value: float, low: float, high: float | None, hint: str = "") -> None:
-    if not (low <= value and (high is None or value <= high)):  # also catches NaN
+    if not (low <= value < math.inf and (high is None or value <= high)):  # also catches NaN
         wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        if value == math.inf:
+            wanted += " and finite"
         msg = f"{name}={value} must be {wanted}{hint}"
         raise SetiError(msg)

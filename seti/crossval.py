@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti import files, plots, show
+from seti import files, gallery, plots
 from seti.console import console
 from seti.errors import SetiError
 from seti.experiment import Experiment
@@ -74,8 +74,11 @@ def report(path: Path) -> None:
 
 def train_command(experiment: Experiment, folds: list[int]) -> str:
     """The command that trains some folds as the finished ones were."""
-    record = experiment.fold_path(experiment.finished_folds()[0]) / ".hydra" / "overrides.yaml"
-    overrides = [str(override) for override in OmegaConf.load(record)] if record.exists() else []
+    fold = experiment.finished_folds()[0]
+    overrides = experiment.results[fold].get("overrides")
+    if overrides is None:
+        record = experiment.fold_path(fold) / ".hydra" / "overrides.yaml"
+        overrides = [str(override) for override in OmegaConf.load(record)] if record.exists() else []
     kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
     return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
 
@@ -93,7 +96,7 @@ def _draw(experiment: Experiment) -> None:
 def draw_gallery(experiment: Experiment) -> None:
     """Draw the gallery beside the other figures; the data set may have moved since, and that spoils no result."""
     try:
-        show.draw_experiment_gallery(experiment, show.data_root(experiment))
+        gallery.draw_experiment_gallery(experiment, gallery.data_root(experiment))
     except SetiError as error:
         log.warning("no gallery: %s", error)
 

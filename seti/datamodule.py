@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from multiprocessing import get_start_method
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,10 @@ def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_single_thread,
+        # Else every new iterator would draw from torch's global generator, and a resumed epoch mix up other cadences.
+        generator=torch.Generator(),
+        # Hydra's joblib launcher makes its own way of starting processes the default, which workers cannot start by.
+        multiprocessing_context="fork" if num_workers > 0 and get_start_method(allow_none=True) == "loky" else None,
         **options,
     )
 

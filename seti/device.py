@@ -28,8 +28,13 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as error:
         msg = f"device={name} is unknown to torch: use auto, cpu or cuda"
         raise SetiError(msg) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        msg = f"device={name}, but torch finds no GPU on this machine: use device=auto or device=cpu"
+    if device.type == "meta":
+        msg = f"device={name} computes nothing: use auto, cpu or cuda"
+        raise SetiError(msg)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found = f"{count} GPU{'s'[: count > 1]}" if count else "no GPU"
+        msg = f"device={name}, but torch finds {found} on this machine: use device=auto or device=cpu"
         raise SetiError(msg)
     return device
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -13,7 +14,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, MissingMandatoryValue
 from rich.console import Console
 
 from seti import files
@@ -37,13 +38,17 @@ def command(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
     @functools.wraps(task)
     def run(cfg: DictConfig) -> Any:
-        if in_sweep():
-            return _run_in_sweep(task, cfg)
         try:
-            return task(cfg)
+            return _run_in_sweep(task, cfg) if in_sweep() else task(cfg)
         except SetiError as error:
             _say_error(str(error))
             sys.exit(1)
+        except MissingMandatoryValue as error:
+            _say_error(f"{error.full_key} is not set: add {error.full_key}=<value> to the command")
+            sys.exit(1)
+        except KeyboardInterrupt:
+            _say_error("interrupted: the same command begins again what was not finished")
+            sys.exit(128 + signal.SIGINT)
 
     return run
 
@@ -93,22 +98,37 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report, and exit with code 1 if any job failed."""
-        from seti import crossval, lr_range  # here, so that composing a configuration does not import torch
-
-        folders = sorted(
-            marker.parent.parent
-            for marker in Path(config.output_dir).glob("**/.hydra/overrides.yaml")
-            if marker.stat().st_mtime >= self.started
+        # Experiments may lie in several folders of one; programs that write none have the sweep's own folder.
+        root = Path(config.output_dir if "output_dir" in config else config.hydra.sweep.dir)
+        folders, failed = (
+            sorted(
+                marker.parents[above] for marker in root.glob(f"**/{name}") if marker.stat().st_mtime >= self.started
+            )
+            for name, above in ((".hydra/overrides.yaml", 1), (FAILURE_FILE, 0))
         )
-        failed = [folder for folder in folders if (folder / FAILURE_FILE).exists()]
-        for fold_path in sorted({lr_range.fold_of(folder) for folder in folders} - {None}):
-            lr_range.collect(fold_path)
-        for experiment_path in sorted({folder.parent for folder in folders if folder.name.startswith("fold_")}):
-            crossval.report(experiment_path)
+        unreported = _report(folders)
         if failed:
             console = Console(stderr=True, soft_wrap=True)
-            console.print(f"\n{len(failed)} of {len(folders)} jobs failed:")
+            console.print(f"\n{len(failed)} {'job' if len(failed) == 1 else 'jobs'} failed:")
             for folder in failed:
                 failure = files.read_json(folder / FAILURE_FILE)
                 console.print(f"  {folder}: {failure['message']}", highlight=False, markup=False)
+        if failed or unreported:
             sys.exit(1)
+
+
+def _report(folders: list[Path]) -> int:
+    """Report every experiment and range test that has one of the jobs' folders; gives how many could not be."""
+    from seti import crossval, lr_range  # here, so that composing a configuration does not import torch
+
+    reports = [(lr_range.collect, path) for path in sorted({lr_range.fold_of(folder) for folder in folders} - {None})]
+    experiments = sorted({folder.parent for folder in folders if folder.name.startswith("fold_")})
+    reports += [(crossval.report, path) for path in experiments]
+    failures = 0
+    for report, path in reports:
+        try:
+            report(path)
+        except SetiError as error:  # Hydra would turn it into a warning and exit with code 0
+            _say_error(str(error))
+            failures += 1
+    return failures

@@ -11,6 +11,8 @@ import pandas as pd
 
 from seti.errors import SetiError
 
+MISSING_VALUES = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -68,10 +70,15 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         SetiError: the file is missing, is no table, or lacks a column.
     """
     try:
-        table = pd.read_csv(path, dtype={"id": str}, keep_default_na=True)
+        # "nan", "NA" and "null" mean a missing value everywhere but in an id.
+        missing_values = {name: MISSING_VALUES for name in pd.read_csv(path, nrows=0).columns if name != "id"}
+        table = pd.read_csv(path, dtype={"id": str}, keep_default_na=False, na_values=missing_values)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        msg = f"cannot read {path}: {error}"
+        msg = f"cannot read {path}: {' '.join(str(error).split())}"
         raise SetiError(msg) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus for row names, and shifts the columns
+        msg = f"{path} has rows of more fields than its header names: mend the table"
+        raise SetiError(msg)
     missing = [column for column in columns if column not in table.columns]
     if missing:
         msg = f"{path} has no column {', '.join(missing)}: it has {', '.join(map(str, table.columns))}"

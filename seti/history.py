@@ -31,10 +31,17 @@ class History(pl.Callback):
         self.origin = origin
         self.rows: list[dict[str, float]] = []
         self.started = time.monotonic()
+        self.lr = float("nan")
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time."""
         self.started = time.monotonic()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Note the rate of this step: at the epoch's end the schedule has moved on, at the last one past its end."""
+        self.lr = optimizer.param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row. Lightning calls checkpoint callbacks after this one, so they store it."""
@@ -44,7 +51,7 @@ class History(pl.Callback):
             "train_loss": float(metrics["train_loss"]),
             "val_loss": float(metrics["val_loss"]),
             "val_auc": float(metrics["val_auc"]),
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.lr,
             "seconds": round(time.monotonic() - self.started, 2),
         }
         self.rows.append(row)

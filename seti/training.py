@@ -1,7 +1,6 @@
 """One fold, from configuration to result."""
 
 import logging
-import shlex
 import shutil
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import (
     Callback,
@@ -54,6 +54,7 @@ def train(cfg: DictConfig) -> float:
         SetiError: settings, data or machine do not allow it.
     """
     check_settings(cfg)
+    _check_length(cfg.trainer)
     settle_logs()
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
     folder = experiment.fold(cfg.fold)
@@ -64,7 +65,7 @@ def train(cfg: DictConfig) -> float:
         _clear(folder)
     result = folder.read_result()
     if result is not None:
-        _check_same(folder, {"config": result["config"], "fingerprint": result["data"]["fingerprint"]}, origin)
+        _check_same(folder, _origin(result), origin)
         auc = result["scores"]["auc"]
         log.info(
             "fold %d of %s is finished (AUC %.4f): not trained again; force=true does",
@@ -77,6 +78,9 @@ def train(cfg: DictConfig) -> float:
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     resume = _find_checkpoint(folder, origin)
+    if resume is None and not cfg.force:
+        for fold, other in experiment.results.items():
+            _check_same(experiment.fold(fold), _origin(other), origin)
     started = time.monotonic()
     trainer = build_trainer(cfg, folder.path, _callbacks(cfg, folder, origin))
     log.info(
@@ -124,13 +128,15 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         log.info(
             "starting from random weights: model.pretrained=true or model.weights=<file> start from pretrained ones"
         )
-    return CadenceClassifier(
+    classifier = CadenceClassifier(
         spec=datamodule.spec.plain(),
         model=model,
         optimizer=config["optimizer"],
         schedule=config["schedule"],
         mixup_alpha=config["mixup"]["alpha"],
     )
+    # Lightning trains in the modes that it finds: without this, a frozen backbone's batch statistics would drift.
+    return classifier.train()
 
 
 def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **options: Any) -> pl.Trainer:
@@ -161,7 +167,7 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
             callbacks=callbacks,
             default_root_dir=folder,
         )
-    except (TypeError, ValueError, MisconfigurationException) as error:
+    except (TypeError, ValueError, ModuleNotFoundError, MisconfigurationException) as error:
         msg = f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*"
         raise SetiError(msg) from error
 
@@ -180,11 +186,32 @@ def settle_logs() -> None:
         ".*but have no `val_dataloader`.*",  # the range test needs none
         ".*is smaller than the logging interval.*",
         "Checkpoint directory .* exists and is not empty.*",  # a resumed fold
+        ".*in eval mode at the start of training.*",  # a frozen backbone, on purpose
         "You're resuming from a checkpoint that ended before the epoch ended.*",
         ".*LeafSpec.*is deprecated.*",  # inside Lightning
         ".*isinstance\\(treespec, LeafSpec\\).*",
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _check_length(settings: DictConfig) -> None:
+    """Refuse what leaves OneCycle without a number of steps to plan for."""
+    epochs, batches = settings.get("max_epochs"), settings.get("limit_train_batches", 1.0)
+    if not isinstance(epochs, int) or epochs < 1:
+        msg = f"trainer.max_epochs={epochs} must be at least 1: the learning rate is planned over all epochs"
+        raise SetiError(msg)
+    if batches is not None and not batches > 0:
+        msg = f"trainer.limit_train_batches={batches} leaves nothing to train on: use a share such as 0.5, or a number"
+        raise SetiError(msg)
+
+
+class _ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that a run which was stopped early, then cut short before its result, does not forget."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning brings back the count of epochs, but not the decision."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 def _fit(
@@ -206,6 +233,8 @@ def _fit(
 
 
 def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> list[Callback]:
+    # After the epoch's last step: a run that goes on from here starts the next epoch from its beginning.
+    every_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         EpochSeed((cfg.seed, cfg.fold)),
         History(folder.metrics, origin),
@@ -215,15 +244,16 @@ def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> l
             filename=folder.best_checkpoint.stem,
             monitor=cfg.checkpoint.monitor,
             mode=cfg.checkpoint.mode,
-            save_last=True,
-            # After the epoch's last step: a run that goes on from here starts the next epoch from its beginning.
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
+            **every_epoch,
         ),
+        # Behind the best one, whose state it keeps. Not `save_last`: that leaves out epochs that are not the best.
+        ModelCheckpoint(folder.last_checkpoint.parent, folder.last_checkpoint.stem, **every_epoch),
     ]
     if cfg.early_stopping.patience is not None:
         callbacks.append(
-            EarlyStopping("val_loss", patience=cfg.early_stopping.patience, min_delta=cfg.early_stopping.min_delta)
+            _ResumableEarlyStopping(
+                "val_loss", patience=cfg.early_stopping.patience, min_delta=cfg.early_stopping.min_delta
+            )
         )
     return callbacks
 
@@ -245,6 +275,10 @@ def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any]) -> Path | None:
     _check_same(folder, written_by, origin)
     log.info("going on from %s (%d epochs done)", path, checkpoint["epoch"] + 1)
     return path
+
+
+def _origin(result: dict[str, Any]) -> dict[str, Any]:
+    return {"config": result["config"], "fingerprint": result["data"]["fingerprint"]}
 
 
 def _check_same(folder: FoldFolder, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -319,11 +353,8 @@ def _result(
             "positives": int(datamodule.table["target"].sum()),
         },
         "config": config,
+        # Kept here because a later command that is refused writes its own into .hydra.
+        "overrides": list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None,
         "versions": {package: version(package) for package in VERSIONS} | {"python": sys.version.split()[0]},
         "seconds": round(seconds, 1),
     }
-
-
-def command_line(overrides: list[str]) -> str:
-    """Overrides as a person would type them behind `python train.py`."""
-    return " ".join(shlex.quote(override) for override in overrides)

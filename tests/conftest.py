@@ -1,0 +1,204 @@
+"""A small simulated data set, configurations for it, and ways to run the programs on it."""
+
+import io
+import json
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; and the tests may share the machine
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test fetches anything: a try fails at once
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TRAIN, TEST = 40, 12
+
+# A network, pictures and epochs of no use but to run through everything in half a second.
+SMALL = (
+    "model=tiny",
+    "trainer=cpu",
+    "threads=1",
+    "trainer.precision=32",
+    "trainer.max_epochs=2",
+    "data.n_folds=2",
+    "data.image_size=[24,32]",
+    "data.batch_size=8",
+    "data.num_workers=0",
+    "exp_name=exp",
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a program ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory) -> Path:
+    """A data set in the competition's layout: half of the cadences hold a needle. Shared: not to be changed."""
+    from seti.simulate import load_settings, simulate
+
+    root = tmp_path_factory.mktemp("simulated") / "data"
+    sizes = (f"train={TRAIN}", f"test={TEST}")
+    return simulate(load_settings("preset=easy", "positives=0.5", "workers=1", f"root={root}", *sizes))
+
+
+@pytest.fixture
+def own_data(data_root, tmp_path) -> Path:
+    """A copy of the data set whose files a test may change or remove: of links, so one is replaced, not edited."""
+    root = tmp_path / "own_data"
+    for path in data_root.rglob("*"):
+        if path.is_file():
+            copy = root / path.relative_to(data_root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix == ".npy":
+                os.link(path, copy)
+            else:
+                copy.write_bytes(path.read_bytes())
+    return root
+
+
+@pytest.fixture
+def outputs(tmp_path) -> Path:
+    """The folder of experiments."""
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def small(data_root, outputs) -> list[str]:
+    """Overrides as the command line takes them: half a second a fold."""
+    return [*SMALL, f"data.root={data_root}", f"output_dir={outputs}"]
+
+
+def compose(name: str, overrides: list[str]):
+    """Compose one of the configurations as the programs do."""
+    import hydra
+
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return hydra.compose(name, overrides)
+
+
+@pytest.fixture
+def config(small) -> Callable:
+    """Compose `conf/train.yaml` for the small data set, with more overrides behind."""
+    return lambda *overrides: compose("train", [*small, *overrides])
+
+
+@pytest.fixture
+def train(config) -> Callable:
+    """Train a fold in this process; gives its AUC."""
+    from seti import training
+
+    return lambda *overrides: training.train(config(*overrides))
+
+
+@pytest.fixture
+def predict(outputs) -> Callable:
+    """Predict in this process; gives the test AUC."""
+    from seti import prediction
+
+    settings = ["device=cpu", "precision=32", "data.num_workers=0"]
+
+    def run(*overrides: str) -> float:
+        return prediction.predict(compose("predict", [f"ckpt_dir={outputs / 'exp'}", *settings, *overrides]))
+
+    return run
+
+
+def _run_script(script: str, args: list[str], folder: str, out: str, err: str) -> None:
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = io.TextIOWrapper(open(1, "wb")), io.TextIOWrapper(open(2, "wb"))  # noqa: SIM115
+    os.chdir(folder)
+    sys.argv = [script, *args]
+    runpy.run_path(script, run_name="__main__")
+
+
+class Program:
+    """A program that runs in a process of its own, forked off one that has imported torch already."""
+
+    def __init__(self, folder: Path, script: str, args: list[str], number: int) -> None:
+        self.out, self.err = folder / f".out{number}", folder / f".err{number}"
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["seti.training", "seti.lr_range", "seti.prediction", "seti.stacking"])
+        script_path = str(ROOT / script)
+        self.process = context.Process(
+            target=_run_script, args=(script_path, args, str(folder), str(self.out), str(self.err))
+        )
+        self.process.start()
+
+    def wait_for(self, path: Path, timeout: float = 60) -> None:
+        """Wait until a file is there."""
+        end = time.monotonic() + timeout
+        while not path.exists():
+            assert self.process.is_alive(), f"ended early: {self.out.read_text()} {self.err.read_text()}"
+            assert time.monotonic() < end, f"{path} did not come"
+            time.sleep(0.005)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.process.pid, number)
+
+    def finish(self, timeout: float = 60) -> Finished:
+        """Wait for the end; a program that does not end is killed."""
+        self.process.join(timeout)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+            pytest.fail(f"not done after {timeout} s: {self.out.read_text()} {self.err.read_text()}")
+        return Finished(self.process.exitcode, self.out.read_text(), self.err.read_text())
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a program of the project in an empty folder: `start("train.py", *overrides)`."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    started = []
+
+    def start_one(script: str, *args: str) -> Program:
+        started.append(Program(folder, script, [str(arg) for arg in args], len(started)))
+        return started[-1]
+
+    yield start_one
+    for program in started:
+        if program.process.is_alive():
+            program.process.kill()
+            program.process.join()
+
+
+@pytest.fixture
+def run(start) -> Callable:
+    """Run a program to its end."""
+    return lambda script, *args: start(script, *args).finish()
+
+
+@pytest.fixture
+def run_command(tmp_path) -> Callable:
+    """Run a command as a person types it, with a fresh interpreter: `run_command("train.py", ...)`, `("-m", ...)`."""
+
+    def run_one(*args: str, timeout: float = 120, folder: Path = tmp_path) -> Finished:
+        words = [str(ROOT / arg) if arg.endswith(".py") else str(arg) for arg in args]
+        done = subprocess.run(
+            [sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run_one
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file."""
+    return json.loads(path.read_text())

@@ -1,0 +1,247 @@
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import read_json
+from sklearn.metrics import roc_auc_score
+from test_training import forward
+
+from seti import catalog, datamodule, prediction
+from seti.cadence import read_cadence
+from seti.catalog import cadence_path
+from seti.errors import SetiError
+
+
+@pytest.fixture
+def trained(train, outputs):
+    for fold in (0, 1):
+        train("trainer.max_epochs=1", "optimizer.lr=0.01", f"fold={fold}")
+    return outputs / "exp"
+
+
+def test_every_fold_predicts_every_test_cadence(trained, predict, data_root):
+    auc = predict()
+    table = pd.read_csv(trained / "predictions.csv", dtype={"id": str})
+    ids = pd.read_csv(data_root / "sample_submission.csv", dtype={"id": str})["id"]
+    assert list(table.columns) == ["id", "fold_0", "fold_1", "prob"]
+    assert list(table["id"]) == list(ids)
+    for fold in (0, 1):
+        probs = forward(trained / f"fold_{fold}" / "checkpoints" / "best.ckpt", data_root, "test", ids)
+        np.testing.assert_allclose(table[f"fold_{fold}"], probs, atol=1e-5)
+    assert (table["fold_0"] - table["fold_1"]).abs().max() > 1e-3
+    np.testing.assert_allclose(table["prob"], (table["fold_0"] + table["fold_1"]) / 2, rtol=1e-12)
+
+    submission = pd.read_csv(trained / "submission.csv", dtype={"id": str})
+    assert list(submission.columns) == ["id", "target"]
+    assert list(submission["id"]) == list(ids)
+    assert list(submission["target"]) == list(table["prob"])
+
+    truth = pd.read_csv(data_root / "test_labels.csv", dtype={"id": str}).set_index("id")["target"]
+    assert auc == pytest.approx(roc_auc_score(truth.loc[ids], table["prob"]), abs=1e-12)
+
+
+def test_rows_follow_the_ids_and_not_the_order(trained, predict, own_data, capsys):
+    auc = predict()
+    before = pd.read_csv(trained / "predictions.csv", dtype={"id": str}).set_index("id")
+    sample = pd.read_csv(own_data / "sample_submission.csv", dtype={"id": str})
+    sample = sample.sample(frac=1, random_state=1).iloc[:-1]
+    sample.to_csv(own_data / "sample_submission.csv", index=False)
+    labels = pd.read_csv(own_data / "test_labels.csv", dtype={"id": str})
+    labels.sample(frac=1, random_state=2).to_csv(own_data / "test_labels.csv", index=False)
+
+    partial = predict(f"data.root={own_data}", "data.batch_size=5", "data.num_workers=2")
+    after = pd.read_csv(trained / "predictions.csv", dtype={"id": str})
+    assert list(after["id"]) == list(sample["id"])
+    np.testing.assert_allclose(after["prob"], before.loc[after["id"], "prob"], atol=1e-6)
+    joined = after.merge(labels, on="id")
+    assert partial == pytest.approx(roc_auc_score(joined["target"], joined["prob"]), abs=1e-12)
+    assert "test AUC" in capsys.readouterr().out
+
+    (own_data / "test_labels.csv").unlink()
+    assert np.isnan(predict(f"data.root={own_data}"))
+    assert "test AUC" not in capsys.readouterr().out
+    assert not np.isnan(auc)
+
+
+def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
+    read = []
+
+    def count(path, panels=None):
+        read.append(path.stem)
+        assert panels == (0, 2, 4)
+        return read_cadence(path, panels)
+
+    monkeypatch.setattr(datamodule, "read_cadence", count)
+    predict()
+    assert sorted(read) == sorted(pd.read_csv(trained / "predictions.csv", dtype={"id": str})["id"])
+
+
+def test_missing_folds_are_named_and_the_others_predict(train, predict, outputs, caplog):
+    for fold in (0, 2):
+        train("trainer.max_epochs=1", "data.n_folds=4", f"fold={fold}")
+    with caplog.at_level(logging.WARNING):
+        predict()
+    assert "folds 1,3 of exp are not finished: predicting with folds 0,2 alone" in caplog.text
+    assert "fold=1,3" in caplog.text
+    table = pd.read_csv(outputs / "exp" / "predictions.csv")
+    assert list(table.columns) == ["id", "fold_0", "fold_2", "prob"]
+    np.testing.assert_allclose(table["prob"], table[["fold_0", "fold_2"]].mean(axis=1), rtol=1e-12)
+
+
+def test_no_pretrained_weights_are_fetched(trained, predict, monkeypatch):
+    import timm.models._builder as builder
+
+    for fold in (0, 1):
+        for name in ("best", "last"):
+            path = trained / f"fold_{fold}" / "checkpoints" / f"{name}.ckpt"
+            checkpoint = torch.load(path, weights_only=True)
+            checkpoint["hyper_parameters"]["model"] |= {"pretrained": True, "weights": "gone.safetensors"}
+            torch.save(checkpoint, path)
+
+    def refuse(*args, **kwargs):
+        msg = "the hub was asked"
+        raise AssertionError(msg)
+
+    monkeypatch.setattr(builder, "load_pretrained", refuse)
+    assert 0 <= predict() <= 1
+
+
+@pytest.mark.parametrize("panels", ["A", "all"])
+@pytest.mark.parametrize("layout", ["spatial", "channel"])
+def test_every_layout_trains_and_predicts(train, predict, outputs, panels, layout):
+    train(f"data.panels={panels}", f"data.layout={layout}", "trainer.max_epochs=1", "augment=flips_affine")
+    predict()
+    checkpoint = torch.load(outputs / "exp" / "fold_0" / "checkpoints" / "best.ckpt", weights_only=True)
+    stem = checkpoint["state_dict"]["backbone.network.conv1.0.weight"]
+    channels = {"A": 3, "all": 6}[panels] if layout == "channel" else 1
+    assert stem.shape[1] == channels
+    table = pd.read_csv(outputs / "exp" / "predictions.csv")
+    assert len(table) == 12
+    assert table["prob"].between(0, 1).all()
+    assert table["prob"].nunique() == 12
+
+
+def test_native_size(train, predict, outputs, monkeypatch):
+    shapes = set()
+    forward_of = datamodule.CadenceDataset.__getitem__
+
+    def watch(self, item):
+        picture, target, index = forward_of(self, item)
+        shapes.add(tuple(picture.shape))
+        return picture, target, index
+
+    monkeypatch.setattr(datamodule.CadenceDataset, "__getitem__", watch)
+    train("data.image_size=null", "trainer.max_epochs=1", "+trainer.limit_val_batches=1.0", "augment=none")
+    predict()
+    assert shapes == {(1, 819, 256)}
+    assert read_json(outputs / "exp" / "fold_0" / "result.json")["config"]["data"]["image_size"] is None
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_half_precision_is_near_the_full_one(trained, predict, precision):
+    predict()
+    full = pd.read_csv(trained / "predictions.csv")
+    predict(f"precision={precision}")
+    half = pd.read_csv(trained / "predictions.csv")
+    np.testing.assert_allclose(half["prob"], full["prob"], atol=0.03)
+    assert not half["prob"].equals(full["prob"])
+
+
+def damage_checkpoint(experiment, root):
+    path = experiment / "fold_1" / "checkpoints" / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:2000])
+    return r"checkpoint .*fold_1/checkpoints/best.ckpt cannot be loaded \(.*\): train this fold again with force=true"
+
+
+def remove_checkpoint(experiment, root):
+    (experiment / "fold_1" / "checkpoints" / "best.ckpt").unlink()
+    return "checkpoint .*fold_1/checkpoints/best.ckpt is missing: train this fold again"
+
+
+def other_pictures(experiment, root):
+    path = experiment / "fold_1" / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["hyper_parameters"]["spec"]["image_size"] = [32, 32]
+    torch.save(checkpoint, path)
+    return "the checkpoint of fold 1 takes in .*32, 32.*train that fold again with force=true"
+
+
+def diverged(experiment, root):
+    path = experiment / "fold_1" / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["backbone.network.fc.bias"].fill_(float("nan"))
+    torch.save(checkpoint, path)
+    return "gives no number for 12 of 12 cadences: its weights diverged"
+
+
+def remove_cadence(experiment, root):
+    ids = catalog.read_test_ids(root)
+    path = cadence_path(root, "test", ids[3])
+    path.unlink()
+    return rf"1 of 12 test ids have no file \({ids[3]}\): {path} is missing"
+
+
+def truncate_cadence(experiment, root):
+    path = cadence_path(root, "test", catalog.read_test_ids(root)[3])
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:-1])
+    return f"cannot read cadence {path}"
+
+
+def remove_sample(experiment, root):
+    (root / "sample_submission.csv").unlink()
+    return "sample_submission.csv is missing"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_checkpoint,
+        remove_checkpoint,
+        other_pictures,
+        diverged,
+        remove_cadence,
+        truncate_cadence,
+        remove_sample,
+    ],
+)
+def test_what_cannot_be_predicted_is_named_and_nothing_written(trained, predict, own_data, damage):
+    message = damage(trained, own_data)
+    with pytest.raises(SetiError, match=message) as caught:
+        predict(f"data.root={own_data}")
+    assert "\n" not in str(caught.value)
+    assert not (trained / "predictions.csv").exists()
+    assert not (trained / "submission.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("device=gpu9", "device=gpu9 is unknown to torch"),
+        ("precision=8", "precision=8 is none of auto"),
+        ("data.batch_size=0", "data.batch_size=0 must be at least 1"),
+        ("ckpt_dir=nowhere", "ckpt_dir=nowhere is no folder"),
+        ("data.root=nowhere", "data.root=nowhere is no folder"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(trained, predict, override, message):
+    with pytest.raises(SetiError, match=message):
+        predict(override)
+    assert not (trained / "predictions.csv").exists()
+
+
+def test_rows_are_placed_by_index_whatever_the_order_of_batches(trained, data_root):
+    experiment = prediction.open_experiment(trained)
+    classifiers = prediction.load_folds(experiment)
+    ids = catalog.read_test_ids(data_root).to_numpy()
+    dataset = datamodule.CadenceDataset(data_root, "test", ids, None, classifiers[0].spec)
+    cpu = torch.device("cpu")
+    straight = prediction.predict_probabilities(classifiers, datamodule.loader(dataset, 4, 0), cpu, "32", "")
+    order = np.random.default_rng(0).permutation(len(ids)).tolist()
+    mixed = datamodule.loader(dataset, 5, 0, sampler=order)
+    np.testing.assert_allclose(prediction.predict_probabilities(classifiers, mixed, cpu, "32", ""), straight, atol=1e-6)
+    assert straight.shape == (12, 2)
+    assert straight.dtype == np.float64

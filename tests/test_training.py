@@ -1,0 +1,441 @@
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from conftest import read_json
+from sklearn.metrics import log_loss, roc_auc_score
+
+from seti import catalog, training
+from seti.cadence import read_cadence
+from seti.catalog import cadence_path
+from seti.errors import SetiError
+
+METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
+RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=3")
+
+
+def forward(checkpoint, root, split, ids):
+    """Probabilities by a network that is built and fed here, panels A stacked and shrunk to 24 x 32."""
+    import cv2
+    import timm
+
+    network = timm.create_model("test_resnet.r160_in1k", in_chans=1, num_classes=1)
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    network.load_state_dict({name.removeprefix("backbone.network."): value for name, value in weights.items()})
+    network.eval()
+    pictures = []
+    for cadence_id in ids:
+        panels = np.load(cadence_path(root, split, cadence_id))[[0, 2, 4]].astype(np.float32)
+        pictures.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
+    with torch.no_grad():
+        return network(torch.from_numpy(np.stack(pictures))[:, None])[:, 0].sigmoid().double().numpy()
+
+
+def losses(folder):
+    """The history without what the clock says."""
+    return pd.read_csv(folder / "metrics.csv").drop(columns="seconds")
+
+
+def assert_same_run(one, other):
+    """Two runs of a fold: the same history, and the same probabilities to the last byte."""
+    pd.testing.assert_frame_equal(losses(one), losses(other))
+    assert (one / "oof.csv").read_bytes() == (other / "oof.csv").read_bytes()
+
+
+@pytest.fixture
+def fold(outputs):
+    return outputs / "exp" / "fold_0"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data_root, tmp_path_factory):
+    """The folder of a fold with mixup and affine transforms, three epochs without a stop."""
+    from conftest import SMALL, compose
+
+    outputs = tmp_path_factory.mktemp("whole")
+    training.train(compose("train", [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE]))
+    return outputs / "exp" / "fold_0"
+
+
+def stop_in_epoch(monkeypatch, number):
+    """Fail as the given epoch starts, in the middle of everything."""
+    original = training.EpochSeed.on_train_epoch_start
+
+    def fail(self, trainer, module):
+        original(self, trainer, module)
+        if trainer.current_epoch == number:
+            raise InterruptedError
+
+    monkeypatch.setattr(training.EpochSeed, "on_train_epoch_start", fail)
+
+
+def test_a_fold_leaves_every_held_out_row_and_a_result(train, fold, data_root):
+    auc = train("trainer.max_epochs=3")
+    oof = pd.read_csv(fold / "oof.csv", dtype={"id": str})
+    assert list(oof.columns) == ["id", "fold", "target", "prob"]
+
+    labels = catalog.read_labels(data_root)
+    labels["fold"] = catalog.assign_folds(labels["target"].to_numpy(), 2, 42)
+    expected = labels[labels["fold"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(oof[["id", "target", "fold"]], expected[["id", "target", "fold"]])
+    assert len(oof) == 20
+
+    probs = forward(fold / "checkpoints" / "best.ckpt", data_root, "train", oof["id"])
+    np.testing.assert_allclose(oof["prob"], probs, atol=1e-5)
+    assert oof["prob"].nunique() > 10
+
+    result = read_json(fold / "result.json")
+    assert auc == result["scores"]["auc"] == pytest.approx(roc_auc_score(oof["target"], oof["prob"]), abs=1e-12)
+    assert result["scores"]["loss"] == pytest.approx(log_loss(oof["target"], oof["prob"]), abs=1e-9)
+    assert (result["fold"], result["n_folds"], result["exp_name"], result["epochs"]) == (0, 2, "exp", 3)
+    assert result["checkpoint"] == "checkpoints/best.ckpt"
+    assert result["data"]["root"] == str(data_root.resolve())
+    assert (result["data"]["cadences"], result["data"]["positives"]) == (40, 20)
+    assert result["config"]["data"]["image_size"] == [24, 32]
+    assert torch.__version__.startswith(result["versions"]["torch"])
+
+    metrics = pd.read_csv(fold / "metrics.csv")
+    assert list(metrics.columns) == METRICS
+    assert list(metrics["epoch"]) == [0, 1, 2]
+    assert result["best_epoch"] == metrics["val_auc"].argmax()
+    assert metrics["val_auc"].max() == pytest.approx(auc, abs=1e-6)
+    assert metrics["val_loss"][result["best_epoch"]] == pytest.approx(result["scores"]["loss"], abs=1e-5)
+    assert (metrics["seconds"] >= 0).all()
+    best = torch.load(fold / "checkpoints" / "best.ckpt", weights_only=True)
+    last = torch.load(fold / "checkpoints" / "last.ckpt", weights_only=True)
+    assert best["epoch"] == result["best_epoch"]
+    assert last["epoch"] == 2
+
+
+def test_the_schedule_is_one_cycle_up_to_the_chosen_rate(train, fold):
+    train("optimizer.lr=0.01", "schedule.pct_start=0.5", "schedule.div_factor=10")
+    # 20 cadences in batches of 8: 3 steps an epoch, 6 in all; an epoch's row has the rate of its last step.
+    reference = torch.optim.lr_scheduler.OneCycleLR(
+        torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))]), 0.01, total_steps=6, pct_start=0.5, div_factor=10
+    )
+    rates = [reference.get_last_lr()[0]]
+    for _ in range(5):
+        reference.optimizer.step()
+        reference.step()
+        rates.append(reference.get_last_lr()[0])
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[2] == pytest.approx(0.01)
+    np.testing.assert_allclose(pd.read_csv(fold / "metrics.csv")["lr"], [rates[2], rates[5]], rtol=1e-6)
+
+
+def test_the_seed_decides_and_the_workers_do_not(train, outputs, uninterrupted):
+    train(*RECIPE, "data.num_workers=2")
+    assert_same_run(outputs / "exp" / "fold_0", uninterrupted)
+    train(*RECIPE, "exp_name=again")
+    assert_same_run(outputs / "again" / "fold_0", uninterrupted)
+    # The same folds, so that the same rows are compared.
+    train(*RECIPE, "exp_name=other", "seed=43", "data.fold_seed=42")
+    oof = [pd.read_csv(path / "oof.csv") for path in (outputs / "other" / "fold_0", uninterrupted)]
+    assert list(oof[0]["id"]) == list(oof[1]["id"])
+    assert (oof[0]["prob"] - oof[1]["prob"]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, fold, uninterrupted, monkeypatch, caplog, epoch):
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, epoch)
+        with pytest.raises(InterruptedError):
+            train(*RECIPE)
+    assert not (fold / "result.json").exists()
+    assert not (fold / "oof.csv").exists()
+    assert len(losses(fold)) == epoch
+    with caplog.at_level("INFO"):
+        train(*RECIPE)
+    assert f"({epoch} epochs done)" in caplog.text
+    assert list(losses(fold)["epoch"]) == [0, 1, 2]
+    assert_same_run(fold, uninterrupted)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(start, small, train, fold, outputs):
+    recipe = (*RECIPE, "trainer.max_epochs=10", "trainer.limit_train_batches=2")  # long enough to be caught
+    program = start("train.py", *small, *recipe)
+    program.wait_for(fold / "checkpoints" / "last.ckpt")
+    program.send(signal.SIGKILL)
+    assert program.finish().code == -signal.SIGKILL
+    assert not (fold / "result.json").exists()
+    train(*recipe)
+    assert list(losses(fold)["epoch"]) == list(range(10))
+    train(*recipe, "exp_name=whole")
+    assert_same_run(fold, outputs / "whole" / "fold_0")
+
+
+def test_a_run_killed_before_its_result_is_not_trained_further(train, fold, monkeypatch):
+    settings = ("trainer.max_epochs=6", "early_stopping.patience=1", "early_stopping.min_delta=1000")
+
+    def fail(*_):
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_predict_held_out", fail)
+        with pytest.raises(InterruptedError):
+            train(*settings)
+    before = losses(fold)
+    assert len(before) == 2
+    train(*settings)
+    pd.testing.assert_frame_equal(losses(fold), before)
+    assert read_json(fold / "result.json")["epochs"] == 2
+
+
+def test_going_on_with_other_settings_is_refused(train, fold, own_data, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 1)
+        with pytest.raises(InterruptedError):
+            train()
+    last = (fold / "checkpoints" / "last.ckpt").read_bytes()
+    with pytest.raises(SetiError, match=r"other settings \(optimizer.lr: 0.0006 -> 0.001\): .*exp_name, or force=true"):
+        train("optimizer.lr=1e-3")
+    labels = pd.read_csv(own_data / "train_labels.csv", dtype={"id": str})
+    labels.iloc[1:].to_csv(own_data / "train_labels.csv", index=False)
+    with pytest.raises(SetiError, match=r"label table: [0-9a-f]{16} -> [0-9a-f]{16}"):
+        train(f"data.root={own_data}")
+    assert (fold / "checkpoints" / "last.ckpt").read_bytes() == last
+    (fold / "checkpoints" / "last.ckpt").write_bytes(last[:1000])
+    with pytest.raises(SetiError, match=r"last.ckpt cannot be read \(.*\): force=true trains this fold from the start"):
+        train()
+    (fold / "checkpoints" / "last.ckpt").unlink()
+    torch.save({"state_dict": {}}, fold / "checkpoints" / "last.ckpt")
+    with pytest.raises(SetiError, match="was not written by this program"):
+        train()
+
+
+def test_a_finished_fold_is_left_alone_until_forced(train, fold, own_data, caplog):
+    auc = train()
+    stamps = {path: path.stat().st_mtime_ns for path in fold.rglob("*") if path.is_file()}
+    oof = (fold / "oof.csv").read_bytes()
+    with caplog.at_level("INFO"):
+        # The same cadences elsewhere, and what does not change the outcome, are the same run.
+        assert train("trainer.log_every_n_steps=1", "data.num_workers=1", f"data.root={own_data}") == auc
+    assert f"fold 0 of exp is finished (AUC {auc:.4f}): not trained again; force=true does" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in fold.rglob("*") if path.is_file()} == stamps
+    with pytest.raises(SetiError, match=r"fold_0 was trained with other settings \(data.fold_seed: 42 -> 1; mix"):
+        train("mixup.alpha=0.2", "seed=1")
+    labels = pd.read_csv(own_data / "train_labels.csv", dtype={"id": str})
+    labels["target"] = 1 - labels["target"]
+    labels.to_csv(own_data / "train_labels.csv", index=False)
+    with pytest.raises(SetiError, match=r"\(label table: [0-9a-f]{16} -> [0-9a-f]{16}\)"):
+        train(f"data.root={own_data}")
+    assert {path: path.stat().st_mtime_ns for path in fold.rglob("*") if path.is_file()} == stamps
+
+    assert train("force=true") == auc
+    assert (fold / "oof.csv").read_bytes() == oof
+    assert all(path.stat().st_mtime_ns > stamps[path] for path in fold.rglob("checkpoints/*"))
+    train("force=true", "trainer.max_epochs=1")
+    assert len(pd.read_csv(fold / "metrics.csv")) == 1
+
+
+def test_a_fold_unlike_its_finished_siblings_is_refused_before_it_is_trained(train, outputs):
+    train("trainer.max_epochs=1")
+    with pytest.raises(SetiError, match=r"fold_0 was trained with other settings \(optimizer.lr: 0.0006 -> 0.01\)"):
+        train("trainer.max_epochs=1", "fold=1", "optimizer.lr=0.01")
+    assert not (outputs / "exp" / "fold_1" / "checkpoints").exists()
+    train("trainer.max_epochs=1", "fold=1")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0 must be at least 1"),
+        (["trainer.max_epochs=-1"], "trainer.max_epochs=-1 must be at least 1"),
+        (["trainer.max_epochs=null"], "trainer.max_epochs=None must be at least 1"),
+        (["trainer.limit_train_batches=0"], "trainer.limit_train_batches=0 leaves nothing"),
+        (["trainer.precision=8"], "precision=8 is none of auto, 32"),
+        (["+trainer.nonsense=1"], "Lightning refuses the trainer settings .*nonsense.*change trainer"),
+        (["trainer.accelerator=tpu"], "Lightning refuses the trainer settings"),
+        (["model.backbone=efficientnet_b11"], "model.backbone=efficientnet_b11 is no network of timm.*efficientnet_b1"),
+        (["model.pretrained=true"], "pretrained weights of test_resnet.r160_in1k cannot be fetched.*model.weights"),
+        (["model.weights=none.pth"], "model.weights=none.pth is no file"),
+        (["fold=9"], "fold=9 is none of the 2 folds: use 0..1"),
+        (["data.n_folds=30", "fold=29"], "has 20 negatives for data.n_folds=30"),
+        (["data.panels=on"], "data.panels=.* is none of A, all"),
+        (["exp_name=../up"], "exp_name='../up' cannot name a folder"),
+        (["data.root=nowhere"], "data.root=nowhere is no folder: set data.root"),
+        (["optimizer.lr=1e30"], "training diverged; lower optimizer.lr=1e\\+30"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(train, outputs, overrides, message):
+    with pytest.raises(SetiError, match=message) as caught:
+        train(*overrides)
+    assert "\n" not in str(caught.value)
+    assert not list(outputs.rglob("result.json"))
+
+
+def first_file(root, split="train"):
+    return cadence_path(root, split, catalog.read_labels(root)["id"].iloc[0])
+
+
+def without_the_table(root):
+    (root / "train_labels.csv").unlink()
+    return r"train_labels.csv is missing: data.root must be a folder in the competition's layout"
+
+
+def without_a_column(root):
+    table = pd.read_csv(root / "train_labels.csv", dtype={"id": str})
+    table.rename(columns={"target": "label"}).to_csv(root / "train_labels.csv", index=False)
+    return "train_labels.csv has no column target: it has id, label"
+
+
+def without_a_file(root):
+    path = first_file(root)
+    path.unlink()
+    return f"1 of 40 train ids have no file \\({path.stem}\\): {path} is missing; add the files"
+
+
+def with_a_target_of_two(root):
+    table = pd.read_csv(root / "train_labels.csv", dtype={"id": str})
+    table.loc[3, "target"] = 2
+    table.to_csv(root / "train_labels.csv", index=False)
+    return f"1 targets other than 0 and 1, first .*2.* for id {table['id'][3]}: mend the table"
+
+
+def with_a_truncated_file(root):
+    path = first_file(root)
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:5000])
+    return f"cannot read cadence {path}"
+
+
+def with_nan(root):
+    path = first_file(root)
+    cadence = read_cadence(path)
+    path.unlink()
+    cadence[2, 5, 7] = np.nan
+    np.save(path, cadence)
+    return rf"cadence {path} has 1 values that are NaN or infinite, first in panel 2 \(A\): remove or replace"
+
+
+def with_another_shape(root):
+    path = cadence_path(root, "train", catalog.read_labels(root)["id"].iloc[5])
+    path.unlink()
+    np.save(path, np.zeros((6, 100, 256), np.float16))
+    return f"cadence {path} has panels of 100 x 256, the others have 273 x 256: remove or replace the file"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        without_the_table,
+        without_a_column,
+        without_a_file,
+        with_a_target_of_two,
+        with_a_truncated_file,
+        with_nan,
+        with_another_shape,
+    ],
+)
+def test_damaged_data_is_named(train, own_data, outputs, damage):
+    message = damage(own_data)
+    with pytest.raises(SetiError, match=message) as caught:
+        train(f"data.root={own_data}")
+    assert "\n" not in str(caught.value)
+    assert not list(outputs.rglob("result.json"))
+
+
+def test_a_frozen_backbone_keeps_its_weights_and_statistics(train, fold, monkeypatch):
+    before = {}
+    build = training.build_classifier
+
+    def remember(*args, **kwargs):
+        classifier = build(*args, **kwargs)
+        before.update({name: value.clone() for name, value in classifier.state_dict().items()})
+        return classifier
+
+    monkeypatch.setattr(training, "build_classifier", remember)
+    train("model.freeze_backbone=true", "trainer.max_epochs=1")
+    after = torch.load(fold / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert after.keys() == before.keys()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {"backbone.network.fc.weight", "backbone.network.fc.bias"}
+
+    train("trainer.max_epochs=1", "exp_name=whole")
+    after = torch.load(fold.parents[1] / "whole" / "fold_0" / "checkpoints" / "last.ckpt", weights_only=True)
+    changed = {name for name in after["state_dict"] if not torch.equal(after["state_dict"][name], before[name])}
+    assert any("running_mean" in name for name in changed)
+    assert any(name.endswith("conv1.weight") for name in changed)
+
+
+def test_balanced_sampling_shows_as_many_positives_as_negatives(train, own_data, monkeypatch):
+    labels = catalog.read_labels(own_data)
+    few = labels[labels["target"] == 1]["id"].iloc[:4]
+    labels = labels[(labels["target"] == 0) | labels["id"].isin(few)]
+    labels.to_csv(own_data / "train_labels.csv", index=False)
+    seen = []
+    step = training.CadenceClassifier.training_step
+
+    def watch(self, batch, batch_idx):
+        seen.extend(batch[1].tolist())
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(training.CadenceClassifier, "training_step", watch)
+    settings = (f"data.root={own_data}", "trainer.max_epochs=8", "trainer.limit_train_batches=1.0")
+    train(*settings)
+    assert len(seen) == 8 * 12
+    assert np.mean(seen) == pytest.approx(2 / 12)
+    seen.clear()
+    train(*settings, "data.balanced=true", "exp_name=balanced")
+    assert len(seen) == 8 * 12
+    assert 0.35 < np.mean(seen) < 0.65
+
+
+def test_early_stopping_stops_when_asked_to(train, fold):
+    train("trainer.max_epochs=5", "early_stopping.patience=1", "early_stopping.min_delta=1000")
+    # The first epoch is the best so far; the second is no better by 1000.
+    assert len(pd.read_csv(fold / "metrics.csv")) == 2
+    assert read_json(fold / "result.json")["epochs"] == 2
+    train("trainer.max_epochs=5", "early_stopping.min_delta=1000", "exp_name=patient")
+    assert read_json(fold.parents[1] / "patient" / "fold_0" / "result.json")["epochs"] == 5
+
+
+def test_the_best_epoch_can_be_the_one_of_lowest_loss(train, fold):
+    settings = ("checkpoint.monitor=val_loss", "checkpoint.mode=min", "optimizer.lr=0.02", "trainer.max_epochs=4")
+    train(*settings)
+    metrics = pd.read_csv(fold / "metrics.csv")
+    result = read_json(fold / "result.json")
+    assert result["best_epoch"] == metrics["val_loss"].argmin()
+    assert result["scores"]["auc"] == pytest.approx(metrics["val_auc"][result["best_epoch"]], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"), [("32", "32-true"), ("bf16-mixed", "bf16-mixed"), ("16-mixed", "bf16-mixed")]
+)
+def test_every_precision_trains(train, fold, monkeypatch, asked, used):
+    precisions = []
+    fit = pl.Trainer.fit
+
+    def watch(self, *args, **kwargs):
+        precisions.append(self.precision)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(pl.Trainer, "fit", watch)
+    auc = train(f"trainer.precision={asked}", "trainer.max_epochs=1")
+    assert precisions == [used]
+    assert np.isfinite(losses(fold).to_numpy()).all()
+    # The held-out rows are predicted in the precision that the epoch was validated in.
+    assert auc == pytest.approx(losses(fold)["val_auc"][0], abs=0.011)
+
+
+def test_gradients_are_accumulated(train, fold):
+    train("trainer.accumulate_grad_batches=3", "trainer.max_epochs=1")
+    assert torch.load(fold / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_the_tiny_network_learns_what_can_be_learned(train, own_data, fold):
+    """Needles made so bright that a network which trains at all must see them."""
+    for row in catalog.read_labels(own_data).itertuples():
+        path = cadence_path(own_data, "train", row.id)
+        panels = read_cadence(path).astype(np.float32)
+        panels[[0, 2, 4], :, 100:140] += 8 * row.target
+        path.unlink()
+        np.save(path, panels.astype(np.float16))
+    auc = train(f"data.root={own_data}", "optimizer.lr=0.01", "trainer.max_epochs=8", "augment=flips")
+    assert auc > 0.95
+    metrics = pd.read_csv(fold / "metrics.csv")
+    assert metrics["train_loss"].iloc[-1] < 0.6 * metrics["train_loss"].iloc[0]

@@ -1,0 +1,55 @@
+"""Tiny data sets and trainers for the tests of single rooms."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+
+ROWS, BINS = 8, 12
+NO_AUGMENT = {"flip_frequency": 0.0, "flip_time": 0.0, "affine": 0.0, "shift": 0.0, "scale": 0.0, "rotate": 0.0}
+DATA = {
+    "n_folds": 3,
+    "fold_seed": 1,
+    "panels": "A",
+    "layout": "channel",
+    "image_size": None,
+    "interpolation": "linear",
+    "batch_size": 4,
+    "balanced": False,
+    "num_workers": 0,
+}
+
+
+def make_cadences(root: Path, split: str, ids: list[str], rows: int = ROWS, bins: int = BINS) -> np.ndarray:
+    """Write random float16 cadences; gives them, `(N, 6, rows, bins)`."""
+    cadences = np.random.default_rng(len(ids)).normal(size=(len(ids), 6, rows, bins)).astype(np.float16)
+    for cadence_id, cadence in zip(ids, cadences, strict=True):
+        path = root / split / cadence_id[0] / f"{cadence_id}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, cadence)
+    return cadences
+
+
+def make_train_set(root: Path, count: int, positives: int, **shape: int) -> pd.DataFrame:
+    """Write a training set whose first cadences are the positives; gives its label table, sorted by id."""
+    ids = [f"{number % 16:x}{number:04d}" for number in range(count)]
+    make_cadences(root, "train", ids, **shape)
+    table = pd.DataFrame({"id": ids, "target": [int(n < positives) for n in range(count)]})
+    table.to_csv(root / "train_labels.csv", index=False)
+    return table.sort_values("id", ignore_index=True)
+
+
+def quiet_trainer(**settings) -> pl.Trainer:
+    """A Trainer that writes and says nothing."""
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    quiet = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    return pl.Trainer(**(quiet | settings))
