@@ -22,7 +22,8 @@ demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a
 	@rm -rf demo/outputs
 	$(BIN)/python -m seti.simulate preset=easy root=demo/data train=1200 test=500
 	$(BIN)/python train.py -m experiment=demo data.layout=spatial,channel fold=0,1,2,3,4
-	$(BIN)/python predict.py -m ckpt_dir=demo/outputs/test_resnet-A-spatial-96x128,demo/outputs/test_resnet-A-channel-96x128
+	$(BIN)/python predict.py ckpt_dir=demo/outputs/test_resnet-A-spatial-96x128
+	$(BIN)/python predict.py ckpt_dir=demo/outputs/test_resnet-A-channel-96x128
 	$(BIN)/python stack.py output_dir=demo/outputs
 	$(BIN)/python -m seti.baseline data.root=demo/data
 

@@ -22,7 +22,7 @@ def main(cfg: TrainConfig) -> float:
     else:
         score = training.train(cfg)
         report, of = crossval.report, folder.parent
-    if not entry.in_sweep():  # a sweep is reported once, by seti.entry.SweepReport
+    if not entry.in_sweep():  # a sweep is reported once, by seti.sweep.SweepReport
         report(of)
     return score
 

@@ -31,6 +31,7 @@ from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
 from seti.datamodule import CadenceDataModule, loader
 from seti.device import choose_precision
+from seti.entry import FAILURE_FILE
 from seti.errors import SetiError
 from seti.experiment import Experiment, FoldFolder, differences
 from seti.history import EpochSeed, History
@@ -98,6 +99,7 @@ def train(cfg: DictConfig) -> float:
     files.write_csv(folder.oof, oof)
     result = _result(cfg, config, datamodule, oof, folder, time.monotonic() - started)
     files.write_json(folder.result, result)
+    (folder.path / FAILURE_FILE).unlink(missing_ok=True)  # of a sweep before this run
     log.info(
         "fold %d of %s is finished: AUC %.4f (epoch %d)",
         cfg.fold,

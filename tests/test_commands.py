@@ -120,7 +120,7 @@ def test_a_sweep_over_processes_trains_the_same_folds(run_command, data_root, tm
         *("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     )
     assert failing.code == 1
-    assert "1 job failed:" in failing.err
+    assert "jobs failed:" in failing.err
     assert "fold_5: fold=5 is none of the 2 folds" in failing.err
 
 

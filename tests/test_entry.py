@@ -26,7 +26,7 @@ def test_a_sweep_goes_on_after_a_failed_fold_and_reports_it(run, small, outputs)
     assert done.code == 1
     message = "fold=7 is none of the 2 folds: use 0..1, or raise data.n_folds"
     assert done.err.splitlines()[0] == f"error: {message}"
-    assert "1 job failed:" in done.err
+    assert "1 of 2 jobs failed:" in done.err
     assert f"  {outputs}/exp/fold_7: {message}" in done.err
     assert "fold 0 of exp is finished" in done.out
     assert "Traceback" not in done.out + done.err
@@ -64,10 +64,9 @@ def test_a_mended_sweep_forgets_its_failure(run, small, outputs, own_data):
 def test_a_sweep_of_predictions_fails_if_one_does(run, train, outputs):
     train("trainer.max_epochs=1")
     args = [f"ckpt_dir={outputs}/gone,{outputs}/exp", "data.num_workers=0"]
-    # What conf/predict.yaml holds too; given here so that this test does not depend on it.
-    done = run("predict.py", "-m", *args, "++hydra.callbacks.report._target_=seti.entry.SweepReport")
+    done = run("predict.py", "-m", *args, f"hydra.sweep.dir={outputs}/sweep")
     assert done.code == 1
-    assert "1 job failed:" in done.err
+    assert "1 of 2 jobs failed:" in done.err
     assert f"{outputs}/gone is no folder" in done.err
     assert (outputs / "exp" / "submission.csv").exists()
 
