@@ -17,7 +17,6 @@ from sklearn.metrics import roc_auc_score
 
 from seti import catalog, files, plots
 from seti.console import console
-from seti.crossval import train_command
 from seti.errors import SetiError
 from seti.experiment import Experiment, find_experiments
 from seti.stacking import OutOfFold, grid_search, join_oof, join_predictions, nested_probabilities, rank_mean
@@ -149,7 +148,7 @@ def _named(name: str, found: Mapping[str, Experiment], output_dir: Path) -> Expe
 
 def _unfinished(experiment: Experiment) -> str:
     missing = ", ".join(map(str, experiment.missing_folds()))
-    command = train_command(experiment, experiment.missing_folds())
+    command = experiment.train_command(experiment.missing_folds())
     return f"{experiment.name}: fold {missing} not finished; train with {command}"
 
 

@@ -123,8 +123,9 @@ def load_classifier(path: Path) -> CadenceClassifier:
         settings["model"] = settings["model"] | {"pretrained": False, "weights": None}
         classifier = CadenceClassifier(**settings)
         classifier.load_state_dict(checkpoint["state_dict"])
-    except SetiError:
-        raise
+    except SetiError as error:
+        msg = f"checkpoint {path}: {error}"
+        raise SetiError(msg) from error
     except FileNotFoundError as error:
         msg = f"checkpoint {path} is missing: train this fold again with force=true"
         raise SetiError(msg) from error

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
@@ -66,21 +65,10 @@ def report(path: Path) -> None:
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:
-        print(f"next, the folds that are missing:  {train_command(experiment, missing)}")
+        print(f"next, the folds that are missing:  {experiment.train_command(missing)}")
     else:
         print(f"wrote {experiment.cv_path}; roc.png, curves.png and gallery.png beside it")
         print(f"next:  python predict.py ckpt_dir={shlex.quote(str(experiment.path))}")
-
-
-def train_command(experiment: Experiment, folds: list[int]) -> str:
-    """The command that trains some folds as the finished ones were."""
-    fold = experiment.finished_folds()[0]
-    overrides = experiment.results[fold].get("overrides")
-    if overrides is None:
-        record = experiment.fold_path(fold) / ".hydra" / "overrides.yaml"
-        overrides = [str(override) for override in OmegaConf.load(record)] if record.exists() else []
-    kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
-    return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
 
 
 def _draw(experiment: Experiment) -> None:

@@ -5,6 +5,7 @@ stands, which is written last; nothing is inferred from other files being there.
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -164,6 +165,13 @@ class Experiment:
     def is_finished(self) -> bool:
         """Whether every fold is finished."""
         return bool(self.results) and not self.missing_folds()
+
+    def train_command(self, folds: list[int]) -> str:
+        """The command that trains some folds as a finished one was."""
+        fold = self.finished_folds()[0]
+        overrides = self.results[fold].get("overrides") or [f"exp_name={self.name}"]
+        kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
+        return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
 
     def read_oof(self) -> pd.DataFrame:
         """Join the out-of-fold tables of the finished folds.

@@ -55,12 +55,11 @@ def predict(cfg: Any) -> float:
     missing = experiment.missing_folds()
     if missing:
         log.warning(
-            "folds %s of %s are not finished: predicting with folds %s alone; python train.py -m fold=%s "
-            "with this experiment's settings trains the rest",
+            "folds %s of %s are not finished: predicting with folds %s alone; the rest is trained by: %s",
             _list(missing),
             experiment.name,
             _list(folds),
-            _list(missing),
+            experiment.train_command(missing),
         )
     dataset = CadenceDataset(root, "test", ids.to_numpy(), None, classifiers[0].spec)
     batches = loader(dataset, cfg.data.batch_size, cfg.data.num_workers)

@@ -62,9 +62,7 @@ def train(cfg: DictConfig) -> float:
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
     origin = {"config": config, "fingerprint": datamodule.fingerprint}
-    if cfg.force:
-        _clear(folder)
-    result = folder.read_result()
+    result = None if cfg.force else folder.read_result()
     if result is not None:
         _check_same(folder, _origin(result), origin)
         auc = result["scores"]["auc"]
@@ -76,9 +74,7 @@ def train(cfg: DictConfig) -> float:
         )
         return auc
 
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
-    resume = _find_checkpoint(folder, origin)
+    resume = None if cfg.force else _find_checkpoint(folder, origin)
     if resume is None and not cfg.force:
         for fold, other in experiment.results.items():
             _check_same(experiment.fold(fold), _origin(other), origin)
@@ -93,6 +89,8 @@ def train(cfg: DictConfig) -> float:
     )
     pl.seed_everything(cfg.seed, verbose=False)
     classifier = build_classifier(config, datamodule, fetch_weights=resume is None)
+    if cfg.force:
+        _clear(folder)  # not before everything that can be refused has been accepted
     _fit(trainer, classifier, datamodule, resume)
 
     oof = _predict_held_out(folder, datamodule, trainer, classifier)
@@ -137,8 +135,24 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         schedule=config["schedule"],
         mixup_alpha=config["mixup"]["alpha"],
     )
+    _check_size(classifier)
     # Lightning trains in the modes that it finds: without this, a frozen backbone's batch statistics would drift.
     return classifier.train()
+
+
+def _check_size(classifier: CadenceClassifier) -> None:
+    """Look at one empty picture: a network that shrinks it to nothing fails now, in one line, not in an epoch."""
+    height, width = classifier.spec.picture_size
+    try:
+        with torch.inference_mode():
+            classifier.eval()(torch.zeros(1, classifier.spec.picture().channels, height, width))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        name = classifier.hparams["model"]["backbone"]
+        msg = (
+            f"model.backbone={name} cannot take pictures of {height} x {width} ({' '.join(str(error).split())[:150]}): "
+            "set a larger data.image_size"
+        )
+        raise SetiError(msg) from error
 
 
 def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **options: Any) -> pl.Trainer:
@@ -154,6 +168,8 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
         SetiError: Lightning refuses a setting, for instance a GPU that is not there.
     """
     settings = plain(cfg.trainer) | options
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     settings["precision"] = choose_precision(settings["precision"], torch.device("cuda" if has_gpu else "cpu"))
     # A file is no terminal: it gets a line an epoch from History instead of a bar.

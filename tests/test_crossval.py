@@ -74,7 +74,7 @@ def test_the_next_command_trains_the_missing_folds_alike(run, small, outputs):
     assert "optimizer.lr: 0.003 -> 0.1" in refused.err
 
     experiment = Experiment(outputs / "exp")
-    command = crossval.train_command(experiment, experiment.missing_folds())
+    command = experiment.train_command(experiment.missing_folds())
     assert f"next, the folds that are missing:  {command}\n" in first.out
     words = shlex.split(command)
     assert words[:3] == ["python", "train.py", "-m"]

@@ -271,9 +271,9 @@ def test_a_stack_of_one_ranks_as_its_experiment(outputs, capsys):
 
 def test_finished_experiments_are_chosen_and_unfinished_ones_told(outputs, tables, tmp_path, capsys):
     write_experiment(outputs, "delta", tables["alpha"], tmp_path / "data", folds=[0, 2])
-    overrides = outputs / "delta" / "fold_0" / ".hydra" / "overrides.yaml"
-    overrides.parent.mkdir()
-    overrides.write_text("- fold=0\n- exp_name=delta\n- optimizer.lr=1e-3\n- data.image_size=[64,32]\n")
+    result = outputs / "delta" / "fold_0" / "result.json"
+    overrides = ["fold=0", "exp_name=delta", "optimizer.lr=1e-3", "data.image_size=[64,32]"]
+    result.write_text(json.dumps(json.loads(result.read_text()) | {"overrides": overrides}))
     chosen = blending.choose_experiments(outputs, None)
     assert [experiment.name for experiment in chosen] == list(MODELS)
     told = capsys.readouterr().out

@@ -439,3 +439,17 @@ def test_the_tiny_network_learns_what_can_be_learned(train, own_data, fold):
     assert auc > 0.95
     metrics = pd.read_csv(fold / "metrics.csv")
     assert metrics["train_loss"].iloc[-1] < 0.6 * metrics["train_loss"].iloc[0]
+
+
+def test_a_picture_too_small_for_the_network_is_refused_before_the_first_batch(train, outputs):
+    with pytest.raises(SetiError, match=r"model\.backbone=test_convnext.* cannot take pictures of 24 x 8"):
+        train("model.backbone=test_convnext", "data.image_size=[24,8]")
+
+
+def test_force_that_is_refused_takes_nothing_away(train, outputs):
+    train("trainer.max_epochs=1")
+    before = (outputs / "exp" / "fold_0" / "oof.csv").read_bytes()
+    with pytest.raises(SetiError, match="nothing_like_it"):
+        train("trainer.max_epochs=1", "force=true", "model.backbone=nothing_like_it")
+    assert (outputs / "exp" / "fold_0" / "oof.csv").read_bytes() == before
+    assert (outputs / "exp" / "fold_0" / "result.json").exists()
