@@ -1,4 +1,4 @@
-"""What a run wrote down epoch by epoch, and the seeds that make a resumed run equal to an uninterrupted one."""
+"""What makes a resumed run equal to an uninterrupted one: its history, its seeds, its decision to stop."""
 
 import logging
 import time
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 
 from seti import files
 
@@ -100,3 +101,12 @@ class EpochSeed(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed CPU and GPU generators."""
         torch.manual_seed(int(np.random.SeedSequence([*self.seed, trainer.current_epoch]).generate_state(1)[0]))
+
+
+class ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that a run which was stopped early, then cut short before its result, does not forget."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning brings back the count of epochs, but not the decision."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True

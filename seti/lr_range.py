@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 from pytorch_lightning.tuner import Tuner
 
 from seti import files, plots
+from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.classifier import CadenceClassifier
 from seti.config import check_settings, plain
 from seti.datamodule import CadenceDataModule
 from seti.errors import SetiError
 from seti.history import EpochSeed
-from seti.training import build_classifier, build_trainer, settle_logs
 
 log = logging.getLogger(__name__)
 
