@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader
 
 from seti import catalog, files
 from seti.classifier import CadenceClassifier, load_classifier
-from seti.console import console
+from seti.console import cadence_progress, console
 from seti.datamodule import CadenceDataset, loader
 from seti.device import autocast, choose_device, choose_precision
 from seti.errors import SetiError
@@ -121,7 +119,7 @@ def predict_probabilities(
     for classifier in classifiers:
         classifier.to(device).eval()
     probs = np.full((len(batches.dataset), len(classifiers)), np.nan)
-    with _progress() as progress, autocast(precision, device):
+    with cadence_progress() as progress, autocast(precision, device):
         task = progress.add_task(label, total=len(probs))
         for pictures, _, indices in batches:
             pictures = pictures.to(device, non_blocking=True)
@@ -136,19 +134,6 @@ def predict_probabilities(
         )
         raise SetiError(msg)
     return probs
-
-
-class _RateColumn(ProgressColumn):
-    """Cadences a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} cadences/s" if speed else "", style="progress.data.speed")
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    return Progress(*columns, _RateColumn(), TimeRemainingColumn(), console=console())
 
 
 def _report_test_auc(root: Path, table: pd.DataFrame) -> float:

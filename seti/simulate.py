@@ -23,22 +23,12 @@ import numpy as np
 import pandas as pd
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from seti import entry, files
 from seti.backgrounds import FEATURES
 from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
 from seti.catalog import LABELS, SUBMISSION, TEST_LABELS, cadence_path
+from seti.console import cadence_progress
 from seti.errors import SetiError
 from seti.fields import (
     BINS,
@@ -255,10 +245,7 @@ def _make(settings: SimulateConfig, groups: list[list[Planned]]) -> list[dict[st
     workers = min(settings.workers or _cores(), len(groups))
     work = functools.partial(_make_group, settings)
     rows = []
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _SpeedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with cadence_progress() as progress:
         task = progress.add_task("simulating", total=sum(map(len, groups)))
         for made in _run(work, groups, workers):
             rows += made
@@ -384,12 +371,6 @@ def _system_errors(root: Path) -> Iterator[None]:
     except KeyboardInterrupt as error:
         msg = f"interrupted: the same command goes on with what {root} has"
         raise SetiError(msg) from error
-
-
-class _SpeedColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} cadences/s")
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="simulate")
