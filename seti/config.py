@@ -181,7 +181,7 @@ OmegaConf.register_new_resolver("job_suffix", job_suffix, replace=True)
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Resolve a configuration to plain dicts, lists and values, as checkpoints and JSON need them."""
     resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    return {str(key): value for key, value in resolved.items()}  # type: ignore[union-attr]
+    return {str(key): value for key, value in resolved.items()}
 
 
 def check_settings(cfg: TrainConfig) -> None:

@@ -99,7 +99,7 @@ class _RawLosses:
         def on_train_batch_end(outputs: Any, batch: Any, batch_idx: int) -> None:
             recorder.losses.append(float(outputs["loss"]))
 
-        classifier.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
+        classifier.on_train_batch_end = on_train_batch_end
         return recorder
 
 

@@ -82,7 +82,7 @@ ConfigStore.instance().store(name="simulate_schema", node=SimulateConfig)
 def load_settings(*overrides: str) -> SimulateConfig:
     """Compose `conf/simulate.yaml` with overrides as the command line takes them: `load_settings("train=20")`."""
     with hydra.initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
-        return OmegaConf.to_object(hydra.compose("simulate", list(overrides)))  # type: ignore[return-value]
+        return OmegaConf.to_object(hydra.compose("simulate", list(overrides)))
 
 
 @dataclass(frozen=True)
@@ -377,7 +377,7 @@ def _system_errors(root: Path) -> Iterator[None]:
 @entry.command
 def main(cfg: Any) -> None:
     """Make the data set and say what to type next."""
-    settings: SimulateConfig = OmegaConf.to_object(cfg)  # type: ignore[assignment]
+    settings: SimulateConfig = OmegaConf.to_object(cfg)
     root = simulate(settings)
     positives = pd.read_csv(root / TRUTH).groupby("split")["target"].sum()
     counts = ", ".join(
