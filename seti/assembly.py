@@ -85,7 +85,10 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
             default_root_dir=folder,
         )
     except (TypeError, ValueError, ModuleNotFoundError, MisconfigurationException) as error:
-        msg = f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*"
+        msg = (
+            f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*, "
+            "or take trainer=auto, which runs on any machine"
+        )
         raise SetiError(msg) from error
 
 

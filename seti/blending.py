@@ -49,6 +49,9 @@ def stack(cfg: StackConfig) -> float:
     Raises:
         SetiError: no finished experiment, an unknown or unfinished one, or tables that do not fit together.
     """
+    if not 0 <= cfg.seed < 2**32:
+        msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
+        raise SetiError(msg)
     if cfg.n_jobs == 0:
         msg = "n_jobs=0 leaves nobody to do the work: use a number of threads, or null for one a core"
         raise SetiError(msg)
@@ -192,6 +195,7 @@ def _scores(
         rows = oof.folds == fold
         both = len(np.unique(oof.targets[rows])) == 2
         scores["fold_auc"][str(fold)] = float(roc_auc_score(oof.targets[rows], probs[rows])) if both else None
+    scores["mean_auc"] = float(np.mean([auc for auc in scores["fold_auc"].values() if auc is not None] or [np.nan]))
     if test_targets is not None and test_probs is not None:
         scores["test_auc"] = float(roc_auc_score(test_targets, np.asarray(test_probs)))
     return scores
@@ -225,10 +229,10 @@ def _print_scores(report: Mapping[str, Any], with_test: bool) -> None:
         **{name: (scores, "") for name, scores in report["experiments"].items()},
         "mean": (report["mean"], "nothing fitted"),
         "rank mean": (report["rank_mean"], "nothing fitted"),
-        "stack, grid search": ({"oof_auc": report["grid_search"]["auc"]}, "optimistic"),
+        "stack, grid search": ({"mean_auc": report["grid_search"]["auc"]}, "optimistic"),
         "stack, nested": (report["stack"], "honest"),
     }
-    columns = ["oof_auc", "test_auc"] if with_test else ["oof_auc"]
+    columns = ["mean_auc", "oof_auc", *(["test_auc"] if with_test else [])]
     # The grid search's score does not compete: it is no estimate for new cadences.
     honest = [scores for _, (scores, remark) in rows.items() if remark != "optimistic"]
     best = {column: max(scores[column] for scores in honest) for column in columns}
@@ -236,13 +240,15 @@ def _print_scores(report: Mapping[str, Any], with_test: bool) -> None:
     table = Table(
         title=f"{report['cadences']} held-out cadences, {report['positives']} with a needle",
         caption="optimistic: C was chosen by this very score, the mean over the inner folds. honest: weights "
-        "and C were chosen without the fold that is scored. * best of all but the optimistic one.\n"
+        "and C were chosen without the fold that is scored; each fold's blend has a scale of its own, so compare it "
+        "by the mean of folds. * best of all but the optimistic one.\n"
         f"stack = logistic({search['intercept']:.3f} + sum of weight x probability), C = {search['c']:.3g}",
         caption_justify="left",
     )
     table.add_column("experiment", overflow="fold")
     table.add_column("weight", justify="right", no_wrap=True)
-    table.add_column("out-of-fold AUC", justify="right", no_wrap=True)
+    table.add_column("mean of folds", justify="right", no_wrap=True)
+    table.add_column("pooled AUC", justify="right", no_wrap=True)
     if with_test:
         table.add_column("test AUC", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")

@@ -202,6 +202,8 @@ def check_settings(cfg: TrainConfig) -> None:
             "(and not 'stack', which is where stack.py writes)"
         )
         raise SetiError(msg)
+    _check_range("seed", cfg.seed, 0, 2**32 - 1)
+    _check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     _check_range("data.n_folds", data.n_folds, 2, None)
     if not 0 <= cfg.fold < data.n_folds:
         msg = f"fold={cfg.fold} is none of the {data.n_folds} folds: use 0..{data.n_folds - 1}, or raise data.n_folds"
@@ -218,7 +220,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_range("augment.rotate", cfg.augment.rotate, 0, 180)
     _check_range("optimizer.lr", cfg.optimizer.lr, 1e-12, None)
     _check_range("optimizer.weight_decay", cfg.optimizer.weight_decay, 0, None)
-    _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 1)
+    _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 0.99)
     _check_range("schedule.div_factor", cfg.schedule.div_factor, 1, None)
     if cfg.threads is not None:
         _check_range("threads", cfg.threads, 1, None, "; null leaves the choice to torch")

@@ -166,6 +166,7 @@ class CadenceDataModule(pl.LightningDataModule):
         self.augment = augment
         self.fold = fold
         self.seed = seed
+        self.first_epoch = 0  # of this run; a resumed one begins later
         self.root = Path(data["root"])
 
     @cached_property
@@ -210,6 +211,8 @@ class CadenceDataModule(pl.LightningDataModule):
         Batch normalisation cannot train on one picture, nor mixup blend it.
         """
         sampler = EpochSampler(self.train_set.targets, (self.seed, self.fold), self.data["balanced"])
+        # Lightning sets the epoch after it has begun to iterate, when workers have loaded the first batches already.
+        sampler.set_epoch(self.first_epoch)
         size = self.data["batch_size"]
         alone = len(self.train_set) % size == 1 and len(self.train_set) > size
         return loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)

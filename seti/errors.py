@@ -7,3 +7,9 @@ class SetiError(Exception):
     Its message is one line that says what is wrong, where, and what to do. Commands print it without a
     traceback and exit with code 1.
     """
+
+    def __init__(self, message: str) -> None:
+        # torch raises an error of a DataLoader's worker again, with the worker's whole traceback as its message.
+        if message.startswith("Caught SetiError in DataLoader worker"):
+            message = message.rsplit(f"{__name__}.SetiError: ", 1)[-1].strip()
+        super().__init__(message)

@@ -45,7 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        msg = f"cannot read {path}: {error}"
+        msg = f"cannot read {path}: {' '.join(str(error).split())}; delete it, or restore it from a copy"
         raise SetiError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} holds no JSON object: delete it, or restore it from a copy"
@@ -74,13 +74,14 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         missing_values = {name: MISSING_VALUES for name in pd.read_csv(path, nrows=0).columns if name != "id"}
         table = pd.read_csv(path, dtype={"id": str}, keep_default_na=False, na_values=missing_values)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        msg = f"cannot read {path}: {' '.join(str(error).split())}"
+        msg = f"cannot read {path} as a table: {' '.join(str(error).split())}; mend or replace the file"
         raise SetiError(msg) from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus for row names, and shifts the columns
         msg = f"{path} has rows of more fields than its header names: mend the table"
         raise SetiError(msg)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        msg = f"{path} has no column {', '.join(missing)}: it has {', '.join(map(str, table.columns))}"
+        has = ", ".join(map(str, table.columns))
+        msg = f"{path} has no column {', '.join(missing)}: it has {has}; name its columns {', '.join(columns)}"
         raise SetiError(msg)
     return table

@@ -12,7 +12,7 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader
 
-from seti import catalog, files
+from seti import catalog, crossval, files
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.console import cadence_progress, console
 from seti.datamodule import CadenceDataset, loader
@@ -69,6 +69,8 @@ def predict(cfg: Any) -> float:
     table["prob"] = probs.mean(axis=1)
     files.write_csv(experiment.predictions_path, table)
     files.write_csv(experiment.submission_path, pd.DataFrame({"id": ids, "target": table["prob"]}))
+    if cfg.data.root is None and experiment.is_finished():
+        crossval.draw_gallery(experiment)  # which shows the test set's highest scores from now on
     log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
     return _report_test_auc(root, table)
 

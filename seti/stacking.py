@@ -1,11 +1,13 @@
 """The meta-model: a logistic regression on several experiments' out-of-fold probabilities, and how it is scored."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -137,7 +139,9 @@ def grid_search(features: np.ndarray, targets: np.ndarray, seed: int, n_jobs: in
     """
     splitter = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
     # One thread a matrix product: they are narrow, and their last bit depends on how they are divided.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        # On small tables the solver may fall back to lbfgs, which warns and reaches the same minimum.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         scores = Parallel(n_jobs, prefer="threads")(
             delayed(_scores_of_c)(features, targets, train, test) for train, test in splitter.split(features, targets)
         )

@@ -20,7 +20,7 @@ class SweepReport(Callback):
     """Hydra's hooks around a sweep; exit code 1 if any job failed.
 
     Jobs may run in other processes, or on other machines, so nothing they hold in memory can be asked. Those on this
-    machine write their folders into a journal; the others are found by what they wrote under `output_dir`.
+    machine write their folders into a journal; those of a cluster are found by what they wrote under `output_dir`.
     """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -34,7 +34,7 @@ class SweepReport(Callback):
         journal = Path(os.environ.pop(JOURNAL))
         folders = {Path(line) for line in journal.read_text().splitlines()}
         journal.unlink()
-        if "output_dir" in config:
+        if not folders and "output_dir" in config:
             markers = Path(config.output_dir).resolve().glob("**/.hydra/overrides.yaml")
             folders |= {marker.parents[1] for marker in markers if marker.stat().st_mtime >= self.started}
         failed = sorted(folder for folder in folders if (folder / FAILURE_FILE).exists())

@@ -66,7 +66,9 @@ def train(cfg: DictConfig) -> float:
         )
         return auc
 
-    resume = None if cfg.force else _find_checkpoint(folder, origin)
+    resume = None
+    if not cfg.force:
+        resume, datamodule.first_epoch = _find_checkpoint(folder, origin)
     if resume is None and not cfg.force:
         for fold, other in experiment.results.items():
             _check_same(experiment.fold(fold), _origin(other), origin)
@@ -82,7 +84,7 @@ def train(cfg: DictConfig) -> float:
     pl.seed_everything(cfg.seed, verbose=False)
     classifier = build_classifier(config, datamodule, fetch_weights=resume is None)
     if cfg.force:
-        _clear(folder)  # not before everything that can be refused has been accepted
+        _clear(experiment, folder)  # not before everything that can be refused has been accepted
     _fit(trainer, classifier, datamodule, resume)
 
     oof = _predict_held_out(folder, datamodule, trainer, classifier)
@@ -106,7 +108,18 @@ def _check_length(settings: DictConfig) -> None:
     if not isinstance(epochs, int) or epochs < 1:
         msg = f"trainer.max_epochs={epochs} must be at least 1: the learning rate is planned over all epochs"
         raise SetiError(msg)
-    if batches is not None and not batches > 0:
+    once_an_epoch = {"check_val_every_n_epoch": 1, "val_check_interval": 1.0}
+    for name in ("limit_val_batches", *once_an_epoch):
+        value = settings.get(name)
+        if value is not None and (value == 0 or value != once_an_epoch.get(name, value)):
+            msg = f"trainer.{name}={value}: every epoch is judged by its validation AUC; leave that setting out"
+            raise SetiError(msg)
+    for name in ("accumulate_grad_batches", "gradient_clip_val"):
+        value = settings.get(name)
+        if value is not None and (not isinstance(value, int | float) or value <= 0):
+            msg = f"trainer.{name}={value} must be above 0"
+            raise SetiError(msg)
+    if batches is not None and not (isinstance(batches, int | float) and batches > 0):
         msg = f"trainer.limit_train_batches={batches} leaves nothing to train on: use a share such as 0.5, or a number"
         raise SetiError(msg)
 
@@ -155,11 +168,11 @@ def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> l
     return callbacks
 
 
-def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any]) -> Path | None:
-    """The checkpoint of an interrupted run of the same configuration, or None for a fresh start."""
+def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any]) -> tuple[Path | None, int]:
+    """The checkpoint of an interrupted run of the same configuration, and the epoch to go on with; or None and 0."""
     path = folder.last_checkpoint
     if not path.exists():
-        return None
+        return None, 0
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         written_by = History.read_origin(checkpoint)
@@ -170,8 +183,9 @@ def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any]) -> Path | None:
         msg = f"{path} was not written by this program: give another exp_name, or force=true to start over"
         raise SetiError(msg)
     _check_same(folder, written_by, origin)
-    log.info("going on from %s (%d epochs done)", path, checkpoint["epoch"] + 1)
-    return path
+    epochs = int(checkpoint["epoch"]) + 1
+    log.info("going on from %s (%d epochs done)", path, epochs)
+    return path, epochs
 
 
 def _origin(result: dict[str, Any]) -> dict[str, Any]:
@@ -190,11 +204,13 @@ def _check_same(folder: FoldFolder, old: dict[str, Any], new: dict[str, Any]) ->
         raise SetiError(msg)
 
 
-def _clear(folder: FoldFolder) -> None:
+def _clear(experiment: Experiment, folder: FoldFolder) -> None:
     """Take away an earlier run of the fold, the mark of being finished first; its log and configuration stay."""
     folder.result.unlink(missing_ok=True)
     folder.oof.unlink(missing_ok=True)
     folder.metrics.unlink(missing_ok=True)
+    for stale in (experiment.predictions_path, experiment.submission_path):  # this fold's old network had its say there
+        stale.unlink(missing_ok=True)
     for part in ("checkpoints", "tensorboard"):
         shutil.rmtree(folder.path / part, ignore_errors=True)
 

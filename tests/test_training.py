@@ -138,17 +138,20 @@ def test_the_seed_decides_and_the_workers_do_not(train, outputs, uninterrupted):
     assert (oof[0]["prob"] - oof[1]["prob"]).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, fold, uninterrupted, monkeypatch, caplog, epoch):
+@pytest.mark.parametrize(("epoch", "workers"), [(1, 0), (2, 0), (1, 2)])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    train, fold, uninterrupted, monkeypatch, caplog, epoch, workers
+):
+    recipe = (*RECIPE, f"data.num_workers={workers}")
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, epoch)
         with pytest.raises(InterruptedError):
-            train(*RECIPE)
+            train(*recipe)
     assert not (fold / "result.json").exists()
     assert not (fold / "oof.csv").exists()
     assert len(losses(fold)) == epoch
     with caplog.at_level("INFO"):
-        train(*RECIPE)
+        train(*recipe)
     assert f"({epoch} epochs done)" in caplog.text
     assert list(losses(fold)["epoch"]) == [0, 1, 2]
     assert_same_run(fold, uninterrupted)
@@ -453,3 +456,42 @@ def test_force_that_is_refused_takes_nothing_away(train, outputs):
         train("trainer.max_epochs=1", "force=true", "model.backbone=nothing_like_it")
     assert (outputs / "exp" / "fold_0" / "oof.csv").read_bytes() == before
     assert (outputs / "exp" / "fold_0" / "result.json").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_cadence_is_one_line_wherever_it_is_read(train, own_data, workers):
+    ids = catalog.read_labels(own_data)["id"]
+    path = cadence_path(own_data, "train", ids.iloc[-1])
+    content = path.read_bytes()[:-7]
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(SetiError) as caught:
+        train(f"data.root={own_data}", f"data.num_workers={workers}")
+    assert str(caught.value).startswith(f"cannot read cadence {path}: it is truncated")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_fold_trained_again_takes_its_old_predictions_along(train, predict, outputs):
+    train("trainer.max_epochs=1")
+    predict()
+    train("trainer.max_epochs=1", "force=true", "seed=7", "data.fold_seed=42")
+    assert not (outputs / "exp" / "predictions.csv").exists()
+    assert not (outputs / "exp" / "submission.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=-1",
+        "data.fold_seed=4294967296",
+        "trainer.accumulate_grad_batches=0",
+        "trainer.gradient_clip_val=-1",
+        "trainer.limit_train_batches=all",
+        "+trainer.limit_val_batches=0",
+        "+trainer.check_val_every_n_epoch=2",
+        "schedule.pct_start=1",
+    ],
+)
+def test_settings_that_cannot_train_are_refused(train, setting):
+    with pytest.raises(SetiError, match=setting.lstrip("+").split("=")[0].replace(".", r"\.")):
+        train(setting)
