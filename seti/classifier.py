@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
 from seti.backbone import Backbone
-from seti.datamodule import InputSpec
+from seti.dataset import InputSpec
 from seti.errors import SetiError
 from seti.mixup import mixup, mixup_loss
 

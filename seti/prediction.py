@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from seti import catalog, crossval, files
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.console import cadence_progress, console
-from seti.datamodule import CadenceDataset, loader
+from seti.dataset import CadenceDataset, loader
 from seti.device import autocast, choose_device, choose_precision
 from seti.errors import SetiError
 from seti.experiment import Experiment, open_experiment

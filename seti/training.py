@@ -22,7 +22,8 @@ from seti import files
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
-from seti.datamodule import CadenceDataModule, loader
+from seti.datamodule import CadenceDataModule
+from seti.dataset import loader
 from seti.entry import FAILURE_FILE
 from seti.errors import SetiError
 from seti.experiment import Experiment, FoldFolder, differences

@@ -6,8 +6,10 @@ import torch
 from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, make_cadences, make_train_set
 
 from seti import catalog
-from seti.datamodule import CadenceDataModule, CadenceDataset, EpochSampler, InputSpec, loader
+from seti.datamodule import CadenceDataModule
+from seti.dataset import CadenceDataset, InputSpec, loader
 from seti.errors import SetiError
+from seti.sampling import EpochSampler
 
 AUGMENT = {"flip_frequency": 0.5, "flip_time": 0.5, "affine": 1.0, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
 COUNT, POSITIVES = 18, 6

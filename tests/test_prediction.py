@@ -8,9 +8,10 @@ from conftest import read_json
 from sklearn.metrics import roc_auc_score
 from test_training import forward
 
-from seti import catalog, datamodule, prediction
+from seti import catalog, dataset, prediction, store
 from seti.cadence import read_cadence
 from seti.catalog import cadence_path
+from seti.dataset import loader
 from seti.errors import SetiError
 
 
@@ -73,7 +74,7 @@ def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
         assert panels == (0, 2, 4)
         return read_cadence(path, panels)
 
-    monkeypatch.setattr(datamodule, "read_cadence", count)
+    monkeypatch.setattr(store, "read_cadence", count)
     predict()
     assert sorted(read) == sorted(pd.read_csv(trained / "predictions.csv", dtype={"id": str})["id"])
 
@@ -125,14 +126,14 @@ def test_every_layout_trains_and_predicts(train, predict, outputs, panels, layou
 
 def test_native_size(train, predict, outputs, monkeypatch):
     shapes = set()
-    forward_of = datamodule.CadenceDataset.__getitem__
+    forward_of = dataset.CadenceDataset.__getitem__
 
     def watch(self, item):
         picture, target, index = forward_of(self, item)
         shapes.add(tuple(picture.shape))
         return picture, target, index
 
-    monkeypatch.setattr(datamodule.CadenceDataset, "__getitem__", watch)
+    monkeypatch.setattr(dataset.CadenceDataset, "__getitem__", watch)
     train("data.image_size=null", "trainer.max_epochs=1", "+trainer.limit_val_batches=1.0", "augment=none")
     predict()
     assert shapes == {(1, 819, 256)}
@@ -237,11 +238,11 @@ def test_rows_are_placed_by_index_whatever_the_order_of_batches(trained, data_ro
     experiment = prediction.open_experiment(trained)
     classifiers = prediction.load_folds(experiment)
     ids = catalog.read_test_ids(data_root).to_numpy()
-    dataset = datamodule.CadenceDataset(data_root, "test", ids, None, classifiers[0].spec)
+    cadences = dataset.CadenceDataset(data_root, "test", ids, None, classifiers[0].spec)
     cpu = torch.device("cpu")
-    straight = prediction.predict_probabilities(classifiers, datamodule.loader(dataset, 4, 0), cpu, "32", "")
+    straight = prediction.predict_probabilities(classifiers, loader(cadences, 4, 0), cpu, "32", "")
     order = np.random.default_rng(0).permutation(len(ids)).tolist()
-    mixed = datamodule.loader(dataset, 5, 0, sampler=order)
+    mixed = loader(cadences, 5, 0, sampler=order)
     np.testing.assert_allclose(prediction.predict_probabilities(classifiers, mixed, cpu, "32", ""), straight, atol=1e-6)
     assert straight.shape == (12, 2)
     assert straight.dtype == np.float64
