@@ -1,6 +1,9 @@
 """Which cadences there are: label table, paths of ids, folds."""
 
+import os
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,23 +54,90 @@ def read_test_labels(root: Path) -> pd.DataFrame | None:
     return _read_targets(root, TEST_LABELS) if (root / TEST_LABELS).exists() else None
 
 
+def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
+    """List the cadence files of a split: size in bytes and time of the last change in nanoseconds, by id.
+
+    A file that lies in another folder than its id's first character says is none of them.
+    """
+    found = {}
+    try:
+        with os.scandir(root / split) as folders:
+            names = [entry.name for entry in folders if len(entry.name) == 1 and entry.is_dir()]
+        for name in names:
+            with os.scandir(root / split / name) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".npy") and entry.name[0] == name:
+                        status = entry.stat()
+                        found[entry.name[:-4]] = status.st_size, status.st_mtime_ns
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not (root / split).exists():
+            return {}
+        msg = f"cannot list the cadences of {root / split}: {error.strerror or error}; mend that"
+        raise SetiError(msg) from error
+    return found
+
+
+def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
+    """Find ids whose file is missing, or not as long as most of the others; names and sizes alone are looked at.
+
+    Returns:
+        What is wrong, by id.
+    """
+    present = list_files(root, split)
+    sizes = Counter(present[i][0] for i in ids if i in present)
+    usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
+    unfit = {}
+    for i in ids:
+        if i not in present:
+            unfit[i] = "there is no such file"
+        elif present[i][0] != usual:
+            unfit[i] = f"the file has {present[i][0]} bytes, most others have {usual}"
+    return unfit
+
+
 def check_files(root: Path, split: str, ids: pd.Series) -> None:
-    """Refuse ids without a file, before an epoch is spent on the others.
+    """Refuse ids without a file and files of another size, before an epoch is spent on the others.
 
     Raises:
-        SetiError: how many ids have no file, and the first three.
+        SetiError: how many ids have no file, or one of another size than most, and the first three.
     """
-    present: set[str] = set()
-    for folder in (root / split).glob("*"):
-        if folder.is_dir():
-            present.update(f"{folder.name}/{name.name}" for name in folder.iterdir())
-    missing = [i for i in ids if f"{i[0]}/{i}.npy" not in present]
+    unfit = find_unfit(root, split, ids)
+    if not unfit:
+        return
+    present = [i for i, problem in unfit.items() if problem != "there is no such file"]
+    missing = [i for i in unfit if i not in set(present)]
+    named = missing or present
+    first = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
+    path = cadence_path(root, split, named[0])
     if missing:
-        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         msg = (
             f"{len(missing)} of {len(ids)} {split} ids have no file ({first}): "
-            f"{cadence_path(root, split, missing[0])} is missing; add the files or take the ids out of the table"
+            f"{path} is missing; add the files or take the ids out of the table"
         )
+    else:
+        msg = (
+            f"{len(present)} of {len(ids)} {split} files have another size than the others ({first}): "
+            f"{path}: {unfit[named[0]]}; replace them, or leave them out with data.on_error=skip"
+        )
+    raise SetiError(msg)
+
+
+def check_overlap(root: Path) -> None:
+    """Refuse ids that stand in train and in test: their scores would be remembered, not predicted.
+
+    A table that is missing or damaged is left to whoever needs it.
+
+    Raises:
+        SetiError: how many, and the first three.
+    """
+    try:
+        train, test = (files.read_csv(root / name, ["id"])["id"] for name in (LABELS, SUBMISSION))
+    except SetiError:
+        return
+    both = train[train.isin(test)]
+    if len(both):
+        first = ", ".join(map(str, both[:3])) + (", ..." if len(both) > 3 else "")
+        msg = f"{root} lists {len(both)} ids in train and in test ({first}): take them out of one of the two tables"
         raise SetiError(msg)
 
 

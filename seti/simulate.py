@@ -7,12 +7,8 @@ from (seed, what is drawn), so the bytes of a set do not depend on how many proc
 import difflib
 import functools
 import hashlib
-import multiprocessing
-import os
 import shutil
-import signal as signals_of_the_system
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,6 +41,7 @@ from seti.fields import (
     render_field,
     standardise,
 )
+from seti.parallel import check_workers, cores, spread
 from seti.signals import EDGE, MAX_SWING, SHAPES, Signal, draw_signal
 
 LARGEST_GROUP = 5  # cadences of a shared field
@@ -128,9 +125,7 @@ def check_settings(settings: SimulateConfig) -> None:
     if settings.train + settings.test == 0:
         msg = "train=0 and test=0 leave nothing to simulate: raise one of them"
         raise SetiError(msg)
-    if settings.workers is not None and settings.workers < 1:
-        msg = f"workers={settings.workers} must be 1 or more, or null for one a core"
-        raise SetiError(msg)
+    check_workers(settings.workers)
     for name in ("positives", "complete", "shared_backgrounds"):
         _check_share(name, getattr(settings, name))
     for name, allowed in (("decoys", ("everywhere", "off_only")), ("background", FEATURES)):
@@ -242,42 +237,15 @@ def draw_cadence_signal(settings: SimulateConfig, cadence: Planned, times: np.nd
 
 def _make(settings: SimulateConfig, groups: list[list[Planned]]) -> list[dict[str, Any]]:
     """Write every cadence that is not there yet, with a progress bar; returns the rows of the truth table."""
-    workers = min(settings.workers or _cores(), len(groups))
+    workers = min(settings.workers or cores(), len(groups))
     work = functools.partial(_make_group, settings)
     rows = []
     with cadence_progress() as progress:
         task = progress.add_task("simulating", total=sum(map(len, groups)))
-        for made in _run(work, groups, workers):
+        for made in spread(work, range(len(groups)), groups, workers=workers, chunk=4):
             rows += made
             progress.advance(task, len(made))
     return rows
-
-
-def _cores() -> int:
-    # Where it exists, the affinity counts the cores that this process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _run(work: Any, groups: list[list[Planned]], workers: int) -> Iterator[list[dict[str, Any]]]:
-    numbers = range(len(groups))
-    if workers == 1:
-        yield from map(work, numbers, groups)
-        return
-    # spawn: forking a process that has threads (the progress bar, BLAS) may lock up.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            yield from pool.map(work, numbers, groups, chunksize=4)
-        except BrokenExecutor as error:
-            msg = "a worker process was killed, perhaps for want of memory: set workers=1, or fewer than now"
-            raise SetiError(msg) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole group of processes: the parent stops the workers, without a traceback from each.
-    signals_of_the_system.signal(signals_of_the_system.SIGINT, signals_of_the_system.SIG_IGN)
 
 
 def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> list[dict[str, Any]]:
