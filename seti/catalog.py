@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from seti.errors import SetiError
 LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
 TEST_LABELS = "test_labels.csv"
+MISSING = "there is no such file"
 
 
 def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
@@ -67,8 +69,9 @@ def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
             with os.scandir(root / split / name) as entries:
                 for entry in entries:
                     if entry.name.endswith(".npy") and entry.name[0] == name:
-                        status = entry.stat()
-                        found[entry.name[:-4]] = status.st_size, status.st_mtime_ns
+                        with suppress(FileNotFoundError):  # a link to nowhere
+                            status = entry.stat()
+                            found[entry.name[:-4]] = status.st_size, status.st_mtime_ns
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not (root / split).exists():
             return {}
@@ -89,7 +92,7 @@ def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
     unfit = {}
     for i in ids:
         if i not in present:
-            unfit[i] = "there is no such file"
+            unfit[i] = MISSING
         elif present[i][0] != usual:
             unfit[i] = f"the file has {present[i][0]} bytes, most others have {usual}"
     return unfit
@@ -102,23 +105,19 @@ def check_files(root: Path, split: str, ids: pd.Series) -> None:
         SetiError: how many ids have no file, or one of another size than most, and the first three.
     """
     unfit = find_unfit(root, split, ids)
-    if not unfit:
+    missing = [i for i, problem in unfit.items() if problem == MISSING]
+    named = missing or list(unfit)
+    if not named:
         return
-    present = [i for i, problem in unfit.items() if problem != "there is no such file"]
-    missing = [i for i in unfit if i not in set(present)]
-    named = missing or present
     first = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
     path = cadence_path(root, split, named[0])
-    if missing:
-        msg = (
-            f"{len(missing)} of {len(ids)} {split} ids have no file ({first}): "
-            f"{path} is missing; add the files or take the ids out of the table"
-        )
-    else:
-        msg = (
-            f"{len(present)} of {len(ids)} {split} files have another size than the others ({first}): "
-            f"{path}: {unfit[named[0]]}; replace them, or leave them out with data.on_error=skip"
-        )
+    msg = (
+        f"{len(named)} of {len(ids)} {split} ids have no file ({first}): "
+        f"{path} is missing; add the files or take the ids out of the table"
+        if missing
+        else f"{len(named)} of {len(ids)} {split} files have another size than the others ({first}): "
+        f"{path}: {unfit[named[0]]}; replace them, or set data.on_error=skip"
+    )
     raise SetiError(msg)
 
 

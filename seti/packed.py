@@ -22,7 +22,8 @@ from seti.errors import SetiError
 
 FORMAT = 1  # raised when a pack's files change their meaning
 TABLE_COLUMNS = ["id", "size", "mtime_ns", "checksum"]
-MANIFEST_KEYS = ("format", "split", "panels", "rows", "bins", "dtype", "cadences", "bytes", "ids", "sources", "checksum")
+NUMBERS = ("rows", "bins", "cadences", "bytes")
+MANIFEST_KEYS = ("format", "split", "panels", "dtype", "ids", "sources", "checksum", *NUMBERS)
 
 _POPULATE_READ = 22  # MADV_POPULATE_READ of Linux 5.14, which Python 3.11 has no name for
 _WINDOW = 2**30  # bytes that are read before the map is made anew, so that resident memory does not grow with the pack
@@ -64,8 +65,7 @@ class PackFiles:
         """
         manifest = files.read_json(self.manifest)
         missing = [key for key in MANIFEST_KEYS if key not in manifest]
-        numbers = ("rows", "bins", "cadences", "bytes")
-        if missing or manifest["format"] != FORMAT or not all(type(manifest[key]) is int for key in numbers):
+        if missing or manifest["format"] != FORMAT or not all(type(manifest[key]) is int for key in NUMBERS):
             msg = f"{self.manifest} is not of format {FORMAT}: pack again with force=true"
             raise SetiError(msg)
         return manifest

@@ -21,6 +21,7 @@ class CadenceFiles:
         ids: `(N,)` text.
         panels: which of the six are read.
         rows, bins: of every panel; other files are refused. None: those of the first cadence.
+        reason: why a pack that exists is not used, for a log.
 
     Raises:
         SetiError: the size is not given, and the first cadence is missing or damaged.
@@ -34,6 +35,7 @@ class CadenceFiles:
         panels: tuple[int, ...],
         rows: int | None = None,
         bins: int | None = None,
+        reason: str = "",
     ) -> None:
         self.root = root
         self.split = split
@@ -45,6 +47,7 @@ class CadenceFiles:
         self.bins = bins
         self._folder = str(root / split)
         self._size = (rows, bins)
+        self._reason = reason
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,7 +55,7 @@ class CadenceFiles:
     @property
     def source(self) -> str:
         """For a log: where these cadences come from."""
-        return f"the files in {self._folder}"
+        return f"the files in {self._folder}" + (f" ({self._reason})" if self._reason else "")
 
     def read(self, index: int, out: np.ndarray | None = None) -> np.ndarray:
         """Read one cadence.
@@ -106,9 +109,7 @@ def open_store(
         msg = f"data.packed=true, but {reason} (data.packed=auto reads the files instead)"
         raise SetiError(msg)
     if pack is None:
-        store = CadenceFiles(root, split, ids, panels, rows, bins)
-        store.reason = reason
-        return store
+        return CadenceFiles(root, split, ids, panels, rows, bins, reason)
     if rows is not None and (pack.rows, pack.bins) != (rows, bins):
         msg = f"the pack {pack.pack.data} has panels of {pack.rows} x {pack.bins}, not of {rows} x {bins}"
         raise SetiError(msg)
