@@ -31,6 +31,9 @@ class DataConfig:
     batch_size: int = MISSING
     balanced: bool = MISSING
     num_workers: int = MISSING
+    packed: str = MISSING
+    pack_dir: str | None = None
+    on_error: str = MISSING
 
 
 @dataclass
@@ -133,6 +136,9 @@ class PredictDataConfig:
     root: str | None = None
     batch_size: int = MISSING
     num_workers: int = MISSING
+    packed: str = MISSING
+    pack_dir: str | None = None
+    on_error: str = MISSING
 
 
 @dataclass
@@ -150,6 +156,8 @@ ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 
 INTERPOLATIONS = ("linear", "area")
 LAYOUTS = ("spatial", "channel")
+PACKED = ("auto", "true", "false")
+ON_ERROR = ("raise", "skip")
 
 
 def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
@@ -194,6 +202,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_choice("data.panels", data.panels, tuple(PANEL_CHOICES))
     _check_choice("data.layout", data.layout, LAYOUTS)
     _check_choice("data.interpolation", data.interpolation, INTERPOLATIONS)
+    check_reading(data)
     _check_choice("checkpoint.mode", cfg.checkpoint.mode, ("min", "max"))
     _check_choice("checkpoint.monitor", cfg.checkpoint.monitor, ("val_auc", "val_loss"))
     if not re.fullmatch(r"[\w.+=,-]+", cfg.exp_name) or cfg.exp_name.startswith(".") or cfg.exp_name == "stack":
@@ -238,6 +247,17 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         _check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
+
+
+def check_reading(data: DataConfig | PredictDataConfig) -> None:
+    """Refuse settings of how cadences are read that do not exist.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    data.packed = data.packed.lower()  # true and false reach a text setting as True and False
+    _check_choice("data.packed", data.packed, PACKED)
+    _check_choice("data.on_error", data.on_error, ON_ERROR)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -9,10 +9,13 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti import catalog
-from seti.cadence import read_cadence
+from seti.cadence import PANEL_CHOICES
+from seti.damage import open_usable
 from seti.dataset import CadenceDataset, InputSpec, loader
+from seti.errors import SetiError
 from seti.experiment import fingerprint
 from seti.sampling import EpochSampler
+from seti.store import Store
 
 
 class CadenceDataModule(pl.LightningDataModule):
@@ -38,12 +41,37 @@ class CadenceDataModule(pl.LightningDataModule):
         self.root = Path(data["root"])
 
     @cached_property
-    def table(self) -> pd.DataFrame:
-        """Columns id, target, fold: every labelled cadence, sorted by id."""
+    def labels(self) -> pd.DataFrame:
+        """Columns id, target, fold: every labelled cadence, sorted by id. Folds do not depend on what is damaged."""
         labels = catalog.read_labels(self.root)
-        catalog.check_files(self.root, "train", labels["id"])
+        catalog.check_overlap(self.root)
         folds = catalog.assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
         return labels.assign(fold=folds)
+
+    @cached_property
+    def _usable(self) -> tuple[Store, dict[str, str]]:
+        panels, choices = PANEL_CHOICES[self.data["panels"]], ("packed", "pack_dir", "on_error")
+        return open_usable(
+            self.root, "train", self.labels["id"], panels, **{choice: self.data[choice] for choice in choices}
+        )
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """What is wrong with the cadences that are left out (`data.on_error=skip`), by id."""
+        return self._usable[1]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Columns id, target, fold: every labelled cadence that is not left out, sorted by id."""
+        table = self.labels[~self.labels["id"].isin(self.skipped)].reset_index(drop=True)
+        for name, part in (("held out", table["fold"] == self.fold), ("to train on", table["fold"] != self.fold)):
+            if table.loc[part, "target"].nunique() < 2:
+                msg = (
+                    f"data.on_error=skip leaves out {len(self.skipped)} cadences of {self.root / 'train'}, and "
+                    f"of those {name} in fold {self.fold} one class is gone: replace damaged files"
+                )
+                raise SetiError(msg)
+        return table
 
     @cached_property
     def fingerprint(self) -> str:
@@ -52,11 +80,10 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def spec(self) -> InputSpec:
-        """What the network takes in; rows and bins are those of the first cadence."""
-        first = catalog.cadence_path(self.root, "train", self.table["id"].iloc[0])
-        _, rows, bins = read_cadence(first).shape
+        """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
+        store = self._usable[0]
         chosen = {key: self.data[key] for key in ("panels", "layout", "image_size", "interpolation")}
-        return InputSpec(**chosen, rows=rows, bins=bins)
+        return InputSpec(**chosen, rows=store.rows, bins=store.bins)
 
     @cached_property
     def train_set(self) -> CadenceDataset:
@@ -70,7 +97,14 @@ class CadenceDataModule(pl.LightningDataModule):
 
     def _dataset(self, table: pd.DataFrame, augment: dict[str, float] | None) -> CadenceDataset:
         return CadenceDataset(
-            self.root, "train", table["id"].to_numpy(), table["target"].to_numpy(), self.spec, augment
+            self.root,
+            "train",
+            table["id"].to_numpy(),
+            table["target"].to_numpy(),
+            self.spec,
+            augment,
+            self.data["packed"],
+            self.data["pack_dir"],
         )
 
     def train_dataloader(self) -> DataLoader:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from seti.augment import Picture
 from seti.cadence import PANEL_CHOICES
-from seti.store import CadenceFiles
+from seti.store import open_store
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class CadenceDataset(Dataset):
         targets: `(N,)`, or None where they are not known.
         spec: what the network takes in.
         augment: the training transforms, or None.
+        packed, pack_dir: as `seti.store.open_store`.
     """
 
     def __init__(
@@ -68,8 +69,12 @@ class CadenceDataset(Dataset):
         targets: np.ndarray | None,
         spec: InputSpec,
         augment: dict[str, float] | None = None,
+        packed: str = "auto",
+        pack_dir: str | None = None,
     ) -> None:
-        self.store = CadenceFiles(root, split, ids, PANEL_CHOICES[spec.panels], spec.rows, spec.bins)
+        self.store = open_store(
+            root, split, ids, PANEL_CHOICES[spec.panels], spec.rows, spec.bins, packed=packed, pack_dir=pack_dir
+        )
         self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
         self.spec = spec
         self.picture = spec.picture(augment)

@@ -31,6 +31,9 @@ INCIDENTAL = (
     "lr_range_test",
     "data.root",  # the data set is told by the fingerprint of its label table, wherever it lies
     "data.num_workers",
+    "data.packed",
+    "data.pack_dir",
+    "data.on_error",  # what was left out changes the fingerprint
     "trainer.accelerator",
     "trainer.devices",
     "trainer.log_every_n_steps",

@@ -13,8 +13,11 @@ from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader
 
 from seti import catalog, crossval, files
+from seti.cadence import PANEL_CHOICES
 from seti.classifier import CadenceClassifier, load_classifier
+from seti.config import check_reading
 from seti.console import cadence_progress, console
+from seti.damage import open_usable
 from seti.dataset import CadenceDataset, loader
 from seti.device import autocast, choose_device, choose_precision
 from seti.errors import SetiError
@@ -47,9 +50,13 @@ def predict(cfg: Any) -> float:
         )
         raise SetiError(msg)
 
+    check_reading(cfg.data)
     ids = catalog.read_test_ids(root)
-    catalog.check_files(root, "test", ids)
     classifiers = load_folds(experiment)
+    spec = classifiers[0].spec
+    reading = {"packed": cfg.data.packed, "pack_dir": cfg.data.pack_dir}
+    _, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
+    scored = ids[~ids.isin(skipped)].reset_index(drop=True)
     missing = experiment.missing_folds()
     if missing:
         log.warning(
@@ -59,16 +66,28 @@ def predict(cfg: Any) -> float:
             _list(folds),
             experiment.train_command(missing),
         )
-    dataset = CadenceDataset(root, "test", ids.to_numpy(), None, classifiers[0].spec)
+    dataset = CadenceDataset(root, "test", scored.to_numpy(), None, spec, **reading)
     batches = loader(dataset, cfg.data.batch_size, cfg.data.num_workers)
     probs = predict_probabilities(classifiers, batches, device, precision, f"{experiment.name}: {len(folds)} folds")
 
-    table = pd.DataFrame({"id": ids})
+    table = pd.DataFrame({"id": scored})
     for column, fold in enumerate(folds):
         table[f"fold_{fold}"] = probs[:, column]
     table["prob"] = probs.mean(axis=1)
+    table = pd.DataFrame({"id": ids}).merge(table, how="left", on="id")  # a skipped cadence has an empty score
     files.write_csv(experiment.predictions_path, table)
-    files.write_csv(experiment.submission_path, pd.DataFrame({"id": ids, "target": table["prob"]}))
+    target = table["prob"]
+    if skipped:
+        target = target.fillna(_prior(experiment))
+        log.warning(
+            "%d of %d test cadences are damaged: empty in %s, the training prior %.4g in %s",
+            len(skipped),
+            len(ids),
+            experiment.predictions_path,
+            _prior(experiment),
+            experiment.submission_path,
+        )
+    files.write_csv(experiment.submission_path, pd.DataFrame({"id": ids, "target": target}))
     if cfg.data.root is None and experiment.is_finished():
         crossval.draw_gallery(experiment)  # which shows the test set's highest scores from now on
     log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
@@ -138,10 +157,17 @@ def predict_probabilities(
     return probs
 
 
+def _prior(experiment: Experiment) -> float:
+    """Share of positives among the cadences that the folds were trained on."""
+    data = next(iter(experiment.results.values()))["data"]
+    return data["positives"] / data["cadences"]
+
+
 def _report_test_auc(root: Path, table: pd.DataFrame) -> float:
     labels = catalog.read_test_labels(root)
     if labels is None:
         return float("nan")
+    table = table.dropna(subset="prob")
     joined = table.merge(labels, on="id", validate="one_to_one")
     if len(joined) != len(table) or joined["target"].nunique() < 2:
         log.warning("%s does not label every test cadence with both classes: no test AUC", root / catalog.TEST_LABELS)

@@ -9,8 +9,6 @@ from seti.cadence import read_cadence, read_format
 from seti.errors import SetiError
 from seti.packed import PackedCadences, open_packed, pack_folder
 
-PACKED = ("auto", "true", "false")
-
 
 class CadenceFiles:
     """Cadences of one split in the competition's layout, a file each.
@@ -96,7 +94,7 @@ def open_store(
         ids: `(N,)` text.
         panels: which of the six are read.
         rows, bins: of every panel. None: those of the pack, or of the first cadence.
-        packed: one of `PACKED`: `true` accepts nothing but a pack, `false` looks for none.
+        packed: `auto`, `true` or `false`: `true` accepts nothing but a pack, `false` looks for none.
         pack_dir: where packs are; None: `<root>/packed`.
 
     Raises:

@@ -22,6 +22,7 @@ from seti import files
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
+from seti.damage import write_skipped
 from seti.datamodule import CadenceDataModule
 from seti.dataset import loader
 from seti.entry import FAILURE_FILE
@@ -86,6 +87,7 @@ def train(cfg: DictConfig) -> float:
     classifier = build_classifier(config, datamodule, fetch_weights=resume is None)
     if cfg.force:
         _clear(experiment, folder)  # not before everything that can be refused has been accepted
+    write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     _fit(trainer, classifier, datamodule, resume)
 
     oof = _predict_held_out(folder, datamodule, trainer, classifier)
@@ -265,6 +267,7 @@ def _result(
             "fingerprint": datamodule.fingerprint,
             "cadences": len(datamodule.table),
             "positives": int(datamodule.table["target"].sum()),
+            "skipped": len(datamodule.skipped),
         },
         "config": config,
         # Kept here because a later command that is refused writes its own into .hydra.

@@ -1,4 +1,5 @@
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,10 +70,10 @@ def test_rows_follow_the_ids_and_not_the_order(trained, predict, own_data, capsy
 def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
     read = []
 
-    def count(path, panels=None):
-        read.append(path.stem)
+    def count(path, panels, *rest):
+        read.append(Path(path).stem)
         assert panels == (0, 2, 4)
-        return read_cadence(path, panels)
+        return read_cadence(path, panels, *rest)
 
     monkeypatch.setattr(store, "read_cadence", count)
     predict()

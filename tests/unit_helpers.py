@@ -19,6 +19,9 @@ DATA = {
     "batch_size": 4,
     "balanced": False,
     "num_workers": 0,
+    "packed": "auto",
+    "pack_dir": None,
+    "on_error": "raise",
 }
 
 
