@@ -54,6 +54,8 @@ def read_cadence(
     Raises:
         SetiError: the file is missing, truncated, no `.npy`, of another shape or type, or not finite.
     """
+    if out is not None:
+        size = out.shape[1:]
     try:
         cadence = _read_plain(path, panels, out, size)
         if cadence is None:

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from seti import files
+from seti.cadence import read_cadence, read_format
 from seti.errors import SetiError
 
 LABELS = "train_labels.csv"
@@ -23,6 +24,11 @@ MISSING = "there is no such file"
 def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
     """Where a cadence's file is: `root/split/<first character>/<id>.npy`."""
     return root / split / cadence_id[0] / f"{cadence_id}.npy"
+
+
+def can_name_a_file(cadence_id: object) -> bool:
+    """Whether an id is a plain name: letters, digits, _ and -, of a length that every file system takes."""
+    return isinstance(cadence_id, str) and re.fullmatch(r"\w[\w-]{0,199}", cadence_id, re.ASCII) is not None
 
 
 def read_labels(root: Path) -> pd.DataFrame:
@@ -111,11 +117,18 @@ def check_files(root: Path, split: str, ids: pd.Series) -> None:
         return
     first = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
     path = cadence_path(root, split, named[0])
+    if missing:
+        msg = (
+            f"{len(named)} of {len(ids)} {split} ids have no file ({first}): "
+            f"{path} is missing; add the files or take the ids out of the table"
+        )
+        raise SetiError(msg)
+    like = next((i for i in ids if i not in unfit), None)
+    if len(named) == 1 and like is not None:
+        # What is wrong with a single one is soon found out.
+        read_cadence(path, size=read_format(cadence_path(root, split, like))[0])
     msg = (
-        f"{len(named)} of {len(ids)} {split} ids have no file ({first}): "
-        f"{path} is missing; add the files or take the ids out of the table"
-        if missing
-        else f"{len(named)} of {len(ids)} {split} files have another size than the others ({first}): "
+        f"{len(named)} of {len(ids)} {split} files have another size than the others ({first}): "
         f"{path}: {unfit[named[0]]}; replace them, or set data.on_error=skip"
     )
     raise SetiError(msg)
@@ -196,9 +209,10 @@ def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
         msg = f"{path} lists no cadence: put at least one id into it"
         raise SetiError(msg)
     # An id becomes a part of a path, so nothing but a plain name may be one.
-    bad = [i for i in table["id"] if not (isinstance(i, str) and re.fullmatch(r"\w[\w-]*", i, re.ASCII))]
+    bad = [i for i in table["id"] if not can_name_a_file(i)]
     if bad:
-        msg = f"{path} has {len(bad)} ids that cannot name a file, first {bad[0]!r}: ids are letters, digits, _ and -"
+        first = repr(bad[0])[:60]
+        msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
         raise SetiError(msg)
     doubled = table["id"][table["id"].duplicated()]
     if len(doubled):

