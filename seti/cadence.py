@@ -4,6 +4,7 @@ A panel is `(rows, bins)`: time downwards, frequency to the right. Green Bank po
 ON (A), away (C), ON (A), away (D): a needle stands in ON panels and in no OFF panel.
 """
 
+import errno
 import functools
 import io
 import os
@@ -169,7 +170,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        return "it is no regular file" if error.errno == errno.ESPIPE else error.strerror or str(error)
     with path.open("rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
             return "it is no .npy file"

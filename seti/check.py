@@ -3,6 +3,7 @@
 Nothing stops at the first fault: all are listed, in a table of kinds for a person and one by one in a csv.
 """
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -234,15 +235,17 @@ def _scan_block(paths: list[str]) -> tuple[list[str], list[str], np.ndarray, np.
             formats.append("")
             continue
         problems.append("")
-        formats.append(f"{cadence.shape[1]} x {cadence.shape[2]} {cadence.dtype}")
+        formats.append(_format(cadence.shape, cadence.dtype))
         checksums[row] = panel_checksums(cadence)
-        dead[row] = [_is_dead(panel) for panel in cadence]
+        # Two values settle it for a panel that is alive.
+        for panel in np.flatnonzero(cadence[:, 0, 0] == cadence[:, -1, -1]):
+            dead[row, panel] = (cadence[panel] == cadence[panel, 0, 0]).all()
     return problems, formats, checksums, dead
 
 
-def _is_dead(panel: np.ndarray) -> bool:
-    # Two values settle it for a panel that is alive.
-    return bool(panel[0, 0] == panel[-1, -1] and (panel == panel[0, 0]).all())
+@functools.lru_cache(maxsize=64)  # numpy takes 5 us to spell a type
+def _format(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    return f"{shape[1]} x {shape[2]} {dtype}"
 
 
 def _check_rows(

@@ -14,7 +14,8 @@ def panel_checksums(cadence: np.ndarray) -> np.ndarray:
     Its 64-bit words are written into rows of `_WIDTH`, the columns are added, and the sums are added again, each
     times an odd random number of its own; everything modulo 2^64. A changed word always changes the outcome, as odd
     numbers can be divided by modulo 2^64; so do words that change places, unless they lie whole rows apart, and no
-    page, sector or row of a panel is as long as a row here. It finds accidents, not forgery, 20 times as fast as SHA-256.
+    page, sector or row of a panel is as long as a row here. It finds accidents, not forgery, 20 times as fast as
+    SHA-256.
 
     Args:
         cadence: `(panels, rows, bins)`, C order.

@@ -1,11 +1,20 @@
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES, PANEL_LETTERS, read_cadence
+from seti.cadence import (
+    OFF_PANELS,
+    ON_PANELS,
+    PANEL_CHOICES,
+    PANEL_LETTERS,
+    all_finite,
+    read_cadence,
+    read_format,
+)
 from seti.errors import SetiError
 
 SHAPE = (6, 5, 7)
@@ -178,3 +187,85 @@ def test_nan_in_a_panel_that_is_not_read_does_not_matter(tmp_path):
 def test_huge_finite_values_are_kept(tmp_path, dtype, value):
     cadence = np.full(SHAPE, value, dtype)
     np.testing.assert_array_equal(read_cadence(saved(tmp_path, cadence)), cadence)
+
+
+def test_every_float16_is_judged_as_numpy_judges_it():
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    found = [all_finite(value) for value in every.reshape(-1, 1)]
+    np.testing.assert_array_equal(found, np.isfinite(every))
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", ">f2", ">f4"])
+def test_limits_of_other_floats_are_judged_as_numpy_judges_them(dtype):
+    info = np.finfo(dtype)
+    values = [0.0, -0.0, info.max, info.min, info.smallest_subnormal, np.inf, -np.inf, np.nan, -np.nan]
+    for value in np.array(values, dtype):
+        assert all_finite(np.array([1, value, -1], dtype)) == np.isfinite(value)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("stored", "held"), [("<f2", "<f2"), ("<f2", "<f4"), (">f2", "<f2")])
+def test_panels_are_read_into_a_given_place(tmp_path, order, stored, held):
+    batch = np.zeros((2, 3, 5, 7), held)
+    place = batch[1]
+    assert read_cadence(saved(tmp_path, np.asarray(numbered(stored), order=order)), (0, 2, 4), place) is place
+    np.testing.assert_array_equal(batch[1], numbered()[[0, 2, 4]])
+    assert not batch[0].any()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_place_of_another_size_or_narrower_type_is_refused(tmp_path, order):
+    path = saved(tmp_path, np.asarray(numbered("<f4"), order=order))
+    with pytest.raises(SetiError, match="panels of 5 x 7, the others have 5 x 6"):
+        read_cadence(path, (0, 1), np.zeros((2, 5, 6), "<f4"))
+    with pytest.raises(SetiError, match="holds float32, the others float16"):
+        read_cadence(path, (0, 1), np.zeros((2, 5, 7), "<f2"))
+
+
+def test_format_is_read_without_values(tmp_path):
+    cadence = numbered("<f4")
+    cadence[0, 0, 0] = np.nan
+    assert read_format(saved(tmp_path, cadence)) == ((5, 7), np.dtype("<f4"))
+    with pytest.raises(SetiError, match="no such file"):
+        read_format(tmp_path / "other.npy")
+
+
+def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path):
+    path = tmp_path / "c.npy"
+    path.write_bytes(b"\x93NUMPY\x02\x00" + (2**32 - 16).to_bytes(4, "little") + b"{'descr': '<f2'}" * 20)
+    os.truncate(path, 2**33)  # takes no room on the disk, but reading it would take memory
+    tracemalloc.start()
+    try:
+        assert "claims a header of 4294967280 bytes" in refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", ["(6, 99999, 99999)", "(6, 4611686018427387904, 4611686018427387904)"])
+@pytest.mark.parametrize("fortran", ["False", "True"])
+@pytest.mark.filterwarnings("error")
+def test_a_huge_shape_over_a_small_file_takes_no_memory(tmp_path, shape, fortran):
+    path = tmp_path / "c.npy"
+    header = f"{{'descr': '<f2', 'fortran_order': {fortran}, 'shape': {shape}, }}".ljust(117) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(1000))
+    tracemalloc.start()
+    try:
+        refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_of_another_size_than_asked_for_is_refused_before_memory_is_taken(tmp_path):
+    path = tmp_path / "c.npy"
+    header = "{'descr': '<f2', 'fortran_order': False, 'shape': (6, 99999, 9999), }".ljust(117) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+    os.truncate(path, 128 + 6 * 99999 * 9999 * 2)
+    with pytest.raises(SetiError, match="panels of 99999 x 9999, the others have 5 x 7"):
+        read_cadence(path, size=(5, 7))
+
+
+def test_a_pipe_is_no_cadence(tmp_path):
+    os.mkfifo(tmp_path / "c.npy")
+    assert "no regular file" in refusal(tmp_path / "c.npy")
