@@ -108,6 +108,7 @@ def settle_logs() -> None:
         "Checkpoint directory .* exists and is not empty.*",  # a resumed fold
         ".*in eval mode at the start of training.*",  # a frozen backbone, on purpose
         "You're resuming from a checkpoint that ended before the epoch ended.*",
+        "You have overridden `on_after_batch_transfer` in `LightningModule`.*",  # which a range test needs too
         ".*LeafSpec.*is deprecated.*",  # inside Lightning
         ".*isinstance\\(treespec, LeafSpec\\).*",
     ):

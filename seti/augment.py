@@ -1,14 +1,11 @@
 """From panels to the picture that the network sees: layout, transforms by name, resizing.
 
-A picture is `(height, width, channels)`, time downwards and frequency to the right, as albumentations wants it.
-The transforms draw their parameters from a seed that is given with every cadence, because albumentations' own
-generators give every DataLoader worker the same numbers.
+Time goes downwards and frequency to the right. The transforms draw their parameters from a seed that is given with
+every cadence, because albumentations' own generators give every DataLoader worker the same numbers.
 """
 
-import os
 import random
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer release
+import warnings
 
 import albumentations as A
 import cv2
@@ -16,8 +13,10 @@ import numpy as np
 import torch
 
 from seti.cadence import PANEL_CHOICES
+from seti.warp import BORDER, Move, OneWarp
 
-INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
+# Cadences may come as views of a file that is mapped read-only: nothing here writes to them.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
 class Picture:
@@ -40,49 +39,85 @@ class Picture:
         augment: dict[str, float] | None = None,
     ) -> None:
         # Shifting or flipping a stack of all panels in time would slide OFF panels into the places of ON panels.
-        # Then each panel is transformed by itself (as channels of one picture) before they are stacked.
+        # Then each panel is transformed by itself before they are stacked.
         self.stack_first = layout == "spatial" and panels == "A"
         self.stack_last = layout == "spatial" and not self.stack_first
         self.n_panels = len(PANEL_CHOICES[panels])
-        self.transform = A.Compose(geometric(augment)) if augment and geometric(augment) else None
-        self.resize = (
-            A.Resize(*image_size, interpolation=INTERPOLATIONS[interpolation]) if image_size is not None else None
-        )
+        self.image_size = image_size
+        self.interpolation = interpolation
+        self.transform = OneWarp(geometric(augment)) if augment and geometric(augment) else None
 
     @property
     def channels(self) -> int:
         """Channels of the picture: 1 stacked, else one a panel."""
         return 1 if self.stack_first or self.stack_last else self.n_panels
 
-    def __call__(self, cadence: np.ndarray, seed: int | None = None) -> np.ndarray:
+    def shape(self, rows: int, bins: int) -> tuple[int, int, int]:
+        """Channels, height and width of the picture of panels of that size."""
+        height, width = self.image_size or (rows * self.n_panels // self.channels, bins)
+        return self.channels, height, width
+
+    def frame(self, rows: int, bins: int) -> tuple[int, int]:
+        """Height and width of what the transforms move: the stack, or each panel."""
+        return (rows * self.n_panels, bins) if self.stack_first else (rows, bins)
+
+    def draw(self, seed: int | None, rows: int, bins: int) -> Move:
+        """Draw how a cadence is moved; nothing moves without a seed or transforms."""
+        if self.transform is None or seed is None:
+            return Move()
+        # One stream for all transforms: `set_random_seed` would start each of them at the same number, so that
+        # both flips and the affine transform happen together or not at all.
+        self.transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        return self.transform.draw(*self.frame(rows, bins))
+
+    def source(self, seed: int | None, rows: int, bins: int) -> np.ndarray:
+        """Draw how a cadence is moved, as a device wants to know it: where each pixel comes from.
+
+        Returns:
+            float32 `(2, 3)`: takes a pixel `(x, y, 1)` of the moved frame to its place in the one that was read.
+        """
+        matrix = self.draw(seed, rows, bins).matrix(*self.frame(rows, bins))
+        return cv2.invertAffineTransform(matrix[:2]).astype(np.float32)
+
+    def __call__(self, cadence: np.ndarray, seed: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Make the picture of one cadence.
 
         Args:
             cadence: `(panels, rows, bins)`, any floating-point type.
             seed: draws the transforms' parameters; None leaves the transforms out.
+            out: float32 `(channels, height, width)`, C order, to be written to; None makes a new array.
 
         Returns:
             float32 `(channels, height, width)`, C order.
         """
-        # OpenCV refuses float16; torch casts it 7 times faster than numpy.
-        native = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)
-        picture = torch.from_numpy(native).float().numpy()
-        picture = stack(picture) if self.stack_first else picture.transpose(1, 2, 0)
-        if self.transform is not None and seed is not None:
-            # One stream for all transforms: `set_random_seed` would start each of them at the same number, so that
-            # both flips and the affine transform happen together or not at all.
-            self.transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
-            picture = self.transform(image=np.ascontiguousarray(picture))["image"]
+        _, rows, bins = cadence.shape
+        if out is None:
+            out = np.empty(self.shape(rows, bins), np.float32)
+        move = self.draw(seed, rows, bins)
+        planes = _as_float32(cadence)
         if self.stack_last:
-            picture = stack(picture.transpose(2, 0, 1))
-        if self.resize is not None:
-            picture = self.resize.apply(np.ascontiguousarray(picture), interpolation=self.resize.interpolation)
-        return np.ascontiguousarray(picture.transpose(2, 0, 1))
+            if move.moves:
+                still, planes = planes, np.empty_like(planes)
+                for panel in range(self.n_panels):
+                    move.apply(still[panel], planes[panel], self.interpolation)
+            Move().apply(stack(planes), out[0], self.interpolation)
+            return out
+        if self.stack_first:
+            planes = stack(planes)[None]
+        for channel in range(len(planes)):
+            move.apply(planes[channel], out[channel], self.interpolation)
+        return out
 
 
 def stack(cadence: np.ndarray) -> np.ndarray:
-    """Stack panels along time: `(panels, rows, bins)` to a one-channel picture `(panels * rows, bins, 1)`."""
-    return cadence.reshape(-1, cadence.shape[-1], 1)
+    """Stack panels along time: `(panels, rows, bins)` to `(panels * rows, bins)`."""
+    return cadence.reshape(-1, cadence.shape[-1])
+
+
+def _as_float32(cadence: np.ndarray) -> np.ndarray:
+    # OpenCV refuses float16; torch casts it 7 times faster than numpy.
+    native = np.ascontiguousarray(cadence.astype(cadence.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(native).float().numpy()
 
 
 def geometric(augment: dict[str, float]) -> list[A.BasicTransform]:
@@ -106,8 +141,8 @@ def geometric(augment: dict[str, float]) -> list[A.BasicTransform]:
                 scale=(1 - augment["scale"], 1 + augment["scale"]),
                 rotate=(-augment["rotate"], augment["rotate"]),
                 keep_ratio=True,
-                # Zeros would draw a bright edge around dark backgrounds; the reference recipe mirrors too.
-                border_mode=cv2.BORDER_REFLECT_101,
+                interpolation=cv2.INTER_LINEAR,
+                border_mode=BORDER,
                 p=augment["affine"],
             )
         )

@@ -12,6 +12,7 @@ from seti.backbone import Backbone
 from seti.dataset import InputSpec
 from seti.errors import SetiError
 from seti.mixup import mixup, mixup_loss
+from seti.preparation import Panels, prepare
 
 
 class CadenceClassifier(pl.LightningModule):
@@ -37,9 +38,10 @@ class CadenceClassifier(pl.LightningModule):
         # Plain values only: Lightning reads checkpoints with weights_only=True.
         self.save_hyperparameters()
         self.spec = InputSpec(**spec)
+        self.picture = self.spec.picture()
         self.backbone = Backbone(
             model["backbone"],
-            self.spec.picture().channels,
+            self.picture.channels,
             self.spec.picture_size,
             pretrained=model["pretrained"],
             weights=model["weights"],
@@ -53,6 +55,13 @@ class CadenceClassifier(pl.LightningModule):
     def forward(self, pictures: Tensor) -> Tensor:
         """Give one logit a picture: `(B, C, H, W)` to `(B,)`."""
         return self.backbone(pictures.contiguous(memory_format=torch.channels_last))
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor | Panels, Tensor, Tensor], dataloader_idx: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Make pictures of a batch that comes as panels, on the device that it has been moved to."""
+        inputs, targets, indices = batch
+        return prepare(inputs, self.picture), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of one batch, with mixup where it is on."""
@@ -95,7 +104,9 @@ class CadenceClassifier(pl.LightningModule):
         """AdamW with OneCycle (Smith & Topin 2017, arXiv:1708.07120), stepped every batch."""
         settings, schedule = self.hparams["optimizer"], self.hparams["schedule"]
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=settings["lr"], weight_decay=settings["weight_decay"])
+        optimizer = torch.optim.AdamW(
+            trained, lr=settings["lr"], weight_decay=settings["weight_decay"], fused=self._can_fuse()
+        )
         steps, pct_start = int(self.trainer.estimated_stepping_batches), schedule["pct_start"]
         if pct_start * steps == 1:  # the first step is the peak; torch would divide by the length of the rise, zero
             pct_start *= 1 - 1e-6
@@ -109,6 +120,14 @@ class CadenceClassifier(pl.LightningModule):
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _can_fuse(self) -> bool:
+        """Whether the optimiser may step all tensors in one kernel.
+
+        With float16 it then unscales the gradients by itself, when Lightning can no longer clip them.
+        """
+        clips = self.trainer.gradient_clip_val and self.trainer.precision == "16-mixed"
+        return self.device.type in ("cpu", "cuda") and not clips
 
 
 def load_classifier(path: Path) -> CadenceClassifier:

@@ -34,6 +34,7 @@ class DataConfig:
     packed: str = MISSING
     pack_dir: str | None = None
     on_error: str = MISSING
+    augment_on: str = MISSING
 
 
 @dataclass
@@ -155,6 +156,7 @@ ConfigStore.instance().store(name="train_schema", node=TrainConfig)
 ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 
 INTERPOLATIONS = ("linear", "area")
+AUGMENT_ON = ("auto", "device", "host")
 LAYOUTS = ("spatial", "channel")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
@@ -203,6 +205,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_choice("data.layout", data.layout, LAYOUTS)
     _check_choice("data.interpolation", data.interpolation, INTERPOLATIONS)
     check_reading(data)
+    _check_choice("data.augment_on", data.augment_on, AUGMENT_ON)
     _check_choice("checkpoint.mode", cfg.checkpoint.mode, ("min", "max"))
     _check_choice("checkpoint.monitor", cfg.checkpoint.monitor, ("val_auc", "val_loss"))
     if not re.fullmatch(r"[\w.+=,-]+", cfg.exp_name) or cfg.exp_name.startswith(".") or cfg.exp_name == "stack":

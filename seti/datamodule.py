@@ -38,7 +38,16 @@ class CadenceDataModule(pl.LightningDataModule):
         self.fold = fold
         self.seed = seed
         self.first_epoch = 0  # of this run; a resumed one begins later
+        self.batch_size = data["batch_size"]
         self.root = Path(data["root"])
+
+    @property
+    def on_device(self) -> bool:
+        """Whether pictures are made where the network runs; without a Trainer, on the host."""
+        choice = self.data["augment_on"]
+        if choice == "auto":
+            return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return choice == "device"
 
     @cached_property
     def labels(self) -> pd.DataFrame:
@@ -108,17 +117,19 @@ class CadenceDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of `(pictures, targets, indices)`; a last batch of one is dropped.
+        """Shuffled batches of `(pictures or panels, targets, indices)`; a last batch of one is dropped.
 
         Batch normalisation cannot train on one picture, nor mixup blend it.
         """
         sampler = EpochSampler(self.train_set.targets, (self.seed, self.fold), self.data["balanced"])
         # Lightning sets the epoch after it has begun to iterate, when workers have loaded the first batches already.
         sampler.set_epoch(self.first_epoch)
-        size = self.data["batch_size"]
+        self.train_set.on_device = self.on_device
+        size = self.batch_size
         alone = len(self.train_set) % size == 1 and len(self.train_set) > size
         return loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader:
         """Batches of the held-out fold, in the table's order."""
-        return loader(self.val_set, self.data["batch_size"], self.data["num_workers"])
+        self.val_set.on_device = self.on_device
+        return loader(self.val_set, self.batch_size, self.data["num_workers"])

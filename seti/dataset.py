@@ -1,4 +1,4 @@
-"""Cadences as pictures, one by one and in batches."""
+"""Cadences as pictures, one by one and in batches, or as panels for the device to make pictures of."""
 
 from dataclasses import asdict, dataclass
 from multiprocessing import get_start_method
@@ -8,10 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from seti.augment import Picture
 from seti.cadence import PANEL_CHOICES
+from seti.preparation import Panels
 from seti.store import open_store
 
 
@@ -48,6 +50,9 @@ class InputSpec:
         return asdict(self)
 
 
+Batch = tuple[Tensor | Panels, Tensor, Tensor]
+
+
 class CadenceDataset(Dataset):
     """Cadences of one split as pictures.
 
@@ -59,6 +64,7 @@ class CadenceDataset(Dataset):
         spec: what the network takes in.
         augment: the training transforms, or None.
         packed, pack_dir: as `seti.store.open_store`.
+        on_device: batches hold panels, of which `seti.preparation` makes pictures where the network runs.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class CadenceDataset(Dataset):
         augment: dict[str, float] | None = None,
         packed: str = "auto",
         pack_dir: str | None = None,
+        on_device: bool = False,
     ) -> None:
         self.store = open_store(
             root, split, ids, PANEL_CHOICES[spec.panels], spec.rows, spec.bins, packed=packed, pack_dir=pack_dir
@@ -78,6 +85,7 @@ class CadenceDataset(Dataset):
         self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
         self.spec = spec
         self.picture = spec.picture(augment)
+        self.on_device = on_device
 
     @property
     def ids(self) -> np.ndarray:
@@ -87,8 +95,8 @@ class CadenceDataset(Dataset):
     def __len__(self) -> int:
         return len(self.store)
 
-    def __getitem__(self, item: int | tuple[int, int]) -> tuple[torch.Tensor, np.float32, int]:
-        """Load one cadence.
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, np.float32, int]:
+        """Load one cadence as a picture.
 
         Args:
             item: an index, or `(index, seed)` where the seed draws the transforms (see `EpochSampler`).
@@ -99,8 +107,51 @@ class CadenceDataset(Dataset):
         Raises:
             SetiError: the file is damaged or of another shape than the data set's.
         """
-        index, seed = item if isinstance(item, tuple) else (item, None)
+        index, seed = _split(item)
         return torch.from_numpy(self.picture(self.store.read(index), seed)), self.targets[index], index
+
+    def __getitems__(self, items: list[int | tuple[int, int]]) -> Batch:
+        """Load a batch, each cadence straight to its place in it.
+
+        Args:
+            items: as `__getitem__` takes them.
+
+        Returns:
+            Pictures `(B, C, H, W)` float32, or panels where the device makes the pictures; targets `(B,)`, NaN where
+            unknown; indices `(B,)`.
+
+        Raises:
+            SetiError: a file is damaged or of another shape than the data set's.
+        """
+        indices, seeds = zip(*map(_split, items), strict=True)
+        inputs = self._panels(indices, seeds) if self.on_device else self._pictures(indices, seeds)
+        return inputs, torch.from_numpy(self.targets[list(indices)]), torch.tensor(indices)
+
+    def _pictures(self, indices: tuple[int, ...], seeds: tuple[int | None, ...]) -> Tensor:
+        pictures = _empty((len(indices), *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
+        for index, seed, out in zip(indices, seeds, pictures.numpy(), strict=True):
+            self.picture(self.store.read(index), seed, out)
+        return pictures
+
+    def _panels(self, indices: tuple[int, ...], seeds: tuple[int | None, ...]) -> Panels:
+        cadences = [self.store.read(index) for index in indices]
+        widest = np.result_type(*{cadence.dtype.newbyteorder("=") for cadence in cadences})
+        panels = _empty((len(indices), *cadences[0].shape), torch.from_numpy(np.empty(0, widest)).dtype)
+        np.stack(cadences, out=panels.numpy())
+        if self.picture.transform is None or seeds[0] is None:
+            return Panels(panels, None)
+        moves = [self.picture.source(seed, self.spec.rows, self.spec.bins) for seed in seeds]
+        return Panels(panels, torch.from_numpy(np.stack(moves)))
+
+
+def _split(item: int | tuple[int, int]) -> tuple[int, int | None]:
+    return item if isinstance(item, tuple) else (item, None)
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    batch = torch.empty(shape, dtype=dtype)
+    # Else it would be copied on its way out of the worker's process.
+    return batch if get_worker_info() is None else batch.share_memory_()
 
 
 def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options: Any) -> DataLoader:
@@ -108,6 +159,7 @@ def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options
     return DataLoader(
         dataset,
         batch_size=batch_size,
+        collate_fn=_as_it_is,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
@@ -118,6 +170,10 @@ def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options
         multiprocessing_context="fork" if num_workers > 0 and get_start_method(allow_none=True) == "loky" else None,
         **options,
     )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch  # __getitems__ made it whole
 
 
 def _single_thread(_: int) -> None:

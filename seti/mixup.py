@@ -26,7 +26,9 @@ def mixup(pictures: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tens
         Blended pictures `(B, C, H, W)`; the targets of the first and of the second parts, `(B,)` each; lambda.
     """
     share = draw_lambda(alpha)
-    partner = torch.randperm(len(pictures)).to(pictures.device)
+    partner = torch.randperm(len(pictures))
+    if pictures.device.type == "cuda":
+        partner = partner.pin_memory().to(pictures.device, non_blocking=True)  # else the step would wait for it
     blended = share * pictures + (1.0 - share) * pictures[partner]
     return blended, targets, targets[partner], share
 

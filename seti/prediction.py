@@ -22,6 +22,7 @@ from seti.dataset import CadenceDataset, loader
 from seti.device import autocast, choose_device, choose_precision
 from seti.errors import SetiError
 from seti.experiment import Experiment, open_experiment
+from seti.preparation import prepare, to_device
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +143,8 @@ def predict_probabilities(
     probs = np.full((len(batches.dataset), len(classifiers)), np.nan)
     with cadence_progress() as progress, autocast(precision, device):
         task = progress.add_task(label, total=len(probs))
-        for pictures, _, indices in batches:
-            pictures = pictures.to(device, non_blocking=True)
+        for inputs, _, indices in batches:
+            pictures = prepare(to_device(inputs, device), batches.dataset.picture)
             for column, classifier in enumerate(classifiers):
                 probs[indices.numpy(), column] = classifier(pictures).float().sigmoid().cpu().numpy()
             progress.advance(task, len(indices))

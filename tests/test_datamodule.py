@@ -9,6 +9,7 @@ from seti import catalog
 from seti.datamodule import CadenceDataModule
 from seti.dataset import CadenceDataset, InputSpec, loader
 from seti.errors import SetiError
+from seti.preparation import prepare
 from seti.sampling import EpochSampler
 
 AUGMENT = {"flip_frequency": 0.5, "flip_time": 0.5, "affine": 1.0, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
@@ -261,3 +262,38 @@ def test_fingerprint_tells_label_tables_apart(tmp_path, table):
     assert module(tmp_path).fingerprint == before
     table.assign(target=1 - table["target"]).to_csv(tmp_path / "train_labels.csv", index=False)
     assert module(tmp_path).fingerprint != before
+
+
+def test_a_device_gets_panels_that_make_the_hosts_pictures(tmp_path, table):
+    kind = {"augment": AUGMENT, "layout": "spatial", "image_size": [20, 18]}
+    host, device = (module(tmp_path, augment_on=where, **kind) for where in ("host", "device"))
+    for one, two in (
+        (host.train_dataloader(), device.train_dataloader()),
+        (host.val_dataloader(), device.val_dataloader()),
+    ):
+        for (pictures, targets, indices), (panels, *rest) in zip(one, two, strict=True):
+            assert panels.panels.dtype == torch.float16
+            assert panels.panels.shape == (len(indices), 3, ROWS, BINS)
+            assert torch.equal(rest[0], targets)
+            assert torch.equal(rest[1], indices)
+            made = prepare(panels, device.train_set.picture)
+            assert made.shape == pictures.shape
+            # Noise as sharp as can be: the outer row, which one warp and two steps mirror apart, is left out.
+            assert (made - pictures)[..., 1:-1, 1:-1].abs().mean() < 0.05
+
+
+def test_pictures_are_made_on_the_host_where_there_is_no_trainer(tmp_path, table):
+    pictures, _, _ = next(iter(module(tmp_path).train_dataloader()))
+    assert isinstance(pictures, torch.Tensor)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_batch_keeps_the_widest_precision_of_its_files(tmp_path, on_device):
+    cadences = make_cadences(tmp_path, "train", ["a1", "b2"])
+    fine = cadences[1].astype(np.float32) + np.float32(1e-6)
+    np.save(tmp_path / "train" / "b" / "b2.npy", fine)
+    what = spec(layout="channel", rows=ROWS, bins=BINS)
+    data = CadenceDataset(tmp_path, "train", ["a1", "b2"], [0, 1], what, on_device=on_device)
+    inputs, targets, indices = data.__getitems__([1, 0])
+    np.testing.assert_array_equal(prepare(inputs, data.picture), np.stack([fine, cadences[0]])[:, [0, 2, 4]])
+    assert (targets.tolist(), indices.tolist()) == ([1.0, 0.0], [1, 0])

@@ -150,7 +150,15 @@ def test_differences_are_those_that_change_the_outcome(small):
     old = settings()
     assert differences(old, settings()) == []
     assert differences(json.loads(json.dumps(old)), old) == []  # as a result.json gives it back
-    same = ["fold=1", "data.num_workers=3", "data.root=elsewhere", "force=true", "threads=2", "trainer=auto"]
+    same = [
+        "fold=1",
+        "data.num_workers=3",
+        "data.augment_on=device",
+        "data.root=elsewhere",
+        "force=true",
+        "threads=2",
+        "trainer=auto",
+    ]
     assert differences(old, settings(*same, "trainer.precision=32", "trainer.max_epochs=2", "lr_range.steps=7")) == []
     changed = ["seed=1", "data.fold_seed=42", "data.image_size=[24,33]", "augment=none", "+trainer.min_epochs=1"]
     assert differences(old, settings(*changed)) == [

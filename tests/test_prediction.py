@@ -127,14 +127,14 @@ def test_every_layout_trains_and_predicts(train, predict, outputs, panels, layou
 
 def test_native_size(train, predict, outputs, monkeypatch):
     shapes = set()
-    forward_of = dataset.CadenceDataset.__getitem__
+    load = dataset.CadenceDataset.__getitems__
 
-    def watch(self, item):
-        picture, target, index = forward_of(self, item)
-        shapes.add(tuple(picture.shape))
-        return picture, target, index
+    def watch(self, items):
+        pictures, targets, indices = load(self, items)
+        shapes.add(tuple(pictures.shape[1:]))
+        return pictures, targets, indices
 
-    monkeypatch.setattr(dataset.CadenceDataset, "__getitem__", watch)
+    monkeypatch.setattr(dataset.CadenceDataset, "__getitems__", watch)
     train("data.image_size=null", "trainer.max_epochs=1", "+trainer.limit_val_batches=1.0", "augment=none")
     predict()
     assert shapes == {(1, 819, 256)}

@@ -495,3 +495,11 @@ def test_a_fold_trained_again_takes_its_old_predictions_along(train, predict, ou
 def test_settings_that_cannot_train_are_refused(train, setting):
     with pytest.raises(SetiError, match=setting.lstrip("+").split("=")[0].replace(".", r"\.")):
         train(setting)
+
+
+def test_pictures_made_on_the_device_train_as_those_of_the_host(train, outputs):
+    aucs = {where: train(f"data.augment_on={where}", f"exp_name={where}") for where in ("host", "device")}
+    assert aucs["device"] == pytest.approx(aucs["host"], abs=0.05)
+    oofs = [pd.read_csv(outputs / where / "fold_0" / "oof.csv") for where in aucs]
+    np.testing.assert_allclose(oofs[0]["prob"], oofs[1]["prob"], atol=0.02)
+    assert (oofs[0]["id"] == oofs[1]["id"]).all()

@@ -22,6 +22,7 @@ DATA = {
     "packed": "auto",
     "pack_dir": None,
     "on_error": "raise",
+    "augment_on": "auto",
 }
 
 
