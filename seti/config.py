@@ -135,7 +135,7 @@ class PredictDataConfig:
     """Which test set, and how it is loaded."""
 
     root: str | None = None
-    batch_size: int = MISSING
+    batch_size: Any = MISSING  # auto, or a number
     num_workers: int = MISSING
     packed: str = MISSING
     pack_dir: str | None = None
@@ -146,9 +146,10 @@ class PredictDataConfig:
 class PredictConfig:
     """Everything `predict.py` reads."""
 
-    ckpt_dir: str = MISSING
+    ckpt_dir: Any = MISSING  # a folder, or a list of them
     device: str = MISSING
     precision: str = MISSING
+    flips: bool = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
 
 

@@ -1,30 +1,57 @@
-"""A folder of folds over a test set: every cadence is read once, every fold looks at it."""
+"""Folders of folds over their test set: every cadence is read once for all networks that take in the same pictures."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from omegaconf import ListConfig
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
-from torch.utils.data import DataLoader
 
 from seti import catalog, crossval, files
 from seti.cadence import PANEL_CHOICES
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_reading
-from seti.console import cadence_progress, console
+from seti.console import console
 from seti.damage import open_usable
 from seti.dataset import CadenceDataset, loader
-from seti.device import autocast, choose_device, choose_precision
+from seti.device import choose_device, choose_precision
 from seti.errors import SetiError
 from seti.experiment import Experiment, open_experiment
-from seti.preparation import prepare, to_device
+from seti.inference import auto_batch_size, predict_probabilities
 
 log = logging.getLogger(__name__)
+
+RESIDENT_BYTES = 4 * 2**30  # of weights that are kept at once; more experiments are predicted in groups
+
+
+@dataclass
+class Member:
+    """An experiment that takes part.
+
+    Attributes:
+        experiment: its folder.
+        root: the data set whose test cadences it predicts.
+        classifiers: a network a finished fold, in order.
+    """
+
+    experiment: Experiment
+    root: Path
+    classifiers: list[CadenceClassifier]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return sum(weight.nbytes for classifier in self.classifiers for weight in classifier.parameters())
+
+    def shares_pictures(self, other: "Member") -> bool:
+        """Whether both take in the same pictures of the same cadences."""
+        return (self.root, self.classifiers[0].spec) == (other.root, other.classifiers[0].spec)
 
 
 def predict(cfg: Any) -> float:
@@ -34,65 +61,32 @@ def predict(cfg: Any) -> float:
         cfg: `conf/predict.yaml`.
 
     Returns:
-        Test AUC where the test set's labels are known (simulated data), else NaN.
+        Test AUC, the mean over the experiments, where the test set's labels are known (simulated data), else NaN.
 
     Raises:
         SetiError: no experiment, a damaged checkpoint, missing or damaged test cadences.
     """
-    experiment = open_experiment(Path(cfg.ckpt_dir))
-    folds = experiment.finished_folds()
-    root = Path(cfg.data.root if cfg.data.root is not None else experiment.results[folds[0]]["data"]["root"])
+    experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
     device = choose_device(cfg.device)
-    precision = choose_precision(cfg.precision, device)
-    if cfg.data.batch_size < 1 or cfg.data.num_workers < 0:
-        msg = (
-            f"data.batch_size={cfg.data.batch_size} must be at least 1, "
-            f"data.num_workers={cfg.data.num_workers} at least 0"
-        )
-        raise SetiError(msg)
-
+    choose_precision(cfg.precision, device)  # refuses an unknown one before anything is read
+    _check_loading(cfg.data)
     check_reading(cfg.data)
-    ids = catalog.read_test_ids(root)
-    classifiers = load_folds(experiment)
-    spec = classifiers[0].spec
-    reading = {"packed": cfg.data.packed, "pack_dir": cfg.data.pack_dir}
-    _, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
-    scored = ids[~ids.isin(skipped)].reset_index(drop=True)
-    missing = experiment.missing_folds()
-    if missing:
-        log.warning(
-            "folds %s of %s are not finished: predicting with folds %s alone; the rest is trained by: %s",
-            _list(missing),
-            experiment.name,
-            _list(folds),
-            experiment.train_command(missing),
-        )
-    dataset = CadenceDataset(root, "test", scored.to_numpy(), None, spec, **reading)
-    batches = loader(dataset, cfg.data.batch_size, cfg.data.num_workers)
-    probs = predict_probabilities(classifiers, batches, device, precision, f"{experiment.name}: {len(folds)} folds")
-
-    table = pd.DataFrame({"id": scored})
-    for column, fold in enumerate(folds):
-        table[f"fold_{fold}"] = probs[:, column]
-    table["prob"] = probs.mean(axis=1)
-    table = pd.DataFrame({"id": ids}).merge(table, how="left", on="id")  # a skipped cadence has an empty score
-    files.write_csv(experiment.predictions_path, table)
-    target = table["prob"]
-    if skipped:
-        target = target.fillna(_prior(experiment))
-        log.warning(
-            "%d of %d test cadences are damaged: empty in %s, the training prior %.4g in %s",
-            len(skipped),
-            len(ids),
-            experiment.predictions_path,
-            _prior(experiment),
-            experiment.submission_path,
-        )
-    files.write_csv(experiment.submission_path, pd.DataFrame({"id": ids, "target": target}))
-    if cfg.data.root is None and experiment.is_finished():
-        crossval.draw_gallery(experiment)  # which shows the test set's highest scores from now on
-    log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
-    return _report_test_auc(root, table)
+    roots = [_root(cfg, experiment) for experiment in experiments]
+    ids = {root: catalog.read_test_ids(root) for root in roots}
+    members = [
+        Member(experiment, root, load_folds(experiment)) for experiment, root in zip(experiments, roots, strict=True)
+    ]
+    for member in members:
+        _name_missing(member.experiment)
+    scores = []
+    for group in _groups(members):
+        usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
+        for member, probs in zip(group, tables, strict=True):
+            table = _write(member.experiment, ids[member.root], usable, probs)
+            if cfg.data.root is None and member.experiment.is_finished():
+                crossval.draw_gallery(member.experiment)  # which shows the test set's highest scores from now on
+            scores.append(_report_test_auc(member, table))
+    return float(np.mean(scores))
 
 
 def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
@@ -115,47 +109,112 @@ def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
     return classifiers
 
 
-@torch.inference_mode()
-def predict_probabilities(
-    classifiers: Sequence[CadenceClassifier],
-    batches: DataLoader,
-    device: torch.device,
-    precision: str,
-    label: str,
-) -> np.ndarray:
-    """Run every classifier over every batch, each cadence being read once.
+def _paths(given: str | ListConfig) -> list[Path]:
+    """The experiments' folders: `ckpt_dir` is one, or a list of them."""
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
+        msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
+        raise SetiError(msg)
+    return list({Path(name).resolve(): Path(name) for name in names}.values())
 
-    Args:
-        classifiers: networks that take in the same pictures.
-        batches: of `CadenceDataset`, in any order: the rows are placed by the indices that come with them.
-        device: where the networks run; they are moved there and left in evaluation mode.
-        precision: one of `seti.device.AUTOCAST`.
-        label: of the progress bar.
+
+def _root(cfg: Any, experiment: Experiment) -> Path:
+    if cfg.data.root is not None:
+        return Path(cfg.data.root)
+    return Path(experiment.results[experiment.finished_folds()[0]]["data"]["root"])
+
+
+def _check_loading(data: Any) -> None:
+    size = data.batch_size
+    if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        msg = f"data.batch_size={size} must be at least 1, or auto"
+        raise SetiError(msg)
+    if data.num_workers < 0:
+        msg = f"data.num_workers={data.num_workers} must be at least 0"
+        raise SetiError(msg)
+
+
+def _name_missing(experiment: Experiment) -> None:
+    missing = experiment.missing_folds()
+    if missing:
+        log.warning(
+            "folds %s of %s are not finished: predicting with folds %s alone; the rest is trained by: %s",
+            _list(missing),
+            experiment.name,
+            _list(experiment.finished_folds()),
+            experiment.train_command(missing),
+        )
+
+
+def _groups(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Put together what looks at the same pictures, as long as the weights do not grow beyond `RESIDENT_BYTES`."""
+    left = list(members)
+    while left:
+        group, size = [], 0
+        for member in left:
+            fits = size + member.size <= RESIDENT_BYTES
+            if not group or (member.shares_pictures(group[0]) and fits):
+                group.append(member)
+                size += member.size
+        left = [member for member in left if member not in group]
+        yield group
+
+
+def _predict_group(
+    cfg: Any, group: Sequence[Member], ids: pd.Series, device: torch.device
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Predict with every network of some experiments at once.
 
     Returns:
-        `(N, K)` float64 probabilities, a row a cadence of the dataset, a column a classifier.
-
-    Raises:
-        SetiError: a probability is not a number.
+        The ids of the cadences that are not damaged, `(N,)`; for every experiment the probabilities, `(N, folds)`.
     """
+    classifiers = [classifier for member in group for classifier in member.classifiers]
+    root, spec = group[0].root, classifiers[0].spec
+    reading = {"packed": cfg.data.packed, "pack_dir": cfg.data.pack_dir}
+    _, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
+    usable = ids[~ids.isin(skipped)].to_numpy()
+    dataset = CadenceDataset(root, "test", usable, None, spec, on_device=device.type == "cuda", **reading)
+    auto = cfg.data.batch_size == "auto"
+    size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
+    whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
+    probs = predict_probabilities(
+        classifiers,
+        loader(dataset, size, cfg.data.num_workers),
+        device,
+        cfg.precision,
+        f"{whose}: {len(classifiers)} folds",
+        flips=cfg.flips,
+        halve=auto,
+    )
     for classifier in classifiers:
-        classifier.to(device).eval()
-    probs = np.full((len(batches.dataset), len(classifiers)), np.nan)
-    with cadence_progress() as progress, autocast(precision, device):
-        task = progress.add_task(label, total=len(probs))
-        for inputs, _, indices in batches:
-            pictures = prepare(to_device(inputs, device), batches.dataset.picture)
-            for column, classifier in enumerate(classifiers):
-                probs[indices.numpy(), column] = classifier(pictures).float().sigmoid().cpu().numpy()
-            progress.advance(task, len(indices))
-    bad = int((~np.isfinite(probs)).any(axis=1).sum())
-    if bad:
-        msg = (
-            f"{label}: the network gives no number for {bad} of {len(probs)} cadences: its weights diverged; "
-            "train it again with a lower optimizer.lr"
+        classifier.cpu()  # makes room on the device for the next group
+    return usable, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
+
+
+def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np.ndarray) -> pd.DataFrame:
+    """Write an experiment's `predictions.csv` and `submission.csv`; gives the first one's table.
+
+    A damaged cadence has no score in the first one, and the training prior in the second.
+    """
+    table = pd.DataFrame({"id": usable})
+    for column, fold in enumerate(experiment.finished_folds()):
+        table[f"fold_{fold}"] = probs[:, column]
+    table["prob"] = probs.mean(axis=1)
+    table = pd.DataFrame({"id": ids}).merge(table, how="left", on="id")
+    files.write_csv(experiment.predictions_path, table)
+    submission = pd.DataFrame({"id": ids, "target": table["prob"].fillna(_prior(experiment))})
+    files.write_csv(experiment.submission_path, submission)
+    if len(usable) < len(ids):
+        log.warning(
+            "%d of %d test cadences are damaged: empty in %s, the training prior %.4g in %s",
+            len(ids) - len(usable),
+            len(ids),
+            experiment.predictions_path,
+            _prior(experiment),
+            experiment.submission_path,
         )
-        raise SetiError(msg)
-    return probs
+    log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
+    return table
 
 
 def _prior(experiment: Experiment) -> float:
@@ -164,16 +223,18 @@ def _prior(experiment: Experiment) -> float:
     return data["positives"] / data["cadences"]
 
 
-def _report_test_auc(root: Path, table: pd.DataFrame) -> float:
-    labels = catalog.read_test_labels(root)
+def _report_test_auc(member: Member, table: pd.DataFrame) -> float:
+    labels = catalog.read_test_labels(member.root)
     if labels is None:
         return float("nan")
-    table = table.dropna(subset="prob")
+    table = table.dropna(subset="prob")  # damaged cadences have none
     joined = table.merge(labels, on="id", validate="one_to_one")
     if len(joined) != len(table) or joined["target"].nunique() < 2:
-        log.warning("%s does not label every test cadence with both classes: no test AUC", root / catalog.TEST_LABELS)
+        log.warning(
+            "%s does not label every test cadence with both classes: no test AUC", member.root / catalog.TEST_LABELS
+        )
         return float("nan")
-    report = Table("prediction", "test AUC")
+    report = Table(member.experiment.name, "test AUC")
     columns = [column for column in table.columns if column != "id"]
     scores = {column: float(roc_auc_score(joined["target"], joined[column])) for column in columns}
     for column, score in scores.items():

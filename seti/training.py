@@ -29,7 +29,7 @@ from seti.entry import FAILURE_FILE
 from seti.errors import SetiError
 from seti.experiment import Experiment, FoldFolder, differences
 from seti.history import EpochSeed, History, ResumableEarlyStopping
-from seti.prediction import predict_probabilities
+from seti.inference import predict_probabilities
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,5 @@
 import logging
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,64 @@ def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
     monkeypatch.setattr(store, "read_cadence", count)
     predict()
     assert sorted(read) == sorted(pd.read_csv(trained / "predictions.csv", dtype={"id": str})["id"])
+
+
+def test_experiments_that_see_the_same_pictures_share_one_reading(trained, train, predict, outputs, monkeypatch):
+    """The second one has another seed, the third one other pictures."""
+    train("trainer.max_epochs=1", "optimizer.lr=0.01", "exp_name=second", "seed=3")
+    train("trainer.max_epochs=1", "optimizer.lr=0.01", "exp_name=third", "data.image_size=[32,32]")
+    names = ["exp", "third", "second"]
+    alone = {}
+    for name in names:
+        alone[name] = (predict(f"ckpt_dir={outputs / name}"), pd.read_csv(outputs / name / "predictions.csv"))
+        (outputs / name / "predictions.csv").unlink()
+
+    read = Counter()
+    read_alone = store.CadenceFiles.read
+
+    def count(self, index, *args):
+        read[self.ids[index]] += 1
+        return read_alone(self, index, *args)
+
+    monkeypatch.setattr(store.CadenceFiles, "read", count)
+    mean = predict("ckpt_dir=[" + ",".join(str(outputs / name) for name in names) + "]")
+    assert len(read) == 12
+    assert set(read.values()) == {2}  # once for each of two sizes
+    for name in names:
+        pd.testing.assert_frame_equal(pd.read_csv(outputs / name / "predictions.csv"), alone[name][1])
+        assert (outputs / name / "submission.csv").exists()
+    assert mean == pytest.approx(np.mean([auc for auc, _ in alone.values()]))
+
+
+def test_weights_beyond_the_limit_are_predicted_in_groups(trained, train, predict, outputs, monkeypatch):
+    train("trainer.max_epochs=1", "exp_name=second", "seed=3")
+    groups = []
+    monkeypatch.setattr(prediction, "RESIDENT_BYTES", 1)
+    of_group = prediction._predict_group
+
+    def watch(cfg, group, *args):
+        groups.append([member.experiment.name for member in group])
+        return of_group(cfg, group, *args)
+
+    monkeypatch.setattr(prediction, "_predict_group", watch)
+    predict(f"ckpt_dir=[{outputs}/exp,{outputs}/second]")
+    assert groups == [["exp"], ["second"]]
+
+
+def test_a_damaged_experiment_stops_the_others_before_anything_is_computed(trained, train, predict, outputs):
+    train("trainer.max_epochs=1", "exp_name=second")
+    path = outputs / "second" / "fold_0" / "checkpoints" / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(SetiError, match=f"checkpoint {path} cannot be loaded"):
+        predict(f"ckpt_dir=[{outputs}/exp,{outputs}/second]")
+    assert not (trained / "predictions.csv").exists()
+
+
+def test_the_same_command_gives_the_same_predictions(trained, predict):
+    predict("data.batch_size=auto", "precision=auto", "flips=true")
+    first = (trained / "predictions.csv").read_bytes()
+    predict("data.batch_size=auto", "precision=auto", "flips=true")
+    assert (trained / "predictions.csv").read_bytes() == first
 
 
 def test_missing_folds_are_named_and_the_others_predict(train, predict, outputs, caplog):
@@ -225,7 +284,11 @@ def test_what_cannot_be_predicted_is_named_and_nothing_written(trained, predict,
         ("device=gpu9", "device=gpu9 is unknown to torch"),
         ("precision=8", "precision=8 is none of auto"),
         ("data.batch_size=0", "data.batch_size=0 must be at least 1"),
+        ("data.batch_size=some", "data.batch_size=some must be at least 1, or auto"),
+        ("data.num_workers=-1", "data.num_workers=-1 must be at least 0"),
         ("ckpt_dir=nowhere", "ckpt_dir=nowhere is no folder"),
+        ("ckpt_dir=[]", "is neither an experiment's folder nor a list"),
+        ("ckpt_dir=3", "is neither an experiment's folder nor a list"),
         ("data.root=nowhere", "data.root=nowhere is no folder"),
     ],
 )

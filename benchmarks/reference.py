@@ -1,0 +1,71 @@
+"""The ordinary loop, written plainly: what every stage of the benchmark is held against.
+
+Whole files are loaded and cast, panels are picked afterwards, albumentations runs one transform after the other, a
+DataLoader of two workers makes batches, the network computes in float32 in the default memory layout, and every fold
+makes a pass of its own over the data. Nothing is slowed down on purpose.
+"""
+
+from pathlib import Path
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from seti.cadence import ON_PANELS
+
+WORKERS = 2
+INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
+
+
+def load_panels(path: Path) -> np.ndarray:
+    """The whole file, cast, then the A panels: `(3, rows, bins)` float32."""
+    return np.load(path).astype(np.float32)[list(ON_PANELS)]
+
+
+def transforms(image_size: tuple[int, int], interpolation: str = "linear", augment: bool = False) -> A.Compose:
+    """`flips_affine` as one albumentations transform after the other, and the resizing."""
+    training = [
+        A.HorizontalFlip(p=0.5),
+        A.VerticalFlip(p=0.5),
+        A.Affine(
+            translate_percent=(-0.2, 0.2),
+            scale=(0.8, 1.2),
+            rotate=(-20, 20),
+            keep_ratio=True,
+            border_mode=cv2.BORDER_REFLECT_101,
+            p=0.5,
+        ),
+    ]
+    resize = A.Resize(*image_size, interpolation=INTERPOLATIONS[interpolation])
+    return A.Compose([*(training if augment else []), resize])
+
+
+class Pictures(Dataset):
+    """A panels stacked along time, one file at a time: `(1, height, width)` float32 and a target."""
+
+    def __init__(self, paths: list[Path], transform: A.Compose, targets: np.ndarray | None = None) -> None:
+        self.paths = paths
+        self.transform = transform
+        self.targets = np.zeros(len(paths), np.float32) if targets is None else targets.astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, np.float32]:
+        panels = load_panels(self.paths[index])
+        picture = self.transform(image=panels.reshape(-1, panels.shape[-1]))["image"]
+        return torch.from_numpy(picture)[None], self.targets[index]
+
+
+@torch.no_grad()
+def predict(networks: list[nn.Module], pictures: Pictures, batch_size: int = 32) -> np.ndarray:
+    """A pass over the data for every network: `(N, K)` probabilities."""
+    columns = []
+    for network in networks:
+        network.eval()
+        loader = DataLoader(pictures, batch_size=batch_size, num_workers=WORKERS)
+        columns.append(np.concatenate([network(batch).sigmoid().numpy() for batch, _ in loader]))
+    return np.stack(columns, axis=1)
