@@ -25,11 +25,11 @@ N_FOLDS, TEST = 5, 40_000
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def made_up_labels(root: Path) -> None:
-    """Write a label table of the competition's size."""
-    ids = [f"{number:015x}" for number in np.random.default_rng(0).choice(16**12, 60_000, replace=False)]
+def made_up_labels(root: Path, rows: int = 60_000) -> None:
+    """Write a label table, of the competition's size."""
+    ids = [f"{number:015x}" for number in np.random.default_rng(0).choice(16**12, rows, replace=False)]
     files.write_csv(
-        root / catalog.LABELS, pd.DataFrame({"id": ids, "target": np.arange(60_000) % 10 == 0}).astype({"target": int})
+        root / catalog.LABELS, pd.DataFrame({"id": ids, "target": np.arange(rows) % 10 == 0}).astype({"target": int})
     )
 
 

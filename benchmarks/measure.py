@@ -1,0 +1,106 @@
+"""Rows of the benchmark: ways to do the same, timed in turn; their table, in the terminal and for a README."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0, "MiB": 1.0}
+
+
+@dataclass
+class Row:
+    """A stage, measured. Everything is a cost, so that less is better.
+
+    Attributes:
+        stage: what is done.
+        ours: this project's way, a value a round, in seconds (or MiB).
+        reference: the ordinary way's, in the same rounds; empty where there is none.
+        ceiling: the least that it could take; empty where there is none.
+        unit: one of `SCALES`, and what it is for.
+        wanted: what was aimed at, in words.
+        note: what else is to be said, such as how far probabilities are off.
+    """
+
+    stage: str
+    ours: Sequence[float]
+    reference: Sequence[float] = ()
+    ceiling: Sequence[float] = ()
+    unit: str = "s"
+    wanted: str = ""
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster than the reference, the median of the rounds."""
+        return float(np.median(np.divide(self.reference, self.ours))) if self.reference else None
+
+    @property
+    def share(self) -> float | None:
+        """Speed as a share of the ceiling's, the median of the rounds."""
+        return float(np.median(np.divide(self.ceiling, self.ours))) if self.ceiling else None
+
+    def cells(self) -> list[str]:
+        """As text: stage, reference, ours, ceiling, ratio, share, wanted, note."""
+        values = [self._spread(seen) for seen in (self.reference, self.ours, self.ceiling)]
+        ratio = "" if self.ratio is None else f"{self.ratio:.1f} x"
+        share = "" if self.share is None else f"{self.share:.2f}"
+        return [self.stage, *values, ratio, share, self.wanted, self.note]
+
+    def plain(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return asdict(self) | {"ratio": self.ratio, "share": self.share}
+
+    def _spread(self, seen: Sequence[float]) -> str:
+        if not len(seen):
+            return ""
+        low, middle, high = np.percentile(seen, [25, 50, 75]) * SCALES[self.unit.split("/")[0]]
+        spread = f" ({low:.3g}-{high:.3g})" if len(seen) > 1 else ""
+        return f"{middle:.3g}{spread} {self.unit}"
+
+
+@dataclass
+class Turns:
+    """Ways to do the same, each called once before and then once a round, so that a slow moment slows all of them.
+
+    Attributes:
+        ways: by name; what one returns is kept in `last`.
+        count: how many things one call does.
+        rounds: how often each way is timed.
+    """
+
+    ways: dict[str, Callable[[], Any]]
+    count: int
+    rounds: int
+    last: dict[str, Any] = field(default_factory=dict)
+
+    def seconds(self, warm: bool = True) -> dict[str, list[float]]:
+        """Seconds of one of the things, a round, by the ways' names."""
+        times: dict[str, list[float]] = {name: [] for name in self.ways}
+        for turn in range(-int(warm), self.rounds):
+            for name, way in self.ways.items():
+                started = time.perf_counter()
+                self.last[name] = way()
+                if turn >= 0:
+                    times[name].append((time.perf_counter() - started) / self.count)
+        return times
+
+
+HEADER = ["stage", "ordinary way", "this project", "ceiling", "faster", "of ceiling", "wanted", "note"]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For the terminal: medians and the quarters around them."""
+    made = Table(*HEADER, title="median (lower to upper quartile)")
+    for row in rows:
+        made.add_row(*row.cells())
+    return made
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """For a README."""
+    lines = [HEADER, ["---"] * len(HEADER), *(row.cells() for row in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,0 +1,107 @@
+"""Predicting with five folds: a pass a fold in float32, against one reading for all of them."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import reference
+import torch
+from measure import Row, Turns
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from seti import catalog
+from seti.classifier import CadenceClassifier, load_classifier
+from seti.dataset import CadenceDataset, InputSpec, loader
+from seti.device import choose_device
+from seti.inference import auto_batch_size, predict_probabilities
+
+FOLDS = 5
+OPTIONS = {"optimizer": {"lr": 1e-3, "weight_decay": 0.0}, "schedule": {}, "mixup_alpha": None}
+
+
+def trained_tiny(experiment: Path) -> list[CadenceClassifier]:
+    """The folds of an experiment that was trained for a few epochs."""
+    return [load_classifier(path) for path in sorted(experiment.glob("fold_*/checkpoints/best.ckpt"))]
+
+
+def settled_network(backbone: str, spec: InputSpec, pictures: torch.Tensor, seed: int) -> CadenceClassifier:
+    """A network of random weights with the data's own batch statistics and logits of deviation 1.
+
+    Fresh statistics and a fresh head give nearly the same number for every picture, whatever the precision.
+    """
+    torch.manual_seed(seed)
+    model = {"backbone": backbone, "pretrained": False, "weights": None, "freeze_backbone": False}
+    made = CadenceClassifier(spec=spec.plain(), model=model, **OPTIONS)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.5
+    with torch.inference_mode():
+        for part in pictures.split(8):
+            made.train()(part)
+        logits = made.eval()(pictures)
+        made.backbone.head.weight.div_(logits.std())
+        made.backbone.head.bias.copy_(-(logits / logits.std()).mean())
+    return made
+
+
+def row(
+    stage: str,
+    root: Path,
+    classifiers: list[CadenceClassifier],
+    count: int,
+    rounds: int,
+    wanted: str,
+    device: str = "cpu",
+) -> Row:
+    """Predict some test cadences with both ways."""
+    ids = catalog.read_test_ids(root).to_numpy()[:count]
+    spec = classifiers[0].spec
+    paths = [catalog.cadence_path(root, "test", i) for i in ids]
+    pictures = reference.Pictures(paths, reference.transforms(tuple(spec.image_size), spec.interpolation))
+    target = choose_device(device)
+    plain = [copy.deepcopy(c.backbone).to(memory_format=torch.contiguous_format).to(target) for c in classifiers]
+    dataset = CadenceDataset(root, "test", ids, None, spec, on_device=target.type == "cuda")
+    batches = loader(dataset, auto_batch_size(dataset, target), reference.WORKERS)
+    turns = Turns(
+        {
+            "ordinary": lambda: reference.predict(plain, pictures, device=target),
+            "ours": lambda: predict_probabilities(classifiers, batches, target, "auto", stage, halve=True),
+        },
+        len(ids),
+        rounds,
+    )
+    seconds = turns.seconds(warm=count > 100)
+    expected, found = turns.last["ordinary"], turns.last["ours"]
+    labels = catalog.read_test_labels(root).set_index("id").loc[ids, "target"]
+    auc = [roc_auc_score(labels, probs.mean(axis=1)) for probs in (expected, found)]
+    off = f"probabilities off by {np.abs(found - expected).max():.1e}, AUC by {abs(auc[0] - auc[1]):.1e}"
+    return Row(stage, seconds["ours"], seconds["ordinary"], unit="ms/cadence", wanted=wanted, note=off)
+
+
+def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
+    """Both networks on the CPU."""
+    return [
+        row("prediction, 5 folds of tiny, 96 x 128", root, trained_tiny(tiny), 10**6, rounds, "4 x"),
+        row("prediction, 5 folds of effnet_b1, 512 x 512", root, settled_networks(root), few, min(rounds, 2), "2 x"),
+    ]
+
+
+def settled_networks(root: Path) -> list[CadenceClassifier]:
+    """Five of the large network; statistics hardly know the size, so smaller pictures settle them."""
+    ids = catalog.read_test_ids(root).to_numpy()[:16]
+    dataset = CadenceDataset(root, "test", ids, None, _spec(root, 256))
+    pictures = dataset.__getitems__(list(range(len(ids))))[0]
+    return [settled_network("efficientnet_b1", _spec(root, 512), pictures, seed) for seed in range(FOLDS)]
+
+
+def rows_on_gpu(root: Path, rounds: int) -> list[Row]:
+    """The large network on the GPU."""
+    networks = settled_networks(root)
+    return [row("prediction, 5 folds of effnet_b1, 512 x 512", root, networks, 10**6, rounds, "", device="cuda")]
+
+
+def _spec(root: Path, side: int) -> InputSpec:
+    first = catalog.cadence_path(root, "test", catalog.read_test_ids(root)[0])
+    _, rows, bins = np.load(first, mmap_mode="r").shape
+    return InputSpec("A", "spatial", [side, side], "linear", rows, bins)

@@ -1,0 +1,122 @@
+"""Training: a plain float32 loop, this project's Trainer from files, and its step on a batch that is already there."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytorch_lightning as pl
+import reference
+import torch
+from measure import Row
+from torch.utils.data import DataLoader, Dataset
+
+from seti import catalog
+from seti.assembly import build_classifier, build_trainer, settle_logs
+from seti.backbone import Backbone
+from seti.config import plain
+from seti.datamodule import CadenceDataModule
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+WARM = 3
+
+
+class Clock(pl.Callback):
+    """When the first steps were over, and when the last one was."""
+
+    def __init__(self, gpu: bool) -> None:
+        self.gpu = gpu
+        self.started = self.ended = 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        """Look at the clock: only twice, for a GPU has to be waited for."""
+        if trainer.global_step in (WARM, trainer.num_training_batches):
+            if self.gpu:
+                torch.cuda.synchronize()
+            self.started, self.ended = self.ended, time.perf_counter()
+
+
+class Resident(Dataset):
+    """The same batch again and again."""
+
+    def __init__(self, batch: tuple, count: int) -> None:
+        self.batch = batch
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple:
+        return self.batch
+
+
+def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: bool) -> float:
+    """Train for some steps with the project's own Trainer.
+
+    Args:
+        overrides: as `train.py` takes them.
+        folder: where the Trainer may write.
+        steps: that are timed.
+        resident: on one batch that is on the device before.
+    """
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = hydra.compose("train", overrides)
+    settle_logs()
+    config = plain(cfg)
+    datamodule = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
+    clock = Clock(torch.cuda.is_available())
+    options = {"limit_train_batches": WARM + steps, "limit_val_batches": 0, "max_epochs": 1, "logger": False}
+    quiet = {"enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = build_trainer(cfg, folder, [clock], **options, **quiet)
+    classifier = build_classifier(config, datamodule, fetch_weights=False)
+    if resident:
+        batch = _on_device(next(_batches(datamodule)), trainer.strategy.root_device)
+        trainer.fit(classifier, DataLoader(Resident(batch, WARM + steps), batch_size=None))
+    else:
+        trainer.fit(classifier, datamodule=datamodule)
+    return (clock.ended - clock.started) / (steps * config["data"]["batch_size"])
+
+
+def _batches(datamodule: CadenceDataModule) -> Iterator[tuple]:
+    return iter(datamodule.train_dataloader())
+
+
+def _on_device(batch: object, device: torch.device) -> object:
+    return pl.utilities.move_data_to_device(batch, device)
+
+
+def rows(
+    stage: str, root: Path, folder: Path, overrides: list[str], backbone: str, rounds: int, steps: int, wanted: str
+) -> list[Row]:
+    """Time the three in turn.
+
+    Args:
+        stage: the rows' name.
+        root: the data set's folder.
+        folder: where the Trainer may write.
+        overrides: of the model, the size and the batch.
+        backbone: timm's name of the network.
+        rounds: how often each is timed.
+        steps: how many steps a time.
+        wanted: of the first row.
+    """
+    given = [f"data.root={root}", *overrides]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        data = hydra.compose("train", given).data
+    labels = catalog.read_labels(root)
+    paths = [catalog.cadence_path(root, "train", i) for i in labels["id"]]
+    transform = reference.transforms(tuple(data.image_size), data.interpolation, augment=True)
+    pictures = reference.Pictures(paths, transform, labels["target"].to_numpy())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    seen: dict[str, list[float]] = {"ordinary": [], "ours": [], "resident": []}
+    for _ in range(rounds):
+        network = Backbone(backbone, 1, tuple(data.image_size))
+        seen["ordinary"].append(reference.train(network, pictures, data.batch_size, steps, device))
+        seen["ours"].append(seconds_a_cadence(given, folder, steps, resident=False))
+        seen["resident"].append(seconds_a_cadence(given, folder, steps, resident=True))
+    rate = f"{1 / np.median(seen['ours']):.3g} cadences/s"
+    unit = "ms/cadence"
+    return [
+        Row(stage, seen["ours"], seen["ordinary"], seen["resident"], unit, f"{wanted}; 0.95 of the ceiling", rate),
+    ]
