@@ -1,15 +1,18 @@
 """Blend experiments: `python stack.py`. Settings: conf/stack.yaml."""
 
-import hydra
+from typing import TYPE_CHECKING
 
 from seti import entry
-from seti.blending import StackConfig, stack
+
+if TYPE_CHECKING:
+    from seti.blending import StackConfig
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="stack")
-@entry.command
-def main(cfg: StackConfig) -> float:
+@entry.program("stack", schema="seti.blending")
+def main(cfg: "StackConfig") -> float:
     """Blend every finished experiment under `output_dir`, or those named in `experiments`."""
+    from seti.blending import stack  # here: a signal while all of it is imported is answered already
+
     return stack(cfg)
 
 

@@ -1,19 +1,21 @@
 """Train one configuration: `python train.py -m fold=0,1,2,3,4 model=effnet_b1`. Settings: conf/train.yaml."""
 
 from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
+from typing import TYPE_CHECKING
 
 from seti import entry
-from seti.config import TrainConfig
+
+if TYPE_CHECKING:
+    from seti.config import TrainConfig
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
-@entry.command
-def main(cfg: TrainConfig) -> float:
+@entry.program("train", schema="seti.config")
+def main(cfg: "TrainConfig") -> float:
     """Train one fold, or run the learning-rate range test for it."""
-    from seti import crossval, lr_range, training  # here: --help and shell completion need no torch
+    # Here: --help and shell completion need no torch.
+    from hydra.core.hydra_config import HydraConfig
+
+    from seti import crossval, lr_range, training
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-import hydra
 import numpy as np
 import pandas as pd
 from hydra.core.config_store import ConfigStore
@@ -92,8 +91,7 @@ def _file_statistics(path: Path) -> np.ndarray:
     return panel_statistics(read_cadence(path))
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="baseline")
-@entry.command
+@entry.program("baseline")
 def main(cfg: BaselineConfig) -> float:
     """Print the test AUC."""
     auc = score(Path(cfg.data.root))

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pandas as pd
 from hydra.core.config_store import ConfigStore
@@ -352,8 +351,7 @@ def report(findings: list[Finding], path: Path) -> None:
     console().print(table)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="check")
-@entry.command
+@entry.program("check")
 def main(cfg: CheckConfig) -> None:
     """Check, report, and end with exit code 1 on errors."""
     check_workers(cfg.workers)

@@ -99,6 +99,14 @@ class CheckpointConfig:
 
 
 @dataclass
+class WatchConfig:
+    """When a fold that learns nothing is stopped; see `seti.watch`. Off while `after` is null."""
+
+    after: float | None = None
+    auc_margin: float = MISSING
+
+
+@dataclass
 class LrRangeConfig:
     """The learning-rate range test; see `seti.lr_range`."""
 
@@ -118,6 +126,7 @@ class TrainConfig:
     force: bool = MISSING
     lr_range_test: bool = MISSING
     threads: int | None = None
+    retries: int = MISSING
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -126,6 +135,7 @@ class TrainConfig:
     mixup: MixupConfig = field(default_factory=MixupConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     lr_range: LrRangeConfig = field(default_factory=LrRangeConfig)
     trainer: dict[str, Any] = field(default_factory=dict)
 
@@ -185,6 +195,22 @@ def job_suffix(lr_range_test: bool, override_dirname: str) -> str:
     return "/lr_range/" + (name or "default")
 
 
+def check_exp_name(name: str) -> str:
+    """Give the name back, or refuse it: Hydra makes folders by it before anything else is checked.
+
+    Raises:
+        SetiError: it would lead elsewhere than into a folder of its own under `output_dir`.
+    """
+    if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith(".") or name == "stack":
+        msg = (
+            f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
+            "(and not 'stack', which is where stack.py writes)"
+        )
+        raise SetiError(msg)
+    return name
+
+
+OmegaConf.register_new_resolver("checked", check_exp_name, replace=True)
 OmegaConf.register_new_resolver("default_exp_name", default_exp_name, replace=True)
 OmegaConf.register_new_resolver("job_suffix", job_suffix, replace=True)
 
@@ -209,12 +235,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_choice("data.augment_on", data.augment_on, AUGMENT_ON)
     _check_choice("checkpoint.mode", cfg.checkpoint.mode, ("min", "max"))
     _check_choice("checkpoint.monitor", cfg.checkpoint.monitor, ("val_auc", "val_loss"))
-    if not re.fullmatch(r"[\w.+=,-]+", cfg.exp_name) or cfg.exp_name.startswith(".") or cfg.exp_name == "stack":
-        msg = (
-            f"exp_name={cfg.exp_name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
-            "(and not 'stack', which is where stack.py writes)"
-        )
-        raise SetiError(msg)
+    check_exp_name(cfg.exp_name)
     _check_range("seed", cfg.seed, 0, 2**32 - 1)
     _check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     _check_range("data.n_folds", data.n_folds, 2, None)
@@ -247,6 +268,10 @@ def check_settings(cfg: TrainConfig) -> None:
             raise SetiError(msg)
     if cfg.early_stopping.patience is not None:
         _check_range("early_stopping.patience", cfg.early_stopping.patience, 1, None, "; null switches it off")
+    _check_range("retries", cfg.retries, 0, None)
+    if cfg.watch.after is not None:
+        _check_range("watch.after", cfg.watch.after, 0, 1, "; null lets every fold run")
+    _check_range("watch.auc_margin", cfg.watch.auc_margin, 0, 0.5)
     if cfg.lr_range_test:
         _check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         _check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)

@@ -37,7 +37,7 @@ class CadenceDataModule(pl.LightningDataModule):
         self.augment = augment
         self.fold = fold
         self.seed = seed
-        self.first_epoch = 0  # of this run; a resumed one begins later
+        self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one begins later
         self.batch_size = data["batch_size"]
         self.root = Path(data["root"])
 
@@ -121,11 +121,15 @@ class CadenceDataModule(pl.LightningDataModule):
 
         Batch normalisation cannot train on one picture, nor mixup blend it.
         """
-        sampler = EpochSampler(self.train_set.targets, (self.seed, self.fold), self.data["balanced"])
-        # Lightning sets the epoch after it has begun to iterate, when workers have loaded the first batches already.
-        sampler.set_epoch(self.first_epoch)
-        self.train_set.on_device = self.on_device
         size = self.batch_size
+        sampler = EpochSampler(
+            self.train_set.targets,
+            (self.seed, self.fold),
+            self.data["balanced"],
+            self.first_epoch,
+            min(self.first_batch * size, len(self.train_set)),
+        )
+        self.train_set.on_device = self.on_device
         alone = len(self.train_set) % size == 1 and len(self.train_set) > size
         return loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
 

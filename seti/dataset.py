@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from seti import interruption
 from seti.augment import Picture
 from seti.cadence import PANEL_CHOICES
 from seti.preparation import Panels
@@ -163,7 +164,7 @@ def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_single_thread,
+        worker_init_fn=_start_worker,
         # Else every new iterator would draw from torch's global generator, and a resumed epoch mix up other cadences.
         generator=torch.Generator(),
         # Hydra's joblib launcher makes its own way of starting processes the default, which workers cannot start by.
@@ -176,6 +177,7 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch  # __getitems__ made it whole
 
 
-def _single_thread(_: int) -> None:
+def _start_worker(_: int) -> None:
+    interruption.spare_worker()
     # Workers are the parallelism; OpenCV would start a pool of threads in each of them.
     cv2.setNumThreads(0)

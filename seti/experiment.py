@@ -27,6 +27,8 @@ INCIDENTAL = (
     "output_dir",
     "exp_name",
     "threads",
+    "retries",  # result.json says which seed the fold was trained with
+    "watch",
     "lr_range",
     "lr_range_test",
     "data.root",  # the data set is told by the fingerprint of its label table, wherever it lies

@@ -1,9 +1,13 @@
 """Files that appear whole or not at all."""
 
+import errno
 import json
 import os
+import re
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +16,110 @@ import pandas as pd
 from seti.errors import SetiError
 
 MISSING_VALUES = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
+STALE = 24 * 3600  # s after which a part is nobody's any more, whichever machine wrote it
+CURES = {
+    errno.ENOSPC: "free some space, or write to another folder",
+    errno.EDQUOT: "free some of your quota, or write to another folder",
+    errno.EROFS: "the file system is read-only: write to another folder",
+    errno.EACCES: "change the rights, or write to another folder",
+    errno.EPERM: "change the rights, or write to another folder",
+    errno.ENAMETOOLONG: "choose shorter names",
+    errno.ENOTDIR: "a part of this path is a file: choose another folder",
+    errno.EISDIR: "there is a folder of that name: choose another one, or move it away",
+    errno.EEXIST: "a file of that name is in the way: choose another folder, or move it away",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or lower data.num_workers",
+    errno.ENFILE: "the machine has too many files open: end other programs",
+    errno.EIO: "the disk or the network failed: look at the system's log",
+}
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`, renamed to `path` when the block ends without an error.
 
     A run killed in between leaves the old file or the new one, never half of one. The temporary name keeps
     the suffix, because numpy and matplotlib choose a format by it.
+
+    Args:
+        path: the file.
+        durable: wait until the disk has it, so that not even a power cut leaves an empty file under the name.
+            Milliseconds a file: where there are thousands, and a check of their sizes, go without.
+
+    Raises:
+        OSError: it cannot be written; the error names the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    beside = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.part{path.suffix}")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield beside
+            if durable:
+                _flush(beside)
+            beside.replace(path)
+            if durable:
+                _flush(path.parent)
+        finally:
+            with suppress(OSError):  # else this error would hide the one that matters
+                beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file or folder in system errors that name none, such as a full disk's."""
     try:
-        yield beside
-        beside.replace(path)
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
+        raise
+
+
+def explain(error: OSError) -> str:
+    """Say in one line which path the system refused, why, and what to do."""
+    if error.errno is None:  # raised again by a library, which keeps the text alone
+        lines = str(error).strip().splitlines()
+        return f"the system refused a file: {lines[-1] if lines else type(error).__name__}"
+    where = "" if error.filename is None else f"{error.filename}: "
+    cure = CURES.get(error.errno)
+    return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {cure}" if cure else "")
+
+
+def remove_parts(folder: Path) -> None:
+    """Take away what killed runs were writing in a folder; what running ones write stays."""
+    for path in folder.glob(".*.part*"):
+        match = re.fullmatch(r"\..*\.([^.]*)-(\d+)\.part(\.[^.]*)?", path.name)
+        if match is None:
+            continue
+        with suppress(OSError):
+            dead = match[1] == _host() and not _runs(int(match[2]))
+            if dead or time.time() - path.stat().st_mtime > STALE:
+                path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has a file or a folder's names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot, such as some network ones
+            raise
     finally:
-        beside.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

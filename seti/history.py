@@ -33,10 +33,21 @@ class History(pl.Callback):
         self.rows: list[dict[str, float]] = []
         self.started = time.monotonic()
         self.lr = float("nan")
+        # Of this epoch's batches. Kept apart until the epoch's end: reading a loss makes a GPU wait.
+        self.losses: list[torch.Tensor | float] = []
+        self.sizes: list[int] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time."""
+        """Begin an epoch; one that goes on in its middle has brought its state with it."""
         self.started = time.monotonic()
+        self.losses, self.sizes = [], []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the batch's loss, from which Lightning has divided the number of batches a step."""
+        self.losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
+        self.sizes.append(len(batch[1]))
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -49,7 +60,7 @@ class History(pl.Callback):
         metrics = trainer.callback_metrics
         row = {
             "epoch": trainer.current_epoch,
-            "train_loss": float(metrics["train_loss"]),
+            "train_loss": float(np.average(self.loss_values(), weights=self.sizes)),
             "val_loss": float(metrics["val_loss"]),
             "val_auc": float(metrics["val_auc"]),
             "lr": self.lr,
@@ -67,13 +78,28 @@ class History(pl.Callback):
             row["seconds"],
         )
 
+    def loss_values(self) -> np.ndarray:
+        """Losses of this epoch's batches so far, `(batches,)` float64."""
+        return np.array([float(loss) for loss in self.losses])
+
     def state_dict(self) -> dict[str, Any]:
-        """Rows and origin, for the checkpoint."""
-        return {"rows": self.rows, "origin": self.origin}
+        """Rows, origin and what is known of the running epoch, for the checkpoint."""
+        return {
+            "rows": self.rows,
+            "origin": self.origin,
+            "losses": self.loss_values().tolist(),
+            "sizes": list(self.sizes),
+            "lr": self.lr,
+            "seconds": time.monotonic() - self.started,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows back; the origin stays this run's own."""
+        """Take everything back but the origin, which stays this run's own."""
         self.rows = list(state_dict["rows"])
+        self.losses = list(state_dict["losses"])
+        self.sizes = list(state_dict["sizes"])
+        self.lr = state_dict["lr"]
+        self.started = time.monotonic() - state_dict["seconds"]
 
     @staticmethod
     def read_origin(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
@@ -86,10 +112,10 @@ class History(pl.Callback):
         return History.__name__
 
 
-class EpochSeed(pl.Callback):
-    """Seed torch before every epoch from the run's seed and the epoch's number.
+class StepSeed(pl.Callback):
+    """Seed torch before every batch from the run's seed and the batch's number.
 
-    Mixup and dropout then draw the same numbers whether the epoch follows on another or on a resumed checkpoint.
+    Mixup and dropout then draw the same numbers whether the batch follows on another or on a resumed checkpoint.
 
     Args:
         seed: a sequence of integers that tells this run from others.
@@ -98,9 +124,12 @@ class EpochSeed(pl.Callback):
     def __init__(self, seed: tuple[int, ...]) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Seed CPU and GPU generators."""
-        torch.manual_seed(int(np.random.SeedSequence([*self.seed, trainer.current_epoch]).generate_state(1)[0]))
+        entropy = [*self.seed, trainer.current_epoch, batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
 class ResumableEarlyStopping(EarlyStopping):

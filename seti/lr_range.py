@@ -18,7 +18,7 @@ from seti.classifier import CadenceClassifier
 from seti.config import check_settings, plain
 from seti.datamodule import CadenceDataModule
 from seti.errors import SetiError
-from seti.history import EpochSeed
+from seti.history import StepSeed
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
         trainer = build_trainer(
             cfg,
             Path(scratch),
-            [EpochSeed((cfg.seed, cfg.fold))],
+            [StepSeed((cfg.seed, cfg.fold))],
             logger=False,
             max_epochs=-1,
             max_steps=steps,

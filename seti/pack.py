@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import hydra
 import numpy as np
 import pandas as pd
 from hydra.core.config_store import ConfigStore
@@ -30,6 +29,7 @@ from seti.cadence import PANEL_CHOICES, read_cadence, read_format
 from seti.checksum import panel_checksums, row_checksum
 from seti.console import cadence_progress
 from seti.errors import SetiError
+from seti.interruption import Interrupted
 from seti.packed import FORMAT, PackedCadences, PackFiles, digest, pack_folder, table_digests
 from seti.parallel import check_workers, cores, spread
 
@@ -294,7 +294,7 @@ def _locked(pack: PackFiles) -> Iterator[None]:
 
 @contextmanager
 def _system_errors(pack: PackFiles) -> Iterator[None]:
-    """Turn a full disk, a missing right and Ctrl-C into one line."""
+    """Turn a full disk and a missing right into one line; a signal's line says what is kept."""
     try:
         yield
     except OSError as error:
@@ -307,9 +307,8 @@ def _system_errors(pack: PackFiles) -> Iterator[None]:
             "(and data.pack_dir for training)"
         )
         raise SetiError(msg) from error
-    except KeyboardInterrupt as error:
-        msg = f"interrupted: the same command goes on with what {pack.partial} has"
-        raise SetiError(msg) from error
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, f"the same command goes on with what {pack.partial} has") from stop
 
 
 def pack(cfg: PackConfig) -> list[PackFiles]:
@@ -334,8 +333,7 @@ def pack(cfg: PackConfig) -> list[PackFiles]:
     return [pack_split(root, split, cfg.panels, pack_dir, cfg.workers, cfg.force) for split in cfg.split]
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="pack")
-@entry.command
+@entry.program("pack")
 def main(cfg: PackConfig) -> None:
     """Pack, and say what is where."""
     for made in pack(cfg):

@@ -2,11 +2,11 @@
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import Any
 
+from seti import interruption
 from seti.errors import SetiError
 
 
@@ -44,16 +44,13 @@ def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chun
         return
     # spawn: forking a process that has threads (the progress bar, BLAS) may lock up.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=interruption.spare_worker) as pool:
         try:
-            yield from pool.map(work, *batches, chunksize=chunk)
+            with interruption.shielded_children():
+                made = pool.map(work, *batches, chunksize=chunk)
+            yield from made
         except BrokenExecutor as error:
             msg = "a worker process was killed, perhaps for want of memory: set workers=1, or fewer than now"
             raise SetiError(msg) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole group of processes: the parent stops the workers, without a traceback from each.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,19 +16,26 @@ class EpochSampler(Sampler[tuple[int, int]]):
         targets: `(N,)`, 0 or 1.
         seed: a sequence of integers that tells this run from others.
         balanced: draw, with replacement, as many positives as negatives.
+        first_epoch: the epoch that a resumed run goes on with.
+        done: how many cadences that epoch had seen when it was interrupted; they are left out.
     """
 
-    def __init__(self, targets: np.ndarray, seed: tuple[int, ...], balanced: bool) -> None:
+    def __init__(
+        self, targets: np.ndarray, seed: tuple[int, ...], balanced: bool, first_epoch: int = 0, done: int = 0
+    ) -> None:
         self.targets = targets
         self.seed = seed
         self.balanced = balanced
-        self.epoch = 0
+        # Lightning sets the epoch after it has begun to iterate, when workers have loaded the first batches already.
+        self.epoch = self.first_epoch = first_epoch
+        self.done = done
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
+        """Of a whole epoch, an interrupted one too: the learning rate is planned by it."""
         return len(self.targets)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -41,4 +48,5 @@ class EpochSampler(Sampler[tuple[int, int]]):
         else:
             order = rng.permutation(n)
         seeds = rng.integers(2**31, size=n)
-        return zip(order.tolist(), seeds.tolist(), strict=True)
+        begin = self.done if self.epoch == self.first_epoch else 0
+        return zip(order[begin:].tolist(), seeds[begin:].tolist(), strict=True)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
@@ -59,8 +58,7 @@ def show(cfg: ShowConfig) -> list[Path]:
     return paths
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="show")
-@entry.command
+@entry.program("show")
 def main(cfg: ShowConfig) -> None:
     """Draw cadences, or an experiment's gallery."""
     show(cfg)

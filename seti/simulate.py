@@ -7,6 +7,7 @@ from (seed, what is drawn), so the bytes of a set do not depend on how many proc
 import difflib
 import functools
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,9 @@ def simulate(settings: SimulateConfig) -> Path:
     groups = plan(settings)
     with _system_errors(root):
         _claim(root, settings)
+        for split in SPLITS:
+            for folder in (root / split).glob("*"):
+                files.remove_parts(folder)
         truth = pd.DataFrame(_make(settings, groups)).sort_values(["split", "id"], ignore_index=True)
         _write_tables(root, truth)
     return root
@@ -263,7 +267,8 @@ def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> 
         panels = rendered[:, :, offset : offset + BINS].copy()
         if signal is not None:
             add_signal(panels, drawn.times, signal)
-        with files.whole_file(path) as beside:
+        # Not durable: thousands of files. One that a power cut empties is made again, told by its size.
+        with files.whole_file(path, durable=False) as beside:
             np.save(beside, standardise(panels))
     return rows
 
@@ -286,6 +291,7 @@ def _truth(cadence: Planned, signal: Signal | None, drawn: Field, number: int, o
 
 def _write_tables(root: Path, truth: pd.DataFrame) -> None:
     """Write the tables; the label table comes last, so a folder that has one is whole."""
+    os.sync()  # the cadences
     test = truth[truth["split"] == "test"]
     files.write_csv(root / TRUTH, truth)
     files.write_csv(root / TEST_LABELS, test[["id", "target"]])
@@ -330,19 +336,15 @@ def _claim(root: Path, settings: SimulateConfig) -> None:
 
 @contextmanager
 def _system_errors(root: Path) -> Iterator[None]:
-    """Turn a full disk, a missing right and Ctrl-C into one line."""
+    """Turn a full disk and a missing right into one line."""
     try:
         yield
     except OSError as error:
         msg = f"cannot write to {root}: {error.strerror or error}; mend that, or set root to another folder"
         raise SetiError(msg) from error
-    except KeyboardInterrupt as error:
-        msg = f"interrupted: the same command goes on with what {root} has"
-        raise SetiError(msg) from error
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="simulate")
-@entry.command
+@entry.program("simulate")
 def main(cfg: Any) -> None:
     """Make the data set and say what to type next."""
     settings: SimulateConfig = OmegaConf.to_object(cfg)

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import signal
 import sys
 import time
 from importlib.metadata import version
@@ -15,11 +14,12 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from sklearn.metrics import log_loss, roc_auc_score
 
-from seti import files
+from seti import files, interruption, lock
 from seti.assembly import build_classifier, build_trainer, settle_logs
+from seti.attempts import Attempts
+from seti.checkpoints import Position, SaveWhenAsked, WholeCheckpoints
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
 from seti.damage import write_skipped
@@ -28,8 +28,9 @@ from seti.dataset import loader
 from seti.entry import FAILURE_FILE
 from seti.errors import SetiError
 from seti.experiment import Experiment, FoldFolder, differences
-from seti.history import EpochSeed, History, ResumableEarlyStopping
+from seti.history import History, ResumableEarlyStopping, StepSeed
 from seti.inference import predict_probabilities
+from seti.watch import DyingFoldError, Watch
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +69,55 @@ def train(cfg: DictConfig) -> float:
         )
         return auc
 
-    resume = None
-    if not cfg.force:
-        resume, datamodule.first_epoch = _find_checkpoint(folder, origin)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with lock.hold(folder.path, f"training fold {cfg.fold} of {cfg.exp_name}"), files.naming(folder.path):
+        for path in (folder.path, folder.last_checkpoint.parent):
+            files.remove_parts(path)
+        return _train_attempts(cfg, experiment, datamodule, origin)
+
+
+def _train_attempts(
+    cfg: DictConfig, experiment: Experiment, datamodule: CadenceDataModule, origin: dict[str, Any]
+) -> float:
+    """Train a fold; where it dies, begin again with another seed, as often as `retries` allows."""
+    folder = experiment.fold(cfg.fold)
+    attempts = Attempts(folder, cfg.seed, origin, forget=cfg.force)
+    if len(attempts.dead) > cfg.retries:  # the same settings would die the same death
+        msg = (
+            f"{attempts.dead[-1]['reason']} (tried with seed {', '.join(map(str, attempts.dead_seeds))}, by an "
+            f"earlier run): retries={len(attempts.dead)} tries another seed, force=true begins anew"
+        )
+        raise SetiError(msg)
+    started = time.monotonic()
+    while True:
+        try:
+            return _train_once(cfg, experiment, datamodule, origin, attempts, started)
+        except DyingFoldError as error:
+            attempts.bury(error)
+            if len(attempts.dead) > cfg.retries:
+                raise
+            log.warning("%s; beginning again with seed %d", error.reason, attempts.seed)
+
+
+def _train_once(
+    cfg: DictConfig,
+    experiment: Experiment,
+    datamodule: CadenceDataModule,
+    origin: dict[str, Any],
+    attempts: Attempts,
+    started: float,
+) -> float:
+    folder, config, seed = experiment.fold(cfg.fold), origin["config"], attempts.seed
+    origin = origin | {"seed": seed}
+    resume, position = None, Position(0, 0)
+    if not cfg.force or attempts.dead:
+        resume, position = _find_checkpoint(folder, origin, attempts)
     if resume is None and not cfg.force:
         for fold, other in experiment.results.items():
             _check_same(experiment.fold(fold), _origin(other), origin)
-    started = time.monotonic()
-    trainer = build_trainer(cfg, folder.path, _callbacks(cfg, folder, origin))
+    datamodule.seed, datamodule.first_epoch, datamodule.first_batch = seed, position.epoch, position.batch
+    callbacks = _callbacks(cfg, folder, origin)
+    trainer = build_trainer(cfg, folder.path, callbacks, plugins=[WholeCheckpoints()])
     log.info(
         "fold %d of %s: %d cadences to train on, %d held out (%d and %d with a needle)",
         cfg.fold,
@@ -83,17 +125,18 @@ def train(cfg: DictConfig) -> float:
         *(len(part) for part in (datamodule.train_set, datamodule.val_set)),
         *(int(part.targets.sum()) for part in (datamodule.train_set, datamodule.val_set)),
     )
-    pl.seed_everything(cfg.seed, verbose=False)
+    pl.seed_everything(seed, verbose=False)
     classifier = build_classifier(config, datamodule, fetch_weights=resume is None)
-    if cfg.force:
+    if cfg.force and not attempts.dead:
         _clear(experiment, folder)  # not before everything that can be refused has been accepted
     write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     _fit(trainer, classifier, datamodule, resume)
 
     oof = _predict_held_out(folder, datamodule, trainer, classifier)
     files.write_csv(folder.oof, oof)
-    result = _result(cfg, config, datamodule, oof, folder, time.monotonic() - started)
+    result = _result(cfg, config, datamodule, oof, folder, time.monotonic() - started, attempts)
     files.write_json(folder.result, result)
+    attempts.finish()
     (folder.path / FAILURE_FILE).unlink(missing_ok=True)  # of a sweep before this run
     log.info(
         "fold %d of %s is finished: AUC %.4f (epoch %d)",
@@ -130,27 +173,21 @@ def _check_length(settings: DictConfig) -> None:
 def _fit(
     trainer: pl.Trainer, classifier: CadenceClassifier, datamodule: CadenceDataModule, resume: Path | None
 ) -> None:
-    """Train; when a person or the system stops it, stop the whole program, a sweep's other folds included."""
-    try:
+    with interruption.putting_off():
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-    except (SIGTERMException, RuntimeError) as error:
-        # The loader's workers may die of the same signal first, which then reads as their failure.
-        if not isinstance(error, SIGTERMException) and not trainer.received_sigterm:
-            raise
-        log.warning("terminated: the same command goes on from the last finished epoch")
-        sys.exit(128 + signal.SIGTERM)
-    except SystemExit:
-        # Lightning turns Ctrl-C into a plain exit.
-        log.warning("interrupted: the same command goes on from the last finished epoch")
-        sys.exit(128 + signal.SIGINT)
 
 
 def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> list[Callback]:
     # After the epoch's last step: a run that goes on from here starts the next epoch from its beginning.
     every_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    history = History(folder.metrics, origin)
+    again = "the same command without force=true" if cfg.force else "the same command"
+    label = f"fold {cfg.fold} of {cfg.exp_name}"
     callbacks: list[Callback] = [
-        EpochSeed((cfg.seed, cfg.fold)),
-        History(folder.metrics, origin),
+        StepSeed((origin["seed"], cfg.fold)),
+        history,
+        Watch(label, history, cfg.watch.after, cfg.watch.auc_margin),
+        SaveWhenAsked(folder.last_checkpoint, history, f"{again} goes on from there"),
         LearningRateMonitor("step"),
         ModelCheckpoint(
             dirpath=folder.best_checkpoint.parent,
@@ -171,24 +208,29 @@ def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> l
     return callbacks
 
 
-def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any]) -> tuple[Path | None, int]:
-    """The checkpoint of an interrupted run of the same configuration, and the epoch to go on with; or None and 0."""
-    path = folder.last_checkpoint
+def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any], attempts: Attempts) -> tuple[Path | None, Position]:
+    """The checkpoint of an interrupted run of the same configuration, and where to go on; or None and the start."""
+    path, start = folder.last_checkpoint, Position(0, 0)
     if not path.exists():
-        return None, 0
+        return None, start
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        written_by = History.read_origin(checkpoint)
+        written_by, position = History.read_origin(checkpoint), Position.of(checkpoint)
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
         msg = f"{path} cannot be read ({type(error).__name__}): force=true trains this fold from the start"
         raise SetiError(msg) from error
-    if written_by is None:
-        msg = f"{path} was not written by this program: give another exp_name, or force=true to start over"
+    if written_by is None or "seed" not in written_by:
+        msg = (
+            f"{path} was not written by this program, or by an older version of it: give another exp_name, "
+            "or force=true to start over"
+        )
         raise SetiError(msg)
     _check_same(folder, written_by, origin)
-    epochs = int(checkpoint["epoch"]) + 1
-    log.info("going on from %s (%d epochs done)", path, epochs)
-    return path, epochs
+    if written_by["seed"] in attempts.dead_seeds:  # the run was killed before it had cleared that attempt away
+        attempts.clear_away(written_by["seed"])
+        return None, start
+    log.info("going on from %s (%s)", path, position)
+    return path, position
 
 
 def _origin(result: dict[str, Any]) -> dict[str, Any]:
@@ -212,6 +254,8 @@ def _clear(experiment: Experiment, folder: FoldFolder) -> None:
     folder.result.unlink(missing_ok=True)
     folder.oof.unlink(missing_ok=True)
     folder.metrics.unlink(missing_ok=True)
+    for trace in Attempts.traces(folder.path):
+        shutil.rmtree(trace) if trace.is_dir() else trace.unlink(missing_ok=True)
     for stale in (experiment.predictions_path, experiment.submission_path):  # this fold's old network had its say there
         stale.unlink(missing_ok=True)
     for part in ("checkpoints", "tensorboard"):
@@ -249,14 +293,16 @@ def _result(
     oof: pd.DataFrame,
     folder: FoldFolder,
     seconds: float,
+    attempts: Attempts,
 ) -> dict[str, Any]:
     best = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    auc = float(roc_auc_score(oof["target"], oof["prob"]))
     return {
         "fold": cfg.fold,
         "n_folds": cfg.data.n_folds,
         "exp_name": cfg.exp_name,
         "scores": {
-            "auc": float(roc_auc_score(oof["target"], oof["prob"])),
+            "auc": auc,
             "loss": float(log_loss(oof["target"], oof["prob"], labels=[0, 1])),
         },
         "best_epoch": int(best["epoch"]),
@@ -269,6 +315,11 @@ def _result(
             "positives": int(datamodule.table["target"].sum()),
             "skipped": len(datamodule.skipped),
         },
+        "seed": attempts.seed,  # config has the first attempt's
+        "attempts": [
+            *attempts.dead,
+            {"seed": attempts.seed, "epoch": int(best["epoch"]), "auc": auc, "reason": None},
+        ],
         "config": config,
         # Kept here because a later command that is refused writes its own into .hydra.
         "overrides": list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None,

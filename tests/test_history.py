@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from seti.history import EpochSeed, History
+from seti.history import History, StepSeed
 
 ORIGIN = {"config": {"lr": 1e-3}, "fingerprint": "f"}
 
@@ -12,16 +12,20 @@ ORIGIN = {"config": {"lr": 1e-3}, "fingerprint": "f"}
 def finish_epoch(history: History, epoch: int, **metrics) -> None:
     """Tell the callback of an epoch as a Trainer does."""
     lr = 1e-3 / (epoch + 1)
-    values = {"train_loss": 0.7 - 0.1 * epoch, "val_loss": 0.6, "val_auc": 0.5 + 0.1 * epoch} | metrics
+    values = {"val_loss": 0.6, "val_auc": 0.5 + 0.1 * epoch} | metrics
     trainer = SimpleNamespace(
         current_epoch=epoch,
         max_epochs=5,
+        accumulate_grad_batches=2,
         callback_metrics={name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()},
         optimizers=[SimpleNamespace(param_groups=[{"lr": 9.0}])],  # the schedule has moved on
     )
     history.on_train_epoch_start(trainer, None)
     for factor in (0.5, 1):  # the rates of the epoch's steps
         history.on_before_optimizer_step(trainer, None, SimpleNamespace(param_groups=[{"lr": factor * lr}]))
+    for loss, size in ((0.6 - 0.1 * epoch, 3), (1.0 - 0.1 * epoch, 1)):  # of two batches; their mean is 0.7 - 0.1 epoch
+        outputs = {"loss": torch.tensor(loss / 2, dtype=torch.float64)}
+        history.on_train_batch_end(trainer, None, outputs, (None, [0] * size, None), 0)
     history.on_train_epoch_end(trainer, None)
 
 
@@ -33,7 +37,7 @@ def test_a_row_an_epoch_in_the_file_at_once(tmp_path):
         table = pd.read_csv(path)
         assert table["epoch"].tolist() == list(range(epoch + 1))
     assert table.columns.tolist() == ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
-    assert table["train_loss"].tolist() == [0.7, 0.7 - 0.1, 0.7 - 0.2]
+    assert table["train_loss"].tolist() == pytest.approx([0.7, 0.6, 0.5])
     assert table["val_auc"].tolist() == pytest.approx([0.5, 0.6, 0.7])
     assert table["lr"].tolist() == [1e-3, 1e-3 / 2, 1e-3 / 3]
 
@@ -68,17 +72,47 @@ def test_origin_is_read_from_a_checkpoint():
     assert History.read_origin({}) is None
 
 
-def numbers(seed: tuple[int, ...], epoch: int) -> tuple[float, ...]:
-    """What torch draws in an epoch, whatever it drew before."""
+def test_a_checkpoint_in_the_middle_of_an_epoch_brings_its_losses(tmp_path):
+    def batch(history, loss, size):
+        trainer = SimpleNamespace(accumulate_grad_batches=1)
+        history.on_train_batch_end(trainer, None, {"loss": torch.tensor(loss)}, (None, [0] * size, None), 0)
+
+    metrics = {"val_loss": torch.tensor(0.6), "val_auc": torch.tensor(0.5)}
+    trainer = SimpleNamespace(current_epoch=0, max_epochs=1, callback_metrics=metrics)
+    rows = []
+    for interrupted in (False, True):
+        history = History(tmp_path / "a.csv", ORIGIN)
+        history.on_train_epoch_start(trainer, None)
+        batch(history, 0.123, 3)
+        history.on_before_optimizer_step(trainer, None, SimpleNamespace(param_groups=[{"lr": 0.5}]))
+        if interrupted:
+            torch.save(history.state_dict(), tmp_path / "state.pt")
+            history = History(tmp_path / "a.csv", ORIGIN)
+            history.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        batch(history, 0.456, 2)
+        history.on_train_epoch_end(trainer, None)
+        rows.append({key: value for key, value in history.rows[0].items() if key != "seconds"})
+    assert rows[0] == rows[1]
+    assert rows[0]["lr"] == 0.5
+
+
+def numbers(seed: tuple[int, ...], epoch: int, batch: int = 0) -> tuple[float, ...]:
+    """What torch draws in a batch, whatever it drew before."""
     torch.rand(epoch + 3)
-    EpochSeed(seed).on_train_epoch_start(SimpleNamespace(current_epoch=epoch), None)
+    StepSeed(seed).on_train_batch_start(SimpleNamespace(current_epoch=epoch), None, None, batch)
     return tuple(torch.rand(4).tolist())
 
 
-def test_an_epoch_draws_the_same_numbers_again():
-    assert numbers((42, 0), 3) == numbers((42, 0), 3)
+def test_a_batch_draws_the_same_numbers_again():
+    assert numbers((42, 0), 3, 7) == numbers((42, 0), 3, 7)
 
 
-def test_other_epochs_seeds_and_folds_draw_others():
-    drawn = [numbers((seed, fold), epoch) for seed in (41, 42) for fold in (0, 1) for epoch in range(10)]
-    assert len(set(drawn)) == 40
+def test_other_batches_epochs_seeds_and_folds_draw_others():
+    drawn = [
+        numbers((seed, fold), epoch, batch)
+        for seed in (41, 42)
+        for fold in (0, 1)
+        for epoch in range(5)
+        for batch in range(5)
+    ]
+    assert len(set(drawn)) == 100

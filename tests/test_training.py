@@ -62,14 +62,14 @@ def uninterrupted(data_root, tmp_path_factory):
 
 def stop_in_epoch(monkeypatch, number):
     """Fail as the given epoch starts, in the middle of everything."""
-    original = training.EpochSeed.on_train_epoch_start
+    original = training.History.on_train_epoch_start
 
     def fail(self, trainer, module):
         original(self, trainer, module)
         if trainer.current_epoch == number:
             raise InterruptedError
 
-    monkeypatch.setattr(training.EpochSeed, "on_train_epoch_start", fail)
+    monkeypatch.setattr(training.History, "on_train_epoch_start", fail)
 
 
 def test_a_fold_leaves_every_held_out_row_and_a_result(train, fold, data_root):
@@ -152,7 +152,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert len(losses(fold)) == epoch
     with caplog.at_level("INFO"):
         train(*recipe)
-    assert f"({epoch} epochs done)" in caplog.text
+    assert f"({epoch} epoch{'s' * (epoch > 1)} done)" in caplog.text
     assert list(losses(fold)["epoch"]) == [0, 1, 2]
     assert_same_run(fold, uninterrupted)
 

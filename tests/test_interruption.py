@@ -1,0 +1,210 @@
+"""Runs that a signal ends, and that go on as if it had never come. In this process: the signal is raised here."""
+
+import os
+import signal
+import time
+
+import pandas as pd
+import pytest
+import torch
+from conftest import SMALL, compose, read_json
+
+from seti import interruption, lock, training
+from seti.checkpoints import Position
+from seti.errors import SetiError
+from seti.interruption import Interrupted
+
+RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=2", "data.batch_size=4")  # 5 steps an epoch
+
+
+def run_files(fold):
+    """What must not depend on an interruption: the history but for the clock, and the probabilities."""
+    return pd.read_csv(fold / "metrics.csv").drop(columns="seconds"), (fold / "oof.csv").read_bytes()
+
+
+def assert_same_run(one, other):
+    (metrics, oof), (expected, expected_oof) = run_files(one), run_files(other)
+    pd.testing.assert_frame_equal(metrics, expected, check_exact=True)
+    assert oof == expected_oof
+
+
+@pytest.fixture
+def fold(outputs):
+    return outputs / "exp" / "fold_0"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data_root, tmp_path_factory):
+    """Gives the folder of a fold that was trained without a stop; each set of settings is trained once."""
+    done = {}
+
+    def train(*settings):
+        if settings not in done:
+            outputs = tmp_path_factory.mktemp("whole")
+            overrides = [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE, *settings]
+            training.train(compose("train", overrides))
+            done[settings] = outputs / "exp" / "fold_0"
+        return done[settings]
+
+    return train
+
+
+def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
+    """Raise a signal inside of the classifier's hook, when it is called for the given time."""
+    original = getattr(training.CadenceClassifier, hook)
+    calls = []
+
+    def raise_once(self, *args):
+        calls.append(hook)
+        if len(calls) == call:
+            signal.raise_signal(number)
+        return original(self, *args)
+
+    monkeypatch.setattr(training.CadenceClassifier, hook, raise_once)
+
+
+@pytest.mark.parametrize(
+    ("hook", "call", "position", "settings"),
+    [
+        ("training_step", 3, Position(0, 3), ()),
+        ("training_step", 7, Position(1, 2), ("data.num_workers=2",)),
+        ("training_step", 5, Position(0, 5), ()),  # the epoch's last step: ends in the validation
+        ("validation_step", 2, Position(0, 5), ()),
+        ("validation_step", 7, Position(1, 5), ("data.num_workers=1",)),
+        # In the middle of two batches that share a step: the second one is waited for.
+        ("training_step", 3, Position(0, 4), ("trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")),
+        ("training_step", 6, Position(1, 1), ("data.balanced=true", "+trainer.limit_val_batches=2")),
+        ("training_step", 2, Position(0, 2), ("trainer.limit_train_batches=3",)),
+    ],
+)
+def test_a_terminated_run_is_saved_and_goes_on_from_that_step(
+    train, fold, uninterrupted, monkeypatch, caplog, hook, call, position, settings
+):
+    with monkeypatch.context() as patch:
+        signal_in(patch, hook, call)
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE, *settings)
+    last = fold / "checkpoints" / "last.ckpt"
+    assert ended.value.code == 143
+    assert str(ended.value) == f"terminated: saved {position} in {last}; the same command goes on from there"
+    assert Position.of(torch.load(last, weights_only=True)) == position
+    assert not (fold / "result.json").exists()
+    with caplog.at_level("INFO"):
+        train(*RECIPE, *settings)
+    assert f"going on from {last} ({position})" in caplog.text
+    assert_same_run(fold, uninterrupted(*(word for word in settings if "workers" not in word)))
+    assert sorted(path.name for path in fold.rglob("*.ckpt")) == ["best.ckpt", "last.ckpt"]
+    assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
+
+
+def test_a_run_may_be_terminated_again_and_again(train, fold, uninterrupted, monkeypatch):
+    for _ in range(4):
+        with monkeypatch.context() as patch:
+            signal_in(patch, "training_step", 2)
+            with pytest.raises(Interrupted):
+                train(*RECIPE)
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+
+
+def test_a_run_terminated_before_its_first_step_saves_nothing(train, fold, uninterrupted, monkeypatch):
+    with monkeypatch.context() as patch:
+        signal_in(patch, "configure_optimizers", 1)
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE)
+    assert str(ended.value) == "terminated: the same command goes on from there"
+    assert not list(fold.rglob("*.ckpt"))
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+
+
+def test_a_second_signal_ends_at_once(train, fold, monkeypatch):
+    with monkeypatch.context() as patch:
+        signal_in(patch, "training_step", 2)
+        signal_in(patch, "backward", 2, signal.SIGINT)  # of the same step
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE)
+    assert ended.value.code == 130
+    assert not list(fold.rglob("*.ckpt"))
+
+
+def test_nothing_is_saved_of_weights_that_are_no_numbers(train, fold, monkeypatch):
+    with monkeypatch.context() as patch:
+        step = training.CadenceClassifier.training_step
+        patch.setattr(training.CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
+        signal_in(patch, "training_step", 2)
+        with pytest.raises(Interrupted):
+            train(*RECIPE)
+    assert not list(fold.rglob("*.ckpt"))
+
+
+def test_a_forced_run_says_to_leave_force_out(train, fold, monkeypatch):
+    train("trainer.max_epochs=1")
+    with monkeypatch.context() as patch:
+        signal_in(patch, "training_step", 2)
+        with pytest.raises(Interrupted, match="the same command without force=true goes on from there"):
+            train(*RECIPE, "force=true")
+    train(*RECIPE)
+    assert read_json(fold / "result.json")["epochs"] == 2
+
+
+def test_handlers_are_as_before_behind_a_block():
+    before = [signal.getsignal(number) for number in interruption.SIGNALS]
+    with interruption.ending(), interruption.putting_off():
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in interruption.SIGNALS] == before
+
+
+def test_what_was_put_off_ends_the_program_behind_the_block():
+    reached = []
+
+    def work():
+        with interruption.ending(), interruption.putting_off():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("the block's end")
+
+    with pytest.raises(Interrupted, match=r"^terminated: "):
+        work()
+    assert reached == ["the block's end"]
+    with interruption.ending():  # another run in the same process
+        assert interruption.asked() is None
+
+
+def test_a_worker_outlives_the_signals_of_its_group():
+    child = os.fork()
+    if child == 0:
+        interruption.spare_worker()
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        left = signal.alarm(0)
+        os._exit(0 if 0 < left <= interruption.WORKER_GRACE else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_fork_of_a_program_goes_silently(capfd):
+    with interruption.ending():
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert capfd.readouterr().err == ""
+
+
+def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
+    settings = ("trainer.max_epochs=1000", "trainer.limit_train_batches=1")
+    first = start("train.py", *small, *settings)
+    first.wait_for(fold / "checkpoints" / "last.ckpt")
+    held = (fold / "checkpoints").stat().st_ino
+    refusal = rf"{fold} is in use by another run \(training fold 0 of exp, process {first.process.pid} on .* since 2"
+    for force in ("false", "true"):
+        with pytest.raises(SetiError, match=refusal):
+            train(*settings, f"force={force}")
+    assert (fold / "checkpoints").stat().st_ino == held  # nothing was cleared
+    train("fold=1", "trainer.max_epochs=1", "exp_name=other")  # beside it
+    first.send(signal.SIGKILL)
+    first.finish()
+    assert (fold / ".lock").exists()
+    with lock.hold(fold, "a test"):  # but it keeps nobody out
+        assert "a test" in (fold / ".lock").read_text()
+    assert not (fold / ".lock").exists()
