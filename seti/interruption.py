@@ -11,7 +11,6 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-WORKER_GRACE = 30  # s that a worker lives on after SIGTERM: its parent has a step to finish and a checkpoint to write
 
 
 class Interrupted(BaseException):
@@ -80,11 +79,19 @@ def put_off_again() -> None:
 def spare_worker() -> None:
     """In a worker process: leave it to the parent when to end, for a signal often reaches the whole group.
 
-    Without the workers the parent could not finish the step that it wants to save. A worker that its parent leaves
-    behind ends by itself; one that is told to end and does not, after a while.
+    Without the workers the parent could not finish the step that it wants to save. The parent's own SIGTERM is
+    obeyed; a worker whose parent was killed notices by itself.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_GRACE))
+    if hasattr(signal, "sigwaitinfo"):  # else nobody can tell who sent it
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _obey_parent(parent: int) -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 @contextmanager

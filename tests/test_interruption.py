@@ -170,14 +170,19 @@ def test_what_was_put_off_ends_the_program_behind_the_block():
         assert interruption.asked() is None
 
 
-def test_a_worker_outlives_the_signals_of_its_group():
+def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         interruption.spare_worker()
         os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-        left = signal.alarm(0)
-        os._exit(0 if 0 < left <= interruption.WORKER_GRACE else 1)
+        os.kill(os.getpid(), signal.SIGTERM)  # as from any process but the parent
+        time.sleep(0.1)
+        os.write(writer, b"alive")
+        time.sleep(10)
+        os._exit(1)
+    assert os.read(reader, 5) == b"alive"
+    os.kill(child, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
