@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from seti import catalog, files
+from seti import catalog, files, provenance, sidecar
 from seti.experiment import Experiment, fingerprint
 
 N_FOLDS, TEST = 5, 40_000
@@ -42,7 +43,11 @@ def made_up_experiment(path: Path, labels: pd.DataFrame, folds: np.ndarray, seed
     for fold in range(N_FOLDS):
         folder = experiment.fold(fold)
         files.write_csv(folder.oof, oof.loc[folds == fold, ["id", "fold", "target", "prob"]])
+        folder.best_checkpoint.parent.mkdir()
+        folder.best_checkpoint.write_text("made up")
         result = {
+            **provenance.record(folder.path, folder.best_checkpoint, folder.oof),
+            **{"versions": {"seti": version("seti")}, "best_epoch": 0, "overrides": None, "seconds": 1.0},
             **{"fold": fold, "n_folds": N_FOLDS, "exp_name": path.name, "scores": {"auc": 0.5, "loss": 0.5}},
             **{"checkpoint": "checkpoints/best.ckpt", "data": {"root": "made up", "fingerprint": fingerprint(labels)}},
             "config": {"seed": seed},
@@ -50,7 +55,11 @@ def made_up_experiment(path: Path, labels: pd.DataFrame, folds: np.ndarray, seed
         files.write_json(folder.result, result)
     probs = pd.DataFrame(rng.random((TEST, N_FOLDS)), columns=[f"fold_{fold}" for fold in range(N_FOLDS)])
     table = pd.DataFrame({"id": [f"t{number}" for number in range(TEST)]}).join(probs)
-    files.write_csv(experiment.predictions_path, table.assign(prob=probs.mean(axis=1)))
+    table["prob"] = probs.mean(axis=1)
+    files.write_csv(experiment.predictions_path, table)
+    files.write_csv(experiment.submission_path, table[["id", "prob"]].rename(columns={"prob": "target"}))
+    record = sidecar.describe_predictions(experiment, path, table["id"], "32")
+    files.write_json(experiment.predictions_record, record)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """A timm backbone with one logit: `(B, C, H, W)` pictures in, `(B,)` logits out."""
 
 import difflib
+import pickle
 from pathlib import Path
 
 import timm
@@ -8,6 +9,7 @@ import torch
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
+from seti.checkpoint import refusal
 from seti.errors import SetiError
 
 
@@ -91,7 +93,7 @@ def _create(
                 msg = f"model.weights={weights} is no file: give a weight file, or null to start without"
                 raise SetiError(msg)
             if Path(weights).suffix != ".safetensors":
-                torch.load(weights, map_location="cpu", weights_only=True)  # some timm releases run the code in it
+                _refuse_code(weights)
             generator_state = torch.get_rng_state()
             # `checkpoint_path=` would not adapt stem and head.
             overlay = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
@@ -119,6 +121,18 @@ def _create(
                 f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {_one_line(error)}"
             )
         raise SetiError(msg) from error
+
+
+def _refuse_code(weights: str) -> None:
+    """Look a pickled file through before timm does: some of its releases run the code in it.
+
+    Raises:
+        ValueError: it holds more than numbers.
+    """
+    try:
+        torch.load(weights, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(refusal(error)) from error
 
 
 def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from sklearn.metrics import roc_auc_score
 
-from seti import catalog, files, plots
+from seti import catalog, files, plots, sidecar
 from seti.console import console
 from seti.errors import SetiError
 from seti.experiment import Experiment, find_experiments
@@ -61,7 +62,13 @@ def stack(cfg: StackConfig) -> float:
         print(f"note: {experiments[0].name} stands alone: a stack of one ranks as it does by itself")
     oof = join_oof({experiment.name: experiment.read_oof() for experiment in experiments})
     tables, lacking = _read_predictions(experiments)
-    test = None if lacking else join_predictions(tables)
+    test_ids, test = None, None
+    if not lacking:
+        joined = join_predictions(tables)
+        test_ids, test = joined.index, joined.dropna()
+        if test.empty:
+            msg = "no test cadence has a score by every experiment: mend the test set and predict it again"
+            raise SetiError(msg)
 
     features = np.ascontiguousarray(oof.probs.to_numpy())
     search = grid_search(features, oof.targets, cfg.seed, n_jobs)
@@ -69,8 +76,8 @@ def stack(cfg: StackConfig) -> float:
     blends = {"mean": oof.probs.mean(axis=1), "rank_mean": rank_mean(oof.probs), "stack": nested}
     test_blends = {}
     if test is not None:
-        stacked = search.model.predict_proba(test[oof.probs.columns].to_numpy())[:, 1]
-        test_blends = {"mean": test.mean(axis=1), "rank_mean": rank_mean(test), "stack": stacked}
+        stack_probs = search.model.predict_proba(test[oof.probs.columns].to_numpy())[:, 1]
+        test_blends = {"mean": test.mean(axis=1), "rank_mean": rank_mean(test), "stack": stack_probs}
     test_targets = None if test is None else _test_targets(experiments, test.index)
 
     report = {
@@ -87,18 +94,26 @@ def stack(cfg: StackConfig) -> float:
         "cadences": len(oof.ids),
         "positives": int(oof.targets.sum()),
         "seed": int(cfg.seed),
+        "test_cadences_without_score": 0 if test is None else len(test_ids) - len(test),
         "without_predictions": [experiment.name for experiment in lacking],
     }
     folder = Path(cfg.output_dir) / STACK_FOLDER
-    _write(folder, report, oof, nested, test_blends, test)
+    submission = None
+    if test is not None:
+        prior = float(oof.targets.mean())  # for what could not be read, as predict.py does
+        stacked = pd.Series(test_blends["stack"], index=test.index).reindex(test_ids).fillna(prior)
+        submission = pd.DataFrame({"id": test_ids, "target": stacked.to_numpy()})
+    _write(folder, report, oof, nested, submission)
     _print_scores(report, test_targets is not None)
     for experiment in lacking:
         command = f"python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
         print(f"no submission yet: {experiment.name} lacks predictions by all of its folds: {command}")
-    if test is None:
+    if test is None or submission is None:
         print(f"wrote {folder}: stack.json, oof.csv and figures; then run stack.py again for submission.csv")
     else:
-        print(f"wrote {folder}: hand in {folder / 'submission.csv'} ({len(test)} cadences)")
+        if len(test) < len(submission):
+            print(f"note: {len(submission) - len(test)} test cadences have no score: they get {prior:.4f}, the prior")
+        print(f"wrote {folder}: hand in {folder / 'submission.csv'} ({len(submission)} cadences)")
     return report["stack"]["oof_auc"]
 
 
@@ -159,11 +174,8 @@ def _read_predictions(experiments: Sequence[Experiment]) -> tuple[dict[str, pd.D
     """Read the predictions, and list the experiments that lack any of their folds'."""
     tables, lacking = {}, []
     for experiment in experiments:
-        table = None
-        if experiment.predictions_path.exists():
-            table = files.read_csv(experiment.predictions_path, ["id", "prob"])
-        # A table made before the last folds were trained averages fewer networks than the experiment has.
-        if table is None or any(f"fold_{fold}" not in table for fold in experiment.finished_folds()):
+        table = sidecar.read_predictions(experiment)
+        if table is None:
             lacking.append(experiment)
         else:
             tables[experiment.name] = table
@@ -206,22 +218,30 @@ def _write(
     report: dict[str, Any],
     oof: OutOfFold,
     nested: np.ndarray,
-    test_blends: Mapping[str, Sequence[float]],
-    test: pd.DataFrame | None,
+    submission: pd.DataFrame | None,
 ) -> None:
-    # What an earlier stack of other experiments left must not be taken for this one's.
-    for name in ("stack.json", "submission.csv", "correlation.png"):
-        (folder / name).unlink(missing_ok=True)
+    """Write every file beside its name first: where one cannot be written, an earlier stack stays as it was."""
     table = pd.DataFrame({"id": oof.ids, "fold": oof.folds, "target": oof.targets, "prob": nested})
-    files.write_csv(folder / "oof.csv", table)
     curves = {name: (oof.targets, oof.probs[name].to_numpy()) for name in oof.probs}
-    plots.save_figure(plots.draw_roc({"stack (nested)": (oof.targets, nested), **curves}), folder / "roc.png")
-    if len(oof.probs.columns) > 1:
-        plots.save_figure(plots.draw_correlation(oof.probs), folder / "correlation.png")
-    if test is not None:
-        submission = pd.DataFrame({"id": test.index, "target": test_blends["stack"]})
-        files.write_csv(folder / "submission.csv", submission)
-    files.write_json(folder / "stack.json", report)
+    several = len(oof.probs.columns) > 1
+    with ExitStack() as staged:
+
+        def beside(name: str) -> Path:
+            return staged.enter_context(files.whole_file(folder / name))
+
+        # Renamed in reverse: the report comes last, as the sign that the others are whole.
+        report_path = beside("stack.json")
+        plots.save_figure(plots.draw_roc({"stack (nested)": (oof.targets, nested), **curves}), beside("roc.png"))
+        if several:
+            plots.save_figure(plots.draw_correlation(oof.probs), beside("correlation.png"))
+        files.write_csv(beside("oof.csv"), table)
+        if submission is not None:
+            files.write_csv(beside("submission.csv"), submission)
+        files.write_json(report_path, report)
+    # What an earlier stack of other experiments left must not be taken for this one's.
+    for name, written in (("submission.csv", submission is not None), ("correlation.png", several)):
+        if not written:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _print_scores(report: Mapping[str, Any], with_test: bool) -> None:

@@ -153,6 +153,19 @@ def check_overlap(root: Path) -> None:
         raise SetiError(msg)
 
 
+def check_ids(path: Path, ids: pd.Series) -> None:
+    """Refuse ids that are no plain names: each becomes a part of a path.
+
+    Raises:
+        SetiError: how many a table has, and the first.
+    """
+    bad = [i for i in ids if not can_name_a_file(i)]
+    if bad:
+        first = repr(bad[0])[:60]
+        msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
+        raise SetiError(msg)
+
+
 def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     """Assign each cadence to the fold that holds it out, with the share of positives alike in all folds.
 
@@ -208,12 +221,7 @@ def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
     if table.empty:
         msg = f"{path} lists no cadence: put at least one id into it"
         raise SetiError(msg)
-    # An id becomes a part of a path, so nothing but a plain name may be one.
-    bad = [i for i in table["id"] if not can_name_a_file(i)]
-    if bad:
-        first = repr(bad[0])[:60]
-        msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
-        raise SetiError(msg)
+    check_ids(path, table["id"])
     doubled = table["id"][table["id"].duplicated()]
     if len(doubled):
         msg = f"{path} lists {len(doubled)} ids twice, first {doubled.iloc[0]}: keep one row an id"

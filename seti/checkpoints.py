@@ -48,12 +48,15 @@ class Position:
     batch: int
 
     @classmethod
-    def of(cls, checkpoint: dict[str, Any]) -> "Position":
-        """Read it from a checkpoint's loops: what Lightning itself goes by."""
-        loops = checkpoint["loops"]["fit_loop"]
-        epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["current"]
-        inside = epochs["started"] > epochs["processed"]
-        return cls(int(epochs["processed"]), int(batches["processed"]) if inside else 0)
+    def of(cls, checkpoint: dict[str, Any]) -> "Position | None":
+        """Read it from a checkpoint's loops: what Lightning itself goes by. None where there are no such loops."""
+        try:
+            loops = checkpoint["loops"]["fit_loop"]
+            epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["current"]
+            inside = epochs["started"] > epochs["processed"]
+            return cls(int(epochs["processed"]), int(batches["processed"]) if inside else 0)
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def __str__(self) -> str:
         done = f"{self.epoch} epoch{'s' * (self.epoch != 1)}"

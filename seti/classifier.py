@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
 from seti.backbone import Backbone
+from seti.checkpoint import read_checkpoint
 from seti.dataset import InputSpec
 from seti.errors import SetiError
 from seti.mixup import mixup, mixup_loss
@@ -136,8 +137,9 @@ def load_classifier(path: Path) -> CadenceClassifier:
     Raises:
         SetiError: the file is missing, damaged, or no checkpoint of this program.
     """
+    cure = "train this fold again with force=true"
+    checkpoint = read_checkpoint(path, cure)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         settings = dict(checkpoint["hyper_parameters"])
         settings["model"] = settings["model"] | {"pretrained": False, "weights": None}
         classifier = CadenceClassifier(**settings)
@@ -145,14 +147,8 @@ def load_classifier(path: Path) -> CadenceClassifier:
     except SetiError as error:
         msg = f"checkpoint {path}: {error}"
         raise SetiError(msg) from error
-    except FileNotFoundError as error:
-        msg = f"checkpoint {path} is missing: train this fold again with force=true"
-        raise SetiError(msg) from error
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader
+    except Exception as error:  # another program's values can fail anywhere in the network
         reason = " ".join(str(error).split())[:200]
-        msg = (
-            f"checkpoint {path} cannot be loaded ({type(error).__name__}: {reason}): "
-            "train this fold again with force=true"
-        )
+        msg = f"checkpoint {path} cannot be loaded ({type(error).__name__}: {reason}): {cure}"
         raise SetiError(msg) from error
     return classifier.eval()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seti import files
+from seti import catalog, files, provenance, result
 from seti.errors import SetiError
 
 OOF_COLUMNS = ["id", "fold", "target", "prob"]
@@ -80,20 +80,11 @@ class FoldFolder:
         """Read `result.json`, or None while the fold is not finished.
 
         Raises:
-            SetiError: the file is damaged.
+            SetiError: the file is damaged, or was written by another version of this program.
         """
         if not self.result.exists():
             return None
-        result = files.read_json(self.result)
-        missing = [
-            key
-            for key in ("fold", "n_folds", "exp_name", "scores", "checkpoint", "data", "config")
-            if key not in result
-        ]
-        if missing:
-            msg = f"{self.result} lacks {', '.join(missing)}: train this fold again with force=true"
-            raise SetiError(msg)
-        return result
+        return result.read_result(self.result)
 
 
 class Experiment:
@@ -118,6 +109,11 @@ class Experiment:
         return self.path / "predictions.csv"
 
     @property
+    def predictions_record(self) -> Path:
+        """Written last: what the predictions were made with."""
+        return self.path / "predictions.json"
+
+    @property
     def submission_path(self) -> Path:
         """The competition's table."""
         return self.path / "submission.csv"
@@ -137,16 +133,15 @@ class Experiment:
         Raises:
             SetiError: a result is damaged, or two folds were trained with different configurations or data.
         """
-        found = {}
-        for path in self.path.glob("fold_*/result.json"):
-            result = FoldFolder(path.parent).read_result()
-            if result is not None:
-                found[int(result["fold"])] = result
+        read = (FoldFolder(path.parent).read_result() for path in self.path.glob("fold_*/result.json"))
+        found = {fold["fold"]: fold for fold in read if fold is not None}
         found = dict(sorted(found.items()))
         first = next(iter(found.values()), None)
-        for fold, result in found.items():
-            different = differences(first["config"], result["config"])
-            if first["data"]["fingerprint"] != result["data"]["fingerprint"]:
+        for fold, other in found.items():
+            different = differences(first["config"], other["config"])
+            if first["n_folds"] != other["n_folds"]:
+                different.append(f"n_folds: {first['n_folds']} -> {other['n_folds']}")
+            if first["data"]["fingerprint"] != other["data"]["fingerprint"]:
                 different.append("the label table")
             if different:
                 msg = (
@@ -158,7 +153,7 @@ class Experiment:
 
     def n_folds(self) -> int:
         """How many folds the configuration has; 0 while none is finished."""
-        return next((int(result["n_folds"]) for result in self.results.values()), 0)
+        return next((fold["n_folds"] for fold in self.results.values()), 0)
 
     def finished_folds(self) -> list[int]:
         """Numbers of the finished folds."""
@@ -179,6 +174,18 @@ class Experiment:
         kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
         return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
 
+    def checkpoint(self, fold: int) -> Path:
+        """The best checkpoint of a finished fold.
+
+        Raises:
+            SetiError: it is missing, or not the one that `result.json` was written about.
+        """
+        result, folder = self.results[fold], self.fold(fold)
+        path = folder.path / result["checkpoint"]
+        cure = f"restore it from a copy, or train fold {fold} again with force=true"
+        provenance.check_file(path, result["files"][result["checkpoint"]], folder.result, cure)
+        return path
+
     def read_oof(self) -> pd.DataFrame:
         """Join the out-of-fold tables of the finished folds.
 
@@ -186,7 +193,7 @@ class Experiment:
             Columns id, fold, target, prob, sorted by id; every id once.
 
         Raises:
-            SetiError: a table is missing or damaged, or an id stands in two of them.
+            SetiError: a table is missing, damaged or not the one that was trained, or an id stands in two of them.
         """
         tables = []
         for fold in self.finished_folds():
@@ -199,6 +206,9 @@ class Experiment:
                     f"train fold {fold} again with force=true"
                 )
                 raise SetiError(msg)
+            catalog.check_ids(path, table["id"])
+            cure = f"restore it from a copy, or train fold {fold} again with force=true"
+            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, cure)
             tables.append(table[OOF_COLUMNS])
         if not tables:
             msg = f"{self.path} has no finished fold: train one with python train.py exp_name={self.name} fold=0"
@@ -252,11 +262,15 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Name the settings in which two configurations would train different folds, as `key: old -> new`."""
     flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
     return [
-        f"{key}: {flat_old.get(key)} -> {flat_new.get(key)}"
+        f"{key}: {_brief(flat_old.get(key))} -> {_brief(flat_new.get(key))}"
         for key in sorted(flat_old.keys() | flat_new.keys())
         if flat_old.get(key) != flat_new.get(key)
         and not any(key == skip or key.startswith(skip + ".") for skip in INCIDENTAL)
     ]
+
+
+def _brief(value: Any) -> str:
+    return " ".join(str(value).split())[:80]
 
 
 def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -135,14 +135,19 @@ def read_json(path: Path) -> dict[str, Any]:
         SetiError: the file is missing or holds no JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"cannot read {path}: {' '.join(str(error).split())}; delete it, or restore it from a copy"
         raise SetiError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} holds no JSON object: delete it, or restore it from a copy"
         raise SetiError(msg)
     return content
+
+
+def _refuse_constant(name: str) -> float:
+    msg = f"{name} is no number"  # Python's json reads NaN and Infinity, which JSON does not know
+    raise ValueError(msg)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

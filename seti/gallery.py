@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seti import catalog, files, plots
+from seti import catalog, plots, sidecar
 from seti.cadence import read_cadence
 from seti.errors import SetiError
 from seti.experiment import Experiment
@@ -105,9 +105,8 @@ def _scores(experiment: Experiment, split: str) -> pd.Series:
     """Read the probabilities by id: out-of-fold ones for train; for test none before they are predicted."""
     if split == "train":
         return experiment.read_oof().set_index("id")["prob"]
-    if not experiment.predictions_path.exists():
-        return pd.Series(dtype=float)
-    return files.read_csv(experiment.predictions_path, ["id", "prob"]).set_index("id")["prob"]
+    predictions = sidecar.read_predictions(experiment)
+    return pd.Series(dtype=float) if predictions is None else predictions.set_index("id")["prob"].dropna()
 
 
 def _top(scores: pd.Series) -> list[str]:

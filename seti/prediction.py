@@ -13,7 +13,7 @@ from omegaconf import ListConfig
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti import catalog, crossval, files
+from seti import catalog, crossval, files, sidecar
 from seti.cadence import PANEL_CHOICES
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_reading
@@ -83,6 +83,9 @@ def predict(cfg: Any) -> float:
         usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
         for member, probs in zip(group, tables, strict=True):
             table = _write(member.experiment, ids[member.root], usable, probs)
+            made = f"{cfg.precision} on {device.type}"
+            record = sidecar.describe_predictions(member.experiment, member.root, table["id"], made)
+            files.write_json(member.experiment.predictions_record, record)
             if cfg.data.root is None and member.experiment.is_finished():
                 crossval.draw_gallery(member.experiment)  # which shows the test set's highest scores from now on
             scores.append(_report_test_auc(member, table))
@@ -95,10 +98,7 @@ def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
     Raises:
         SetiError: one is missing or damaged, or they take in different pictures.
     """
-    classifiers = [
-        load_classifier(experiment.fold_path(fold) / result["checkpoint"])
-        for fold, result in experiment.results.items()
-    ]
+    classifiers = [load_classifier(experiment.checkpoint(fold)) for fold in experiment.results]
     for fold, classifier in zip(experiment.results, classifiers, strict=True):
         if classifier.spec != classifiers[0].spec:
             msg = (

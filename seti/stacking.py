@@ -95,7 +95,8 @@ def join_predictions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Join tables of test predictions by id.
 
     Args:
-        tables: by experiment, the columns id and prob, in any order of rows.
+        tables: by experiment, the columns id and prob, in any order of rows; prob is empty where a cadence could
+            not be read.
 
     Returns:
         A column an experiment, named by it; the ids are the index, in the first table's order.
@@ -211,7 +212,9 @@ def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.
         ("id", table["id"].notna(), "ids"),
         (
             "prob",
-            pd.to_numeric(table["prob"], errors="coerce").between(0, 1),
+            # An empty prediction is a test cadence that could not be read.
+            pd.to_numeric(table["prob"], errors="coerce").between(0, 1)
+            | (table["prob"].isna() & ("target" not in columns)),
             "probabilities between 0 and 1",
         ),
         ("target", table["target"].isin([0, 1]) if "target" in columns else None, "targets 0 or 1"),

@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from sklearn.metrics import log_loss, roc_auc_score
 
-from seti import files, interruption, lock
+from seti import files, interruption, lock, provenance
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.attempts import Attempts
+from seti.checkpoint import read_checkpoint
 from seti.checkpoints import Position, SaveWhenAsked, WholeCheckpoints
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
@@ -213,17 +214,11 @@ def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any], attempts: Attem
     path, start = folder.last_checkpoint, Position(0, 0)
     if not path.exists():
         return None, start
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        written_by, position = History.read_origin(checkpoint), Position.of(checkpoint)
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        msg = f"{path} cannot be read ({type(error).__name__}): force=true trains this fold from the start"
-        raise SetiError(msg) from error
-    if written_by is None or "seed" not in written_by:
-        msg = (
-            f"{path} was not written by this program, or by an older version of it: give another exp_name, "
-            "or force=true to start over"
-        )
+    cure = "force=true trains this fold from the start"
+    checkpoint = read_checkpoint(path, cure)
+    written_by, position = History.read_origin(checkpoint), Position.of(checkpoint)
+    if written_by is None or "seed" not in written_by or position is None:
+        msg = f"{path} was not written by this program, or by an older version of it: give another exp_name; or {cure}"
         raise SetiError(msg)
     _check_same(folder, written_by, origin)
     if written_by["seed"] in attempts.dead_seeds:  # the run was killed before it had cleared that attempt away
@@ -256,7 +251,11 @@ def _clear(experiment: Experiment, folder: FoldFolder) -> None:
     folder.metrics.unlink(missing_ok=True)
     for trace in Attempts.traces(folder.path):
         shutil.rmtree(trace) if trace.is_dir() else trace.unlink(missing_ok=True)
-    for stale in (experiment.predictions_path, experiment.submission_path):  # this fold's old network had its say there
+    for stale in (
+        experiment.predictions_record,
+        experiment.predictions_path,
+        experiment.submission_path,
+    ):  # this fold's old network had its say there
         stale.unlink(missing_ok=True)
     for part in ("checkpoints", "tensorboard"):
         shutil.rmtree(folder.path / part, ignore_errors=True)
@@ -307,7 +306,8 @@ def _result(
         },
         "best_epoch": int(best["epoch"]),
         "epochs": len(pd.read_csv(folder.metrics)),
-        "checkpoint": str(folder.best_checkpoint.relative_to(folder.path)),
+        "checkpoint": folder.best_checkpoint.relative_to(folder.path).as_posix(),
+        **provenance.record(folder.path, folder.best_checkpoint, folder.oof),
         "data": {
             "root": str(datamodule.root.resolve()),
             "fingerprint": datamodule.fingerprint,

@@ -3,6 +3,7 @@ import json
 import pandas as pd
 import pytest
 from conftest import compose, read_json
+from unit_helpers import seal
 
 from seti.config import plain
 from seti.errors import SetiError
@@ -26,6 +27,7 @@ def write_fold(path, number, ids, n_folds=2, config=None, label_print="f", **cha
         "config": config or {},
     }
     (folder / "result.json").write_text(json.dumps(result))
+    seal(path)
 
 
 @pytest.fixture

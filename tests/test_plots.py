@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from unit_helpers import seal, seal_predictions
 
 from seti import gallery, plots, show
 from seti.errors import SetiError
@@ -212,6 +213,7 @@ def experiment(tmp_path, root) -> Experiment:
             "config": {},
         }
         (folder / "result.json").write_text(json.dumps(result))
+    seal(path)
     return Experiment(path)
 
 
@@ -238,7 +240,8 @@ def test_show_draws_ids_and_prints_their_paths(root, tmp_path, capsys):
 
 def test_show_names_labels_and_scores(root, experiment, monkeypatch):
     predictions = pd.DataFrame({"id": ["b5", "b2"], "prob": [0.25, 0.75]})
-    predictions.to_csv(experiment.predictions_path, index=False)
+    predictions.assign(fold_0=0.5, fold_1=0.5).to_csv(experiment.predictions_path, index=False)
+    seal_predictions(experiment.path)
     config = show_config(ids=["a3", "a4", "b5", "b6"], ckpt_dir=str(experiment.path))
     assert drawn_titles(monkeypatch, lambda: show.show(config)) == [
         "a3   needle   score 0.030",
@@ -302,7 +305,8 @@ def test_a_gallery_shows_the_highest_scores_and_the_worst_mistakes(root, experim
 
 def test_a_gallery_prefers_the_test_set(root, experiment, monkeypatch, capsys):
     table = pd.DataFrame({"id": [f"b{n}" for n in range(8)], "prob": [0.1, 0.9, 0.9, 0.3, 0.2, 0.8, 0.4, 0.5]})
-    table.to_csv(experiment.predictions_path, index=False)
+    table.assign(fold_0=0.5, fold_1=0.5).to_csv(experiment.predictions_path, index=False)
+    seal_predictions(experiment.path)
     config = show_config(ckpt_dir=str(experiment.path))
     rows = gallery_rows(monkeypatch, lambda: show.show(config))
     heading = next(iter(rows))

@@ -9,6 +9,7 @@ import torch
 from conftest import read_json
 from sklearn.metrics import roc_auc_score
 from test_training import forward
+from unit_helpers import seal
 
 from seti import catalog, dataset, prediction, store
 from seti.cadence import read_cadence
@@ -160,6 +161,7 @@ def test_no_pretrained_weights_are_fetched(trained, predict, monkeypatch):
             checkpoint = torch.load(path, weights_only=True)
             checkpoint["hyper_parameters"]["model"] |= {"pretrained": True, "weights": "gone.safetensors"}
             torch.save(checkpoint, path)
+    seal(trained)
 
     def refuse(*args, **kwargs):
         msg = "the hub was asked"
@@ -213,12 +215,13 @@ def test_half_precision_is_near_the_full_one(trained, predict, precision):
 def damage_checkpoint(experiment, root):
     path = experiment / "fold_1" / "checkpoints" / "best.ckpt"
     path.write_bytes(path.read_bytes()[:2000])
+    seal(experiment)
     return r"checkpoint .*fold_1/checkpoints/best.ckpt cannot be loaded \(.*\): train this fold again with force=true"
 
 
 def remove_checkpoint(experiment, root):
     (experiment / "fold_1" / "checkpoints" / "best.ckpt").unlink()
-    return "checkpoint .*fold_1/checkpoints/best.ckpt is missing: train this fold again"
+    return "fold_1/checkpoints/best.ckpt is missing: restore it from a copy, or train fold 1 again"
 
 
 def other_pictures(experiment, root):
@@ -226,6 +229,7 @@ def other_pictures(experiment, root):
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["hyper_parameters"]["spec"]["image_size"] = [32, 32]
     torch.save(checkpoint, path)
+    seal(experiment)
     return "the checkpoint of fold 1 takes in .*32, 32.*train that fold again with force=true"
 
 
@@ -234,6 +238,7 @@ def diverged(experiment, root):
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["backbone.network.fc.bias"].fill_(float("nan"))
     torch.save(checkpoint, path)
+    seal(experiment)
     return "gives no number for 12 of 12 cadences: its weights diverged"
 
 

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from unit_helpers import seal, seal_predictions
 
 from seti import blending, stacking
 from seti.blending import StackConfig
@@ -75,12 +76,14 @@ def write_experiment(output_dir: Path, name: str, rows: pd.DataFrame, root: Path
             "config": {},
         }
         (folder / "result.json").write_text(json.dumps(result))
+    seal(path)
     return path
 
 
 def write_predictions(path: Path, ids, probs, folds=range(FOLDS)) -> None:
     predictions = pd.DataFrame({"id": ids, **{f"fold_{fold}": probs for fold in folds}, "prob": probs})
     predictions.to_csv(path / "predictions.csv", index=False)
+    seal_predictions(path)
 
 
 @pytest.fixture
@@ -194,6 +197,7 @@ def test_the_same_inputs_give_the_same_bytes_in_any_order_of_rows_and_threads(ou
         for fold in range(FOLDS):
             part = rows[rows["fold"] == fold].sample(frac=1, random_state=fold + 7)
             part.to_csv(outputs / name / f"fold_{fold}" / "oof.csv", index=False)
+        seal(outputs / name)
     settings = config(outputs, experiments=["gamma", "beta", "alpha"])
     settings.n_jobs = 2
     blending.stack(settings)

@@ -201,7 +201,7 @@ def test_going_on_with_other_settings_is_refused(train, fold, own_data, monkeypa
         train(f"data.root={own_data}")
     assert (fold / "checkpoints" / "last.ckpt").read_bytes() == last
     (fold / "checkpoints" / "last.ckpt").write_bytes(last[:1000])
-    with pytest.raises(SetiError, match=r"last.ckpt cannot be read \(.*\): force=true trains this fold from the start"):
+    with pytest.raises(SetiError, match=r"last.ckpt cannot be loaded \(.*\): force=true trains this fold from"):
         train()
     (fold / "checkpoints" / "last.ckpt").unlink()
     torch.save({"state_dict": {}}, fold / "checkpoints" / "last.ckpt")

@@ -1,0 +1,85 @@
+"""What a written file was made of: digests, the format's number, the version that wrote it."""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from seti.errors import SetiError
+
+FORMAT = 1  # of result.json and predictions.json; raised when what they say changes its meaning
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes.
+
+    Raises:
+        SetiError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise SetiError(msg) from error
+
+
+def record(folder: Path, *paths: Path) -> dict[str, Any]:
+    """Say what a folder's files are, for the record that is written after them.
+
+    Args:
+        folder: which the names are relative to.
+        paths: files in it.
+
+    Returns:
+        `format`, and under `files` every file's SHA-256 by its name.
+    """
+    return {"format": FORMAT, "files": {path.relative_to(folder).as_posix(): sha256(path) for path in paths}}
+
+
+def check_origin(path: Path, content: dict[str, Any], cure: str) -> None:
+    """Refuse a record of another format, or of another version of this program.
+
+    Versions that differ in their last number alone write the same thing.
+
+    Args:
+        path: the record.
+        content: of it.
+        cure: what to do about it.
+
+    Raises:
+        SetiError: naming both versions.
+    """
+    found, versions = content.get("format"), content.get("versions")
+    if type(found) is not int or found != FORMAT:
+        msg = f"{path} has format {str(found)[:20]!r}, and this version reads {FORMAT}: {cure}"
+        raise SetiError(msg)
+    wrote = versions.get("seti") if isinstance(versions, dict) else None
+    own = version("seti")
+    if not isinstance(wrote, str) or _series(wrote) != _series(own):
+        msg = f"{path} was written by seti {str(wrote)[:20]}, and this is {own}: use that version, or {cure}"
+        raise SetiError(msg)
+
+
+def check_file(path: Path, recorded: Any, record: Path, cure: str) -> None:
+    """Refuse a file that is not the one that its record was written about.
+
+    Args:
+        path: the file.
+        recorded: its SHA-256 as the record has it.
+        record: where that stands.
+        cure: what to do about it.
+
+    Raises:
+        SetiError: the file is missing, or was edited, damaged or replaced.
+    """
+    if not path.is_file():
+        msg = f"{path} is missing: {cure}"
+        raise SetiError(msg)
+    if sha256(path) != recorded:
+        msg = f"{path} is not the file that {record.name} was written about: edited, damaged or from elsewhere; {cure}"
+        raise SetiError(msg)
+
+
+def _series(number: str) -> list[str]:
+    return number.split(".")[:2]
