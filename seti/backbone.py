@@ -9,8 +9,8 @@ import torch
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
-from seti.checkpoint import refusal
 from seti.errors import SetiError
+from seti.safe_load import refusal
 
 
 class Backbone(nn.Module):

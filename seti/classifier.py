@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
 from seti.backbone import Backbone
-from seti.checkpoint import read_checkpoint
 from seti.dataset import InputSpec
 from seti.errors import SetiError
 from seti.mixup import mixup, mixup_loss
 from seti.preparation import Panels, prepare
+from seti.safe_load import read_checkpoint
 
 
 class CadenceClassifier(pl.LightningModule):

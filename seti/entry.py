@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from seti import interruption
 from seti.errors import SetiError
@@ -100,6 +100,9 @@ def in_sweep() -> bool:
 def _run_hydra(task: Task, config_name: str) -> None:
     import hydra
 
+    from seti import targets
+
+    targets.guard(_refuse)
     asked_for_tracebacks = "HYDRA_FULL_ERROR" in os.environ
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, where it would print their tracebacks
     try:
@@ -227,3 +230,8 @@ def _quiet_threads(args: threading.ExceptHookArgs) -> None:
     # TensorBoard's writer meets a full disk in a thread of its own, and hands the error to the next one who writes.
     if not isinstance(args.exc_value, OSError):
         threading.__excepthook__(args)
+
+
+def _refuse(message: str) -> NoReturn:
+    say_error(message)
+    sys.exit(1)

@@ -104,7 +104,11 @@ class History(pl.Callback):
     @staticmethod
     def read_origin(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
         """What a checkpoint says about the run that wrote it; None for another program's."""
-        return checkpoint.get("callbacks", {}).get(History.__name__, {}).get("origin")
+        found: Any = checkpoint
+        for key in ("callbacks", History.__name__, "origin"):
+            found = found.get(key) if isinstance(found, dict) else None
+        own = isinstance(found, dict) and isinstance(found.get("config"), dict) and "fingerprint" in found
+        return found if own else None
 
     @property
     def state_key(self) -> str:

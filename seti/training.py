@@ -19,7 +19,6 @@ from sklearn.metrics import log_loss, roc_auc_score
 from seti import files, interruption, lock, provenance
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.attempts import Attempts
-from seti.checkpoint import read_checkpoint
 from seti.checkpoints import Position, SaveWhenAsked, WholeCheckpoints
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
@@ -31,6 +30,7 @@ from seti.errors import SetiError
 from seti.experiment import Experiment, FoldFolder, differences
 from seti.history import History, ResumableEarlyStopping, StepSeed
 from seti.inference import predict_probabilities
+from seti.safe_load import read_checkpoint
 from seti.watch import DyingFoldError, Watch
 
 log = logging.getLogger(__name__)
