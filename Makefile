@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format clean
+.PHONY: help install demo test test-all test-faults lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The stamp is written last: an install that was cut short is done again, a whole one is never repeated.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -31,7 +31,10 @@ test: $(INSTALLED) ## Run the tests (offline, under 5 minutes)
 	$(BIN)/python -m pytest
 
 test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole programs
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -m 'not faults'
+
+test-faults: $(INSTALLED) ## Damaged files, kills and full disks, thousands of them (about 15 minutes)
+	$(BIN)/python -m pytest -s -m faults tests/faults
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check .

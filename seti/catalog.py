@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from seti import files
 from seti.cadence import read_cadence, read_format
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
@@ -200,7 +200,7 @@ def _read_targets(root: Path, name: str) -> pd.DataFrame:
         row = table[bad].iloc[0]
         msg = (
             f"{root / name} has {int(bad.sum())} targets other than 0 and 1, "
-            f"first {str(row['target'])!r} for id {row['id']}: mend the table"
+            f"first {brief(row['target'])!r} for id {row['id']}: mend the table"
         )
         raise SetiError(msg)
     return table.assign(target=targets.astype(np.int64))[["id", "target"]]

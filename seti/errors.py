@@ -13,3 +13,10 @@ class SetiError(Exception):
         if message.startswith("Caught SetiError in DataLoader worker"):
             message = message.rsplit(f"{__name__}.SetiError: ", 1)[-1].strip()
         super().__init__(message)
+
+
+def brief(value: object, length: int = 60) -> str:
+    """A value out of a file, as a short piece of a line: nothing in it may move a terminal's cursor."""
+    text = " ".join(str(value)[: 4 * length].split())
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seti import catalog, files, provenance, result
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 OOF_COLUMNS = ["id", "fold", "target", "prob"]
 
@@ -262,15 +262,11 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Name the settings in which two configurations would train different folds, as `key: old -> new`."""
     flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
     return [
-        f"{key}: {_brief(flat_old.get(key))} -> {_brief(flat_new.get(key))}"
+        f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"
         for key in sorted(flat_old.keys() | flat_new.keys())
         if flat_old.get(key) != flat_new.get(key)
         and not any(key == skip or key.startswith(skip + ".") for skip in INCIDENTAL)
     ]
-
-
-def _brief(value: Any) -> str:
-    return " ".join(str(value).split())[:80]
 
 
 def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import csv
 import errno
 import json
 import os
@@ -13,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
+MAX_COLUMNS = 10_000
 MISSING_VALUES = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
 STALE = 24 * 3600  # s after which a part is nobody's any more, whichever machine wrote it
 CURES = {
@@ -137,7 +139,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError) as error:
-        msg = f"cannot read {path}: {' '.join(str(error).split())}; delete it, or restore it from a copy"
+        msg = f"cannot read {path}: {brief(error, 200)}; delete it, or restore it from a copy"
         raise SetiError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} holds no JSON object: delete it, or restore it from a copy"
@@ -167,18 +169,42 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         SetiError: the file is missing, is no table, or lacks a column.
     """
     try:
+        header = _read_header(path)
         # "nan", "NA" and "null" mean a missing value everywhere but in an id.
-        missing_values = {name: MISSING_VALUES for name in pd.read_csv(path, nrows=0).columns if name != "id"}
-        table = pd.read_csv(path, dtype={"id": str}, keep_default_na=False, na_values=missing_values)
+        missing_values = {name: MISSING_VALUES for name in header if name != "id"}
+        table = pd.read_csv(path, dtype={"id": str}, low_memory=False, keep_default_na=False, na_values=missing_values)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        msg = f"cannot read {path} as a table: {' '.join(str(error).split())}; mend or replace the file"
+        msg = f"cannot read {path} as a table: {brief(error, 200)}; mend or replace the file"
         raise SetiError(msg) from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus for row names, and shifts the columns
-        msg = f"{path} has rows of more fields than its header names: mend the table"
-        raise SetiError(msg)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        has = ", ".join(map(str, table.columns))
+        has = brief(", ".join(header), 100)
         msg = f"{path} has no column {', '.join(missing)}: it has {has}; name its columns {', '.join(columns)}"
         raise SetiError(msg)
     return table
+
+
+def _read_header(path: Path) -> list[str]:
+    """Column names of a table, whose rows have as many fields each.
+
+    Of two columns of a name pandas quietly takes the first, surplus fields it takes for row names, missing ones for
+    missing values, and a row of a million fields takes it minutes.
+
+    Raises:
+        ValueError: what is wrong, and in which line.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, strict=True)
+        try:
+            header = next(rows, [])
+            if not 0 < len(set(header)) == len(header) <= MAX_COLUMNS:
+                msg = "its first line does not name columns, each once"
+                raise ValueError(msg)
+            for row in rows:
+                if row and len(row) != len(header):
+                    msg = f"line {rows.line_num} has {len(row)} fields, the header {len(header)}"
+                    raise ValueError(msg)
+        except csv.Error as error:
+            msg = f"line {rows.line_num}: {error}"
+            raise ValueError(msg) from error
+    return header

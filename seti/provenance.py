@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 FORMAT = 1  # of result.json and predictions.json; raised when what they say changes its meaning
 
@@ -52,12 +52,12 @@ def check_origin(path: Path, content: dict[str, Any], cure: str) -> None:
     """
     found, versions = content.get("format"), content.get("versions")
     if type(found) is not int or found != FORMAT:
-        msg = f"{path} has format {str(found)[:20]!r}, and this version reads {FORMAT}: {cure}"
+        msg = f"{path} has format {brief(found, 20)!r}, and this version reads {FORMAT}: {cure}"
         raise SetiError(msg)
     wrote = versions.get("seti") if isinstance(versions, dict) else None
     own = version("seti")
     if not isinstance(wrote, str) or _series(wrote) != _series(own):
-        msg = f"{path} was written by seti {str(wrote)[:20]}, and this is {own}: use that version, or {cure}"
+        msg = f"{path} was written by seti {brief(wrote, 20)}, and this is {own}: use that version, or {cure}"
         raise SetiError(msg)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seti import files, provenance
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -27,14 +27,14 @@ def read_result(path: Path) -> dict[str, Any]:
     provenance.check_origin(path, result, cure)
     for key, fits in FIELDS.items():
         if not fits(result[key]):
-            msg = f"{path} holds no sensible {key} ({' '.join(str(result[key]).split())[:60]}): {cure}"
+            msg = f"{path} holds no sensible {key} ({brief(result[key])}): {cure}"
             raise SetiError(msg)
     if path.parent.name != f"fold_{result['fold']}" or result["fold"] >= result["n_folds"]:
         msg = f"{path} is of fold {result['fold']} of {result['n_folds']}: {cure}"
         raise SetiError(msg)
     unlisted = [name for name in (result["checkpoint"], "oof.csv") if name not in result["files"]]
     if unlisted:
-        msg = f"{path} does not say what {unlisted[0][:60]!r} was: {cure}"
+        msg = f"{path} does not say what {brief(unlisted[0])!r} was: {cure}"
         raise SetiError(msg)
     return result
 

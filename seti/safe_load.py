@@ -57,6 +57,8 @@ def _damaged_member(path: Path) -> str | None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         # torch stores and never packs: a small file that unpacks to a huge one is not torch's.
+        if not members or members[0].header_offset != 0 or len({member.filename for member in members}) < len(members):
+            return "directory"  # parts before it or twice in it: torch may take others than were compared here
         packed = [member.filename for member in members if member.file_size != member.compress_size]
         if packed or sum(member.file_size for member in members) > path.stat().st_size:
             return packed[0] if packed else members[0].filename

@@ -14,7 +14,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 ALLOWED = ("seti", "hydra", "hydra_plugins", "logging")
 OWN = ("seti.sweep.SweepReport",)  # known without an import, which would make `--help` slow
@@ -32,7 +32,7 @@ def check_targets(cfg: DictConfig) -> None:
         reason = _objection(value, logged)
         if reason:
             msg = (
-                f"{key}={' '.join(str(value).split())[:100]!r} {reason}: a configuration may only run classes of "
+                f"{key}={brief(value, 100)!r} {reason}: a configuration may only run classes of "
                 f"{', '.join(ALLOWED)}; take that key out"
             )
             raise SetiError(msg)

@@ -182,7 +182,7 @@ def start(tmp_path):
 @pytest.fixture
 def run(start) -> Callable:
     """Run a program to its end."""
-    return lambda script, *args: start(script, *args).finish()
+    return lambda script, *args, timeout=60: start(script, *args).finish(timeout)
 
 
 @pytest.fixture
