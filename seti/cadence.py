@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 PANEL_LETTERS = "ABACAD"
 ON_PANELS = (0, 2, 4)
@@ -178,7 +178,7 @@ def _reason(path: Path, error: Exception) -> str:
         return "it holds Python objects, not numbers"
     if "greater than file size" in str(error):
         return "it is truncated, shorter than its header says"
-    return " ".join(str(error).split())
+    return brief(error, 200)
 
 
 def _read_plain(

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from seti import catalog, files, provenance
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 from seti.experiment import Experiment
 
 VERSIONS = ("seti", "torch", "timm", "numpy")
@@ -60,7 +60,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     own, used = _checkpoints(experiment), record["checkpoints"]
     changed = [fold for fold in used if own.get(fold) != used[fold]]
     if changed:
-        msg = f"{path} was made by other checkpoints than the experiment has now (fold {', '.join(changed)}): {cure}"
+        msg = f"{path} was made by other checkpoints than the experiment has now (fold {brief(', '.join(changed))}): {cure}"
         raise SetiError(msg)
     if used.keys() != own.keys():
         return None

@@ -78,7 +78,7 @@ class Bench:
             self._fail(f"the refusal does not name the file: {message[:300]}", content)
         elif not message.isprintable() or len(message) > 1000:
             self._fail(f"the refusal is no line to read: {message[:300]!r}", content)
-        elif any(word in message for word in ("MemoryError", "allocate", "memory")):
+        elif any(word in message for word in ("MemoryError", "llocate")):
             self._fail(f"it asked for over {MEMORY} bytes: {message[:300]}", content)
         self.reasons[message.replace(str(self.specimen.path), "")[:60]] += 1
 
