@@ -60,7 +60,8 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     own, used = _checkpoints(experiment), record["checkpoints"]
     changed = [fold for fold in used if own.get(fold) != used[fold]]
     if changed:
-        msg = f"{path} was made by other checkpoints than the experiment has now (fold {brief(', '.join(changed))}): {cure}"
+        folds = brief(", ".join(changed))
+        msg = f"{path} was made by other checkpoints than the experiment has now (fold {folds}): {cure}"
         raise SetiError(msg)
     if used.keys() != own.keys():
         return None

@@ -1,0 +1,171 @@
+"""Let the disk fill up in every command of the chain.
+
+    python tests/faults/full_disk.py
+
+Each command runs on a disk with no room, with none but for a page, and with a part of the room that it needs: it must
+say so in one line, exit with code 1, leave what was there before as it was and nothing half-written, and finish when
+there is room. The disk is a small tmpfs where one can be mounted, else a limit on the size of files.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import chain
+from kills import results
+
+SIZE = 64 * 2**20
+PAGE = 4096
+SHARES = (0.15, 0.5, 0.85)  # of the room that a command needs
+FULL = ("No space left", "File too large", " GB free: ")  # the last: simulate looks before it begins
+
+
+class Disk:
+    """A small disk, or a folder in which a command's files may only grow so far.
+
+    Args:
+        folder: where it is mounted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "seti-test", str(folder)]
+        self.mounted = shutil.which("mount") is not None and subprocess.run(mount, capture_output=True).returncode == 0
+        self.filler = folder / ".filler"
+        self.limit: int | None = None
+
+    def used(self) -> int:
+        """Bytes that files take."""
+        return sum(-(-path.stat().st_size // PAGE) * PAGE for path in self.folder.rglob("*") if path.is_file())
+
+    def leave(self, free: int) -> None:
+        """Leave so many bytes free."""
+        if not self.mounted:
+            self.limit = max(1, free)
+            return
+        room = os.statvfs(self.folder)
+        with self.filler.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, max(1, room.f_bavail * room.f_frsize - free))
+
+    def make_room(self) -> None:
+        """Make room again."""
+        self.limit = None
+        self.filler.unlink(missing_ok=True)
+
+    def bound(self) -> None:
+        """Set the limit, in the process that it is for."""
+        if self.limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, self.limit))
+
+    def close(self) -> None:
+        """Take the disk away."""
+        if self.mounted:
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that a command left under its final name, but for its logs."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith((".", "events.")) and path.suffix not in (".log", ".yaml")
+    }
+
+
+def check_failure(disk: Disk, ended: chain.Ended, before: dict[str, bytes]) -> list[str]:
+    """What a command on a full disk did wrong."""
+    wrong = []
+    if ended.code != 1:
+        wrong.append(f"exit code {ended.code}")
+    lines = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    # A sweep says once what became of each of its folds, and lists them at its end.
+    if not lines or not any(word in line for line in lines for word in FULL):
+        wrong.append("no line says that the disk is full")
+    if "Traceback" in ended.err + ended.out or "Logging error" in ended.err:
+        wrong.append("a traceback")
+    after = contents(disk.folder)
+    lost = sorted(name for name, content in before.items() if after.get(name) != content)
+    if lost:
+        wrong.append(f"not as they were: {', '.join(lost[:5])}")
+    return wrong + chain.check_whole(disk.folder)
+
+
+def main() -> int:
+    """Fill the disk up; 1 if anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", help="commands to run on a full disk; all where left out")
+    parser.add_argument("--shares", type=float, nargs="*", default=SHARES)
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="seti-full-"))
+    chain.preload()
+    disk = Disk(folder / "disk")
+    try:
+        return _fill(disk, folder, asked.only, asked.shares)
+    finally:
+        disk.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float]) -> int:
+    kind = f"a tmpfs of {SIZE // 2**20} MiB" if disk.mounted else "a limit on the size of files"
+    print(f"the disk is {kind}")
+    data, outputs = disk.folder / "data", disk.folder / "outputs"
+    commands = chain.commands(data, outputs)
+    needs, states, failures = {}, {}, []
+    for name, words in commands.items():
+        states[name] = folder / f"before-{name}"
+        shutil.copytree(disk.folder, states[name])
+        used = disk.used()
+        ended = chain.run(words, folder)
+        if ended.code != 0:
+            print(f"{name} fails by itself: {ended.out} {ended.err}")
+            return 1
+        needs[name] = disk.used() - used
+    expected = results(data, outputs)
+    for name in only or commands:
+        following = list(commands).index(name)
+        for free in (0, PAGE, *(int(share * needs[name]) for share in shares)):
+            _restore(disk, states[name])
+            before = contents(disk.folder)
+            disk.leave(free)
+            ended = chain.run(commands[name], folder, before=disk.bound)
+            disk.make_room()
+            said = next((line for line in ended.err.splitlines() if line.startswith("error: ")), "")
+            enough = ended.code == 0
+            wrong = [] if enough and free >= min(shares) * needs[name] else check_failure(disk, ended, before)
+            for later, words in list(commands.items())[following:]:
+                again = chain.run(words, folder)
+                if again.code != 0:
+                    wrong.append(f"{later} does not go on: {again.err[-600:]}")
+                    break
+            found = {} if wrong else results(data, outputs)
+            wrong += [f"{key} is not as always" for key in expected if not wrong and found.get(key) != expected[key]]
+            wrong += [f"left: {part}" for part in chain.parts(disk.folder)]
+            verdict = "WRONG: " + "; ".join(wrong) if wrong else "had enough" if enough else "refused, then finished"
+            print(f"{name:9} {free:9} of {needs[name]:9} bytes free: {verdict}  {said.replace(str(folder), '')[:150]}")
+            sys.stdout.flush()
+            if wrong:
+                failures.append(ended.out[-500:] + ended.err[-1500:])
+    print(f"{len(failures)} failures")
+    for failure in failures[:3]:
+        print(failure)
+    return 1 if failures else 0
+
+
+def _restore(disk: Disk, state: Path) -> None:
+    for path in disk.folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(state, disk.folder, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
