@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import Any
@@ -44,7 +45,7 @@ def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chun
         return
     # spawn: forking a process that has threads (the progress bar, BLAS) may lock up.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=interruption.spare_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
             with interruption.shielded_children():
                 made = pool.map(work, *batches, chunksize=chunk)
@@ -54,3 +55,14 @@ def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chun
             raise SetiError(msg) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    interruption.spare_worker()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, which would wait for more work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
