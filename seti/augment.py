@@ -4,19 +4,12 @@ Time goes downwards and frequency to the right. The transforms draw their parame
 every cadence, because albumentations' own generators give every DataLoader worker the same numbers.
 """
 
-import random
-import warnings
-
 import albumentations as A
 import cv2
 import numpy as np
-import torch
 
 from seti.cadence import PANEL_CHOICES
-from seti.warp import BORDER, Move, OneWarp
-
-# Cadences may come as views of a file that is mapped read-only: nothing here writes to them.
-warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+from seti.warp import BORDER, Move, OneWarp, invert
 
 
 class Picture:
@@ -65,9 +58,9 @@ class Picture:
         """Draw how a cadence is moved; nothing moves without a seed or transforms."""
         if self.transform is None or seed is None:
             return Move()
-        # One stream for all transforms: `set_random_seed` would start each of them at the same number, so that
-        # both flips and the affine transform happen together or not at all.
-        self.transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        # Not `set_random_seed`: it would start each transform at the same number, so that both flips and the affine
+        # transform happen together or not at all.
+        self.transform.start(seed)
         return self.transform.draw(*self.frame(rows, bins))
 
     def source(self, seed: int | None, rows: int, bins: int) -> np.ndarray:
@@ -76,8 +69,8 @@ class Picture:
         Returns:
             float32 `(2, 3)`: takes a pixel `(x, y, 1)` of the moved frame to its place in the one that was read.
         """
-        matrix = self.draw(seed, rows, bins).matrix(*self.frame(rows, bins))
-        return cv2.invertAffineTransform(matrix[:2]).astype(np.float32)
+        back = invert(self.draw(seed, rows, bins).matrix(*self.frame(rows, bins)))
+        return np.array(back, np.float32).reshape(2, 3)
 
     def __call__(self, cadence: np.ndarray, seed: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Make the picture of one cadence.
@@ -94,10 +87,10 @@ class Picture:
         if out is None:
             out = np.empty(self.shape(rows, bins), np.float32)
         move = self.draw(seed, rows, bins)
-        planes = _as_float32(cadence)
+        planes = np.ascontiguousarray(cadence.astype(cadence.dtype.newbyteorder("="), copy=False))
         if self.stack_last:
             if move.moves:
-                still, planes = planes, np.empty_like(planes)
+                still, planes = planes, np.empty(planes.shape, np.float32)
                 for panel in range(self.n_panels):
                     move.apply(still[panel], planes[panel], self.interpolation)
             Move().apply(stack(planes), out[0], self.interpolation)
@@ -112,12 +105,6 @@ class Picture:
 def stack(cadence: np.ndarray) -> np.ndarray:
     """Stack panels along time: `(panels, rows, bins)` to `(panels * rows, bins)`."""
     return cadence.reshape(-1, cadence.shape[-1])
-
-
-def _as_float32(cadence: np.ndarray) -> np.ndarray:
-    # OpenCV refuses float16; torch casts it 7 times faster than numpy.
-    native = np.ascontiguousarray(cadence.astype(cadence.dtype.newbyteorder("="), copy=False))
-    return torch.from_numpy(native).float().numpy()
 
 
 def geometric(augment: dict[str, float]) -> list[A.BasicTransform]:
