@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from seti.classifier import CadenceClassifier
 from seti.config import plain
 from seti.datamodule import CadenceDataModule
-from seti.device import choose_precision
+from seti.device import choose_precision, settle_gpu
 from seti.errors import SetiError
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         datamodule: says what the pictures are.
         fetch_weights: False where a checkpoint will bring the weights anyway.
     """
-    model = dict(config["model"])
+    model = {key: value for key, value in config["model"].items() if key != "compile"}
     if not fetch_weights:
         model |= {"pretrained": False, "weights": None}
     elif model["weights"] is None and model["pretrained"]:
@@ -50,6 +50,9 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         mixup_alpha=config["mixup"]["alpha"],
     )
     _check_size(classifier)
+    if config["model"]["compile"]:
+        # In place, so that checkpoints keep their names. A last, smaller batch is compiled by itself.
+        classifier.backbone.network.compile(dynamic=False)
     # Lightning trains in the modes that it finds: without this, a frozen backbone's batch statistics would drift.
     return classifier.train()
 
@@ -69,6 +72,7 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     settings = plain(cfg.trainer) | options
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
+    settle_gpu()
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     settings["precision"] = choose_precision(settings["precision"], torch.device("cuda" if has_gpu else "cpu"))
     # A file is no terminal: it gets a line an epoch from History instead of a bar.

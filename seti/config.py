@@ -57,6 +57,7 @@ class ModelConfig:
     pretrained: bool = MISSING
     weights: str | None = None
     freeze_backbone: bool = MISSING
+    compile: bool = MISSING
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Where the network runs, and in which precision."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -66,3 +67,30 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """Compute in the precision's type, for inference outside a Trainer."""
     dtype = AUTOCAST[precision]
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+@contextmanager
+def memory_errors(settings: str) -> Iterator[None]:
+    """Say which settings to lower where a device has too little memory.
+
+    Args:
+        settings: as the message names them, such as `data.batch_size=32 or data.image_size`.
+
+    Raises:
+        SetiError: the device's memory is full.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        # The processor's allocator has no type of its own: `DefaultCPUAllocator: can't allocate memory`.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        msg = f"the device is out of memory: lower {settings}"
+        raise SetiError(msg) from error
+
+
+def settle_gpu() -> None:
+    """Let a GPU compute float32 products in TensorFloat-32 and pick the fastest convolutions: sizes never change."""
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True

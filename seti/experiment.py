@@ -37,6 +37,7 @@ INCIDENTAL = (
     "data.pack_dir",
     "data.on_error",  # what was left out changes the fingerprint
     "data.augment_on",  # the same pictures, but for the rounding of their interpolation
+    "model.compile",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.log_every_n_steps",

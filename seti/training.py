@@ -25,6 +25,7 @@ from seti.config import check_settings, plain
 from seti.damage import write_skipped
 from seti.datamodule import CadenceDataModule
 from seti.dataset import loader
+from seti.device import memory_errors
 from seti.entry import FAILURE_FILE
 from seti.errors import SetiError
 from seti.experiment import Experiment, FoldFolder, differences
@@ -131,9 +132,9 @@ def _train_once(
     if cfg.force and not attempts.dead:
         _clear(experiment, folder)  # not before everything that can be refused has been accepted
     write_skipped(folder.path / "skipped.csv", datamodule.skipped)
-    _fit(trainer, classifier, datamodule, resume)
-
-    oof = _predict_held_out(folder, datamodule, trainer, classifier)
+    with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
+        _fit(trainer, classifier, datamodule, resume)
+        oof = _predict_held_out(folder, datamodule, trainer, classifier)
     files.write_csv(folder.oof, oof)
     result = _result(cfg, config, datamodule, oof, folder, time.monotonic() - started, attempts)
     files.write_json(folder.result, result)

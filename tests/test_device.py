@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from seti.device import AUTOCAST, autocast, choose_device, choose_precision
+from seti.device import AUTOCAST, autocast, choose_device, choose_precision, memory_errors
 from seti.errors import SetiError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -85,3 +85,23 @@ def test_autocast_computes_in_the_precisions_type(precision, dtype):
 def test_every_precision_has_its_type():
     types = {name: AUTOCAST[name] for name in AUTOCAST}
     assert types == {"32": None, "32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes"),
+    ],
+)
+def test_a_full_device_names_the_settings_to_lower(error):
+    with (
+        pytest.raises(SetiError, match=r"out of memory: lower data\.batch_size=8 or"),
+        memory_errors("data.batch_size=8 or data.image_size"),
+    ):
+        raise error
+
+
+def test_other_errors_are_not_taken_for_a_full_device():
+    with pytest.raises(RuntimeError, match="shape mismatch"), memory_errors("x"):
+        raise RuntimeError("shape mismatch")

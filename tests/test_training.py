@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from seti import catalog, training
 from seti.cadence import read_cadence
 from seti.catalog import cadence_path
+from seti.config import plain
 from seti.errors import SetiError
 
 METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
@@ -503,3 +504,22 @@ def test_pictures_made_on_the_device_train_as_those_of_the_host(train, outputs):
     oofs = [pd.read_csv(outputs / where / "fold_0" / "oof.csv") for where in aucs]
     np.testing.assert_allclose(oofs[0]["prob"], oofs[1]["prob"], atol=0.02)
     assert (oofs[0]["id"] == oofs[1]["id"]).all()
+
+
+def test_a_full_device_is_one_line(train, monkeypatch):
+    def fill(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(training.CadenceClassifier, "training_step", fill)
+    with pytest.raises(SetiError, match=r"out of memory: lower data\.batch_size=8 or"):
+        train()
+
+
+def test_a_compiled_network_keeps_the_names_of_its_weights(config, data_root):
+    settings = plain(config("model.compile=true"))
+    datamodule = training.CadenceDataModule(settings["data"], settings["augment"], 0, 1)
+    compiled = training.build_classifier(settings, datamodule, fetch_weights=True)
+    still = training.build_classifier(plain(config()), datamodule, fetch_weights=True)
+    assert compiled.backbone.network._compiled_call_impl is not None
+    assert still.backbone.network._compiled_call_impl is None
+    assert compiled.state_dict().keys() == still.state_dict().keys()
