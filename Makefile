@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-faults lint format clean
+.PHONY: help install demo test test-all test-faults bench bench-gpu lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +35,12 @@ test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole progr
 
 test-faults: $(INSTALLED) ## Damaged files, kills and full disks, thousands of them (about 15 minutes)
 	$(BIN)/python -m pytest -s -m faults tests/faults
+
+bench: $(INSTALLED) ## Time every stage against the ordinary way, on a CPU in under 10 minutes
+	$(BIN)/python benchmarks/run.py --readme
+
+bench-gpu: $(INSTALLED) ## The same for training and prediction on a GPU
+	$(BIN)/python benchmarks/run.py --device cuda --readme
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check .

@@ -128,22 +128,24 @@ def preparing(room: Room) -> list[Row]:
 
 def steps(room: Room) -> list[Row]:
     """Training."""
-    few = 3 if room.quick else 12
+    few = 3 if room.quick else 20
+    # Enough cadences for one epoch: an epoch's end is no part of a step.
+    root = starting.linked_data(room.root, room.scratch / "many", 4000, 16)
     if room.device == "cuda":
         large = ["model=effnet_b1", "data.batch_size=64", "data.num_workers=8"]
         stage = "training, effnet_b1, 512 x 512, batch 64"
         return training.rows(
-            stage, room.root, room.scratch, large, "efficientnet_b1", room.rounds, 2 if room.quick else 40, "2 x"
+            stage, root, room.scratch, large, "efficientnet_b1", room.rounds, 2 if room.quick else 40, "2 x"
         )
     tiny = ["experiment=demo", "augment=flips", "threads=null", "data.num_workers=2"]
     small = ["model=effnet_b0", "data.image_size=[256,256]", "data.batch_size=16"]
     rounds = min(room.rounds, 3)
     return [
         *training.rows(
-            "training, tiny, 96 x 128", room.root, room.scratch, tiny, "test_resnet.r160_in1k", rounds, few, "1.6 x"
+            "training, tiny, 96 x 128", root, room.scratch, tiny, "test_resnet.r160_in1k", rounds, few, "1.6 x"
         ),
         *training.rows(
-            *("training, effnet_b0, 256 x 256", room.root, room.scratch, small, "efficientnet_b0"),
+            *("training, effnet_b0, 256 x 256", root, room.scratch, small, "efficientnet_b0"),
             *(min(rounds, 2), 2 if room.quick else 5, "1.6 x"),
         ),
     ]

@@ -25,13 +25,14 @@ WARM = 3
 class Clock(pl.Callback):
     """When the first steps were over, and when the last one was."""
 
-    def __init__(self, gpu: bool) -> None:
+    def __init__(self, gpu: bool, last: int) -> None:
         self.gpu = gpu
+        self.last = last
         self.started = self.ended = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Look at the clock: only twice, for a GPU has to be waited for."""
-        if trainer.global_step in (WARM, trainer.num_training_batches):
+        if trainer.global_step in (WARM, self.last):
             if self.gpu:
                 torch.cuda.synchronize()
             self.started, self.ended = self.ended, time.perf_counter()
@@ -65,7 +66,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     settle_logs()
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
-    clock = Clock(torch.cuda.is_available())
+    clock = Clock(torch.cuda.is_available(), WARM + steps)
     options = {"limit_train_batches": WARM + steps, "limit_val_batches": 0, "max_epochs": 1, "logger": False}
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False}
     trainer = build_trainer(cfg, folder, [clock], **options, **quiet)

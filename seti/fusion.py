@@ -19,20 +19,20 @@ def fold_batch_norm(network: nn.Module, pictures: Tensor) -> nn.Module:
 
     Args:
         network: in evaluation mode; it is left as it is.
-        pictures: `(B, C, H, W)` that it takes in, on its device; two are enough.
+        pictures: `(B, C, H, W)` that it takes in, on its device; one is enough.
 
     Returns:
         A copy of the network.
     """
     names = {module: name for name, module in network.named_modules()}
     folded = copy.deepcopy(network)
-    for convolution, norm in _pairs(network, pictures):
+    pairs, expected = _run(network, pictures)
+    for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(convolution, norm)
         folded.set_submodule(names[convolution], fused.requires_grad_(False))
         # timm's BatchNormAct2d does the activation behind it as well.
         folded.set_submodule(names[norm], copy.deepcopy(getattr(norm, "act", nn.Identity())))
     folded.to(memory_format=torch.channels_last)
-    expected = network(pictures)
     found = folded(pictures)
     if torch.allclose(found, expected, rtol=1e-3, atol=1e-3, equal_nan=True):
         return folded
@@ -40,8 +40,8 @@ def fold_batch_norm(network: nn.Module, pictures: Tensor) -> nn.Module:
     return copy.deepcopy(network)
 
 
-def _pairs(network: nn.Module, pictures: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and the batch normalisations that take in their output, each module run once."""
+def _run(network: nn.Module, pictures: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
+    """Convolutions with the batch normalisations that take in their output, each module run once; and the logits."""
     runs: list[nn.Module] = []
     makers: dict[int, nn.Conv2d] = {}
     outputs: list[Tensor] = []  # kept, so that no two of them share an id
@@ -65,8 +65,8 @@ def _pairs(network: nn.Module, pictures: Tensor) -> list[tuple[nn.Conv2d, nn.Bat
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
     ]
     try:
-        network(pictures)
+        logits = network(pictures)
     finally:
         for hook in hooks:
             hook.remove()
-    return [pair for pair in pairs if all(runs.count(module) == 1 for module in pair)]
+    return [pair for pair in pairs if all(runs.count(module) == 1 for module in pair)], logits

@@ -117,7 +117,7 @@ class Ensemble:
         self.halve = halve
         self.at_once = len(pictures)
         lowest = choose_precision(precision, device)
-        folded = [fold_batch_norm(network, _innermost(pictures[:2])) for network in networks]
+        folded = [fold_batch_norm(network, _innermost(pictures[:1])) for network in networks]
         half = AUTOCAST[lowest] is not None
         self.members = [(_cast_once(network, lowest) if half else network, lowest) for network in folded]
         if precision == "auto" and half:
