@@ -225,7 +225,6 @@ def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any], attempts: Attem
     if written_by["seed"] in attempts.dead_seeds:  # the run was killed before it had cleared that attempt away
         attempts.clear_away(written_by["seed"])
         return None, start
-    position = Position.of(checkpoint)
     log.info("going on from %s (%s)", path, position)
     return path, position
 

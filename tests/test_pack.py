@@ -17,6 +17,7 @@ from seti import catalog, pack, packed
 from seti.cadence import ON_PANELS, PANEL_CHOICES
 from seti.checksum import panel_checksums, row_checksum
 from seti.errors import SetiError
+from seti.interruption import Interrupted
 from seti.store import CadenceFiles, open_store
 
 COUNT = 70  # more than two blocks
@@ -41,6 +42,12 @@ def refusal(call, *args, **options) -> str:
     with pytest.raises(SetiError) as caught:
         call(*args, **options)
     assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def stopped(call, *args, **options) -> str:
+    with pytest.raises(Interrupted) as caught:
+        call(*args, **options)
     return str(caught.value)
 
 
@@ -169,12 +176,12 @@ def test_a_stopped_run_goes_on_and_ends_the_same(root, tmp_path, monkeypatch, st
 
     def stops(target, job):
         if len(done) == stop:
-            raise KeyboardInterrupt
+            raise Interrupted(signal.SIGINT)
         done.append(job)
         return work(target, job)
 
     monkeypatch.setattr(pack, "_pack_block", stops)
-    assert "goes on" in refusal(pack.pack_split, root, "train", "A")
+    assert "goes on" in stopped(pack.pack_split, root, "train", "A")
     store = opened(root)
     assert isinstance(store, CadenceFiles)
     assert "is not finished" in store.source
@@ -194,8 +201,8 @@ def test_a_stopped_run_goes_on_and_ends_the_same(root, tmp_path, monkeypatch, st
 
 def test_rows_that_did_not_reach_the_disk_are_packed_again(root, tmp_path, monkeypatch):
     whole = pack.pack_split(root, "train", "A", tmp_path / "whole")
-    monkeypatch.setattr(pack, "_sync", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
-    refusal(pack.pack_split, root, "train", "A")
+    monkeypatch.setattr(pack, "_sync", lambda path: (_ for _ in ()).throw(Interrupted(signal.SIGINT)))
+    stopped(pack.pack_split, root, "train", "A")
     monkeypatch.undo()
     partial = packed.PackFiles(root / "packed", "train", "A").partial
     with partial.open("r+b") as stream:
@@ -209,8 +216,8 @@ def test_rows_that_did_not_reach_the_disk_are_packed_again(root, tmp_path, monke
 @pytest.mark.parametrize("step", ["write_csv", "write_json"])
 def test_stopped_between_the_last_steps(root, tmp_path, monkeypatch, step):
     whole = pack.pack_split(root, "train", "A", tmp_path / "whole")
-    monkeypatch.setattr(pack.files, step, lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
-    refusal(pack.pack_split, root, "train", "A")
+    monkeypatch.setattr(pack.files, step, lambda *args: (_ for _ in ()).throw(Interrupted(signal.SIGINT)))
+    stopped(pack.pack_split, root, "train", "A")
     monkeypatch.undo()
     assert isinstance(opened(root), CadenceFiles), "without a manifest there is no pack"
     monkeypatch.setattr(pack, "read_cadence", None)  # nothing is read again
@@ -218,8 +225,8 @@ def test_stopped_between_the_last_steps(root, tmp_path, monkeypatch, step):
 
 
 def test_a_partial_pack_of_changed_sources_is_begun_anew(root, monkeypatch):
-    monkeypatch.setattr(pack, "_sync", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
-    refusal(pack.pack_split, root, "train", "A")
+    monkeypatch.setattr(pack, "_sync", lambda path: (_ for _ in ()).throw(Interrupted(signal.SIGINT)))
+    stopped(pack.pack_split, root, "train", "A")
     monkeypatch.undo()
     np.save(path_of(root, 4), np.ones((6, 8, 12), np.float16))
     pack.pack_split(root, "train", "A")
