@@ -135,6 +135,7 @@ def pack_split(
     ids = ids.reset_index(drop=True)
     pack = PackFiles(pack_folder(root, pack_dir), split, panels)
     with _system_errors(pack), _locked(pack):
+        files.remove_parts(pack.folder)
         if pack.manifest.exists() and not force:
             _check_finished(pack, root, ids)
             log.info("%s: already packed, and it matches: nothing to do", pack.data)

@@ -128,7 +128,7 @@ def test_a_damaged_experiment_stops_the_others_before_anything_is_computed(train
     train("trainer.max_epochs=1", "exp_name=second")
     path = outputs / "second" / "fold_0" / "checkpoints" / "best.ckpt"
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(SetiError, match=f"checkpoint {path} cannot be loaded"):
+    with pytest.raises(SetiError, match=f"{path} is not the file that result.json was written about"):
         predict(f"ckpt_dir=[{outputs}/exp,{outputs}/second]")
     assert not (trained / "predictions.csv").exists()
 

@@ -208,7 +208,7 @@ def test_what_was_predicted_is_read_back(train, predict, outputs):
     assert record["checkpoints"] == {
         str(fold): provenance.sha256(experiment.fold(fold).best_checkpoint) for fold in (0, 1)
     }
-    assert record["precision"] == "32"
+    assert record["precision"] == "32 on cpu"
     assert record["data"]["cadences"] == 12
     train("trainer.max_epochs=1", "fold=1", "force=true")
     assert sidecar.read_predictions(Experiment(outputs / "exp")) is None

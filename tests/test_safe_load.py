@@ -88,5 +88,7 @@ def test_a_started_folds_checkpoint_of_another_program_is_refused(train, outputs
     last.parent.mkdir(parents=True)
     for callbacks in ({}, {"History": {"origin": 3}}, {"History": {"origin": {"config": 1}}}, [], {"History": []}):
         torch.save({"epoch": 1, "callbacks": callbacks}, last)
-        with pytest.raises(SetiError, match=r"last.ckpt was not written by this program: give another exp_name"):
+        with pytest.raises(
+            SetiError, match=r"last.ckpt was not written by this program, or by an older version of it: give another"
+        ):
             train()

@@ -135,6 +135,7 @@ def test_a_pickled_job_is_not_read(run, tmp_path):
 
 
 def test_composing_in_a_function_raises():
+    targets.guard(entry.say_error)
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):  # noqa: SIM117
         with pytest.raises(SetiError, match=r"trainer\.x\._target_='os.system'"):
             compose("train", ["+trainer.x._target_=os.system"])
@@ -143,6 +144,7 @@ def test_composing_in_a_function_raises():
 def test_the_guard_is_put_up_once():
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
+    targets.guard(entry.say_error)
     before = ConfigLoaderImpl.load_configuration
     targets.guard(entry.say_error)
     assert ConfigLoaderImpl.load_configuration is before

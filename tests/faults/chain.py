@@ -120,6 +120,7 @@ def _become(words: tuple[str, ...], folder: Path, before: Callable[[], None] | N
     try:
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(folder / f".{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        _kept = sys.stdout, sys.stderr  # one that nobody holds closes its descriptor, which is ours now
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
