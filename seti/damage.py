@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from seti import catalog, files
@@ -57,9 +58,7 @@ def open_usable(
     if on_error == "skip":
         skipped |= find_damaged(store)
         if skipped:
-            store = open_store(
-                root, split, ids[~ids.isin(skipped)].to_numpy(), panels, store.rows, store.bins, packed, pack_dir
-            )
+            store = store.take(np.flatnonzero(~np.isin(store.ids, list(skipped))))
             _say(split, skipped, len(ids))
     if not len(store):
         raise SetiError(_none_left(root, split, skipped))

@@ -4,6 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
@@ -97,24 +98,18 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def train_set(self) -> CadenceDataset:
         """Cadences of the other folds, transformed."""
-        return self._dataset(self.table[self.table["fold"] != self.fold], self.augment)
+        return self._dataset(self.table["fold"] != self.fold, self.augment)
 
     @cached_property
     def val_set(self) -> CadenceDataset:
         """Cadences of the held-out fold, as they are."""
-        return self._dataset(self.table[self.table["fold"] == self.fold], None)
+        return self._dataset(self.table["fold"] == self.fold, None)
 
-    def _dataset(self, table: pd.DataFrame, augment: dict[str, float] | None) -> CadenceDataset:
-        return CadenceDataset(
-            self.root,
-            "train",
-            table["id"].to_numpy(),
-            table["target"].to_numpy(),
-            self.spec,
-            augment,
-            self.data["packed"],
-            self.data["pack_dir"],
-        )
+    def _dataset(self, part: pd.Series, augment: dict[str, float] | None) -> CadenceDataset:
+        chosen = self.table[part]
+        ids, targets = chosen["id"].to_numpy(), chosen["target"].to_numpy()
+        opened = self._usable[0].take(np.flatnonzero(part))  # which has the table's rows
+        return CadenceDataset(self.root, "train", ids, targets, self.spec, augment, opened=opened)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches of `(pictures or panels, targets, indices)`; a last batch of one is dropped.

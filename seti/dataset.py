@@ -15,7 +15,7 @@ from seti import interruption
 from seti.augment import Picture
 from seti.cadence import PANEL_CHOICES
 from seti.preparation import Panels
-from seti.store import open_store
+from seti.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class CadenceDataset(Dataset):
         augment: the training transforms, or None.
         packed, pack_dir: as `seti.store.open_store`.
         on_device: batches hold panels, of which `seti.preparation` makes pictures where the network runs.
+        opened: the same ids, where they are open already: to open a large pack takes a while.
     """
 
     def __init__(
@@ -79,10 +80,12 @@ class CadenceDataset(Dataset):
         packed: str = "auto",
         pack_dir: str | None = None,
         on_device: bool = False,
+        opened: Store | None = None,
     ) -> None:
-        self.store = open_store(
-            root, split, ids, PANEL_CHOICES[spec.panels], spec.rows, spec.bins, packed=packed, pack_dir=pack_dir
-        )
+        size = spec.rows, spec.bins
+        if opened is None or (opened.rows, opened.bins) != size:  # another size is refused by name
+            opened = open_store(root, split, ids, PANEL_CHOICES[spec.panels], *size, packed=packed, pack_dir=pack_dir)
+        self.store = opened
         self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
         self.spec = spec
         self.picture = spec.picture(augment)

@@ -171,9 +171,10 @@ def _predict_group(
     classifiers = [classifier for member in group for classifier in member.classifiers]
     root, spec = group[0].root, classifiers[0].spec
     reading = {"packed": cfg.data.packed, "pack_dir": cfg.data.pack_dir}
-    _, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
+    opened, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
     usable = ids[~ids.isin(skipped)].to_numpy()
-    dataset = CadenceDataset(root, "test", usable, None, spec, on_device=device.type == "cuda", **reading)
+    on_device = device.type == "cuda"
+    dataset = CadenceDataset(root, "test", usable, None, spec, on_device=on_device, opened=opened, **reading)
     auto = cfg.data.batch_size == "auto"
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"

@@ -1,6 +1,8 @@
 """Where a split's cadences are read from: a file each, or a pack of them all."""
 
+import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -49,6 +51,16 @@ class CadenceFiles:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, indices: np.ndarray) -> Self:
+        """Some of these cadences.
+
+        Args:
+            indices: `(M,)`, of the ids.
+        """
+        taken = copy.copy(self)
+        taken.ids = self.ids[indices]
+        return taken
 
     @property
     def source(self) -> str:

@@ -9,11 +9,11 @@ from conftest import read_json
 from unit_helpers import DATA, NO_AUGMENT, make_train_set
 
 from seti import catalog, pack
-from seti.cadence import ON_PANELS
+from seti.cadence import ON_PANELS, read_cadence
 from seti.damage import open_usable
 from seti.datamodule import CadenceDataModule
 from seti.errors import SetiError
-from seti.packed import PackedCadences
+from seti.packed import PackedCadences, PackFiles
 
 SKIP = "data.on_error=skip"
 
@@ -106,6 +106,22 @@ def test_a_pack_that_serves_needs_no_files(tmp_path):
         assert isinstance(opened.train_set.store, PackedCadences)
         assert len(opened.table) == len(table)
         assert (opened.spec.rows, opened.spec.bins) == (8, 12)
+
+
+def test_a_fold_opens_a_pack_once(tmp_path, monkeypatch):
+    """A large pack's table takes a while; both parts of the fold read the cadences that are theirs."""
+    make_train_set(tmp_path, 12, 6)
+    made = pack.pack_split(tmp_path, "train", "A")
+    opened, read_table = [], PackFiles.read_table
+    monkeypatch.setattr(PackFiles, "read_table", lambda files: opened.append(files) or read_table(files))
+    fold = module(tmp_path)
+    parts = [fold.train_set, fold.val_set]
+    assert opened == [made]
+    assert sorted(i for part in parts for i in part.ids) == fold.table["id"].tolist()
+    for part in parts:
+        for index, name in enumerate(part.ids):
+            whole = read_cadence(catalog.cadence_path(tmp_path, "train", name), ON_PANELS)
+            np.testing.assert_array_equal(part.store.read(index), whole)
 
 
 def test_training_leaves_out_lists_and_counts(train, own_data, outputs):
