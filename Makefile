@@ -37,10 +37,10 @@ test-faults: $(INSTALLED) ## Damaged files, kills and full disks, thousands of t
 	$(BIN)/python -m pytest -s -m faults tests/faults
 
 bench: $(INSTALLED) ## Time every stage against the ordinary way, on a CPU in under 10 minutes
-	$(BIN)/python benchmarks/run.py --readme
+	$(BIN)/python benchmarks/run.py --readme $(if $(MACHINE),--machine '$(MACHINE)')
 
 bench-gpu: $(INSTALLED) ## The same for training and prediction on a GPU
-	$(BIN)/python benchmarks/run.py --device cuda --readme
+	$(BIN)/python benchmarks/run.py --device cuda --readme $(if $(MACHINE),--machine '$(MACHINE)')
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check .

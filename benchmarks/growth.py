@@ -1,5 +1,6 @@
-"""How time grows with the data: tables, stacking, reading and predicting."""
+"""How time grows with the data: tables, stacking, packing, reading and predicting."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -7,17 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import full_size
+import hydra
 import matplotlib.pyplot as plt
 import numpy as np
 import starting
 import torch
+import training
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from predicting import OPTIONS
 
 from seti import catalog
-from seti.cadence import ON_PANELS, read_cadence
+from seti.cadence import ON_PANELS
 from seti.classifier import CadenceClassifier
+from seti.config import plain
+from seti.datamodule import CadenceDataModule
 from seti.dataset import CadenceDataset, InputSpec, loader
 from seti.inference import auto_batch_size, predict_probabilities
+from seti.pack import pack_split
+from seti.store import open_store
 
 
 @dataclass(frozen=True)
@@ -45,26 +53,30 @@ def stacked(folder: Path, experiments: int, rows: int) -> Cost:
     return Cost(time.perf_counter() - started, float(done.stdout))
 
 
-def stack(scratch: Path, rows: int) -> float:
-    """Seconds for stacking three experiments."""
-    return stacked(scratch / f"stack_{rows}", 3, rows).seconds
-
-
 def tables(root: Path) -> float:
-    """Seconds for the label table, the check that every file is there, and the folds."""
+    """Seconds for all that a fold needs to know before its first batch."""
+    with hydra.initialize_config_dir(str(training.CONF), version_base="1.3"):
+        config = plain(hydra.compose("train", [f"data.root={root}"]))
     started = time.perf_counter()
-    labels = catalog.read_labels(root)
-    catalog.check_files(root, "train", labels["id"])
-    catalog.assign_folds(labels["target"].to_numpy(), full_size.N_FOLDS, seed=42)
+    fold = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
+    _ = fold.fingerprint, fold.train_set, fold.val_set  # made on use
     return time.perf_counter() - started
 
 
-def reading(root: Path, count: int) -> float:
+def packing(root: Path, folder: Path) -> float:
+    """Seconds for a pack of all training cadences, in this process."""
+    started = time.perf_counter()
+    pack_split(root, "train", "A", folder, workers=1)
+    return time.perf_counter() - started
+
+
+def reading(root: Path, count: int, packed: str, folder: Path) -> float:
     """Seconds for the A panels of some cadences, more often than once where there are fewer."""
-    paths = sorted(root.glob("train/*/*.npy"))
+    ids = catalog.read_labels(root)["id"].to_numpy(dtype=np.str_)
+    store = open_store(root, "train", ids, ON_PANELS, packed=packed, pack_dir=folder)
     started = time.perf_counter()
     for number in range(count):
-        read_cadence(paths[number % len(paths)], ON_PANELS)
+        store.read(number % len(store))
     return time.perf_counter() - started
 
 
@@ -86,30 +98,49 @@ def predicting(root: Path, count: int) -> float:
 def draw(root: Path, scratch: Path, target: Path, quick: bool) -> None:
     """Measure at four sizes each and draw seconds against size, with the line through the largest and nothing."""
     shares = np.array([0.25, 0.5, 0.75, 1.0])
+    packed = scratch / "growth_packed"
+    pack_split(root, "train", "A", packed, workers=1)
 
     def linked(rows: int) -> Path:
         return starting.linked_data(root, scratch / f"linked_{rows}", rows, 16)
 
+    def stack(rows: int) -> float:
+        return stacked(scratch / f"stacked_{rows}", 3, rows).seconds
+
+    def pack(count: int) -> float:
+        folder = scratch / f"packed_{count}"
+        try:
+            return packing(linked(count), folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    most, rows = (200, 600) if quick else (8000, 60_000)
     plans = [
-        ("tables of train.py", "labels", 600 if quick else 60_000, lambda n: tables(linked(n))),
+        ("tables of train.py", "rows", rows, {"": lambda n: tables(linked(n))}),
+        ("stack.py, 3 experiments", "rows", max(rows, 3000), {"": stack}),
+        ("packing, one core", "cadences", most // 5, {"": pack}),
         (
-            "stack.py, 3 experiments",
-            "rows",
-            3000 if quick else 60_000,
-            lambda n: stacked(scratch / f"s{n}", 3, n).seconds,
+            "reading the A panels",
+            "cadences",
+            most,
+            {"files": lambda n: reading(root, n, "false", packed), "pack": lambda n: reading(root, n, "true", packed)},
         ),
-        ("reading the A panels", "cadences", 200 if quick else 8_000, lambda n: reading(root, n)),
-        ("prediction, 5 tiny folds", "cadences", 80 if quick else 2_000, lambda n: predicting(root, n)),
+        ("prediction, 5 tiny folds", "cadences", most // 4, {"": lambda n: predicting(root, n)}),
     ]
-    figure, axes = plt.subplots(1, len(plans), figsize=(3.2 * len(plans), 2.8))
-    for axis, (title, what, most, cost) in zip(axes, plans, strict=True):
-        cost(int(most * shares[0]) - 4)  # imports, page cache
-        sizes = (most * shares).astype(int)
-        seconds = [cost(int(size)) for size in sizes]
-        axis.plot([0, sizes[-1]], [0, seconds[-1]], color="0.8", lw=1)
-        axis.plot(sizes, seconds, "o-", color="C0", ms=4)
-        axis.set(title=title, xlabel=what, ylabel="seconds", xlim=(0, None), ylim=(0, None))
+    figure, axes = plt.subplots(1, len(plans), figsize=(3 * len(plans), 3))
+    for axis, (title, what, largest, ways) in zip(axes, plans, strict=True):
+        for number, (label, cost) in enumerate(ways.items()):
+            cost(int(largest * shares[0]) - 4)  # imports, page cache
+            sizes = (largest * shares).astype(int)
+            seconds = [cost(int(size)) for size in sizes]
+            axis.plot([0, sizes[-1]], [0, seconds[-1]], color="0.75", lw=1, label=None if number else "linear")
+            axis.plot(sizes, seconds, "o-", color=f"C{number}", ms=4, label=label or None)
+        axis.set(title=title, xlabel=what, ylabel="time (s)", xlim=(0, None), ylim=(0, None))
+        axis.xaxis.set_major_locator(MaxNLocator(3))
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.legend(frameon=False)
     if quick:
         return
     figure.tight_layout()
     figure.savefig(target, dpi=80)
+    plt.close(figure)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from rich.table import Table
@@ -53,6 +53,11 @@ class Row:
     def plain(self) -> dict[str, Any]:
         """For a JSON file."""
         return asdict(self) | {"ratio": self.ratio, "share": self.share}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Self:
+        """What `plain` gave."""
+        return cls(**{key: value for key, value in plain.items() if key not in ("ratio", "share")})
 
     def _spread(self, seen: Sequence[float]) -> str:
         if not len(seen):

@@ -26,7 +26,7 @@ from seti.store import CadenceFiles
 def ways(root: Path, ids: np.ndarray, packed: Path) -> dict[str, Callable[[int], object]]:
     """Ways to read the cadence of an index, by name."""
     stored = CadenceFiles(root, "train", ids, ON_PANELS)
-    pack = pack_split(root, "train", "A", packed)
+    pack = pack_split(root, "train", "A", packed, workers=1)
     cadences = PackedCadences(pack, root, ids, ON_PANELS)
     paths = [catalog.cadence_path(root, "train", i) for i in ids]
     names = [str(path) for path in paths]

@@ -1,30 +1,35 @@
 """The benchmark: every stage the ordinary way, this project's way, and the ceiling, timed in turn in one run.
 
-    python benchmarks/run.py [--only <words>] [--quick] [--device cuda] [--readme]
+    python benchmarks/run.py [--only <words>] [--quick] [--device cuda] [--readme] [--machine <words>]
 
-It simulates a few hundred cadences into a temporary folder, prints a table, and writes `results/<device>.json`; with
-`--readme` it also writes the table into README.md. `--quick` tries every stage on next to nothing.
+It simulates a few hundred cadences into a temporary folder and prints a table. With `--readme` it writes every round
+into `results/<device>.json` and the table into README.md; with `--only` the other rows stay as they were. `--quick`
+tries every stage on next to nothing, with `--device cuda` also where there is no GPU, and writes nothing.
 """
 
 import argparse
-import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+import checking
 import cv2
 import growth
 import matplotlib as mpl
+import memory
 import numpy as np
 import predicting
+import reading
 import reference
 import starting
 import torch
@@ -32,9 +37,9 @@ import training
 from measure import Row, Turns, markdown, table
 
 from seti import catalog, files
-from seti.cadence import HEADER_BYTES, ON_PANELS, read_cadence
 from seti.console import console
 from seti.dataset import CadenceDataset, InputSpec
+from seti.pack import pack_split
 from seti.simulate import load_settings, simulate
 
 HERE = Path(__file__).resolve().parent
@@ -60,6 +65,11 @@ class Room:
     quick: bool
     device: str
 
+    @property
+    def packed(self) -> Path:
+        """Where the training cadences' pack is."""
+        return self.scratch / "packed"
+
     def ids(self, count: int = 200) -> np.ndarray:
         """Training ids."""
         return catalog.read_labels(self.root)["id"].to_numpy(dtype=np.str_)[:count]
@@ -69,61 +79,74 @@ class Room:
         return [catalog.cadence_path(self.root, "train", i) for i in self.ids(count)]
 
 
-def reading(room: Room) -> list[Row]:
-    """The A panels, one core, files in the page cache."""
-    paths = room.paths()
-    panel = np.load(paths[0]).nbytes // 6
-    place = [np.empty(panel, np.uint8).data for _ in ON_PANELS]
+def panels(room: Room) -> list[Row]:
+    """The A panels, one core, in the page cache."""
+    ways = reading.ways(room.root, room.ids(), room.packed)
+    order = np.random.default_rng(0).permutation(len(room.ids())).tolist()
 
-    def raw() -> None:
-        for path in paths:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            for index, buffer in zip(ON_PANELS, place, strict=True):
-                os.preadv(descriptor, [buffer], HEADER_BYTES + index * panel)
-            os.close(descriptor)
+    def one_pass(read: Callable[[int], object]) -> Callable[[], None]:
+        def run() -> None:
+            for index in order:
+                read(index)
 
-    ways = {
-        "ordinary": lambda: [reference.load_panels(path) for path in paths] and None,
-        "ours": lambda: [read_cadence(path, ON_PANELS) for path in paths] and None,
-        "raw": raw,
-    }
-    seen = Turns(ways, len(paths), room.rounds).seconds()
-    wanted = "8 x; 0.7 of the ceiling"
-    return [Row("read the A panels of a .npy", seen["ours"], seen["ordinary"], seen["raw"], "us/cadence", wanted)]
+        return run
+
+    seen = Turns({name: one_pass(read) for name, read in ways.items()}, len(order), room.rounds).seconds()
+    ordinary, unit = seen["load whole file"], "us/cadence"
+    copied = f"copied out {np.median(seen['pack, into a place']) * 1e6:.0f} us"
+    stage = "read the A panels"
+    return [
+        *[Row(f"{stage} of a .npy", seen["files"], ordinary, seen["raw reads of files"], unit, "8 x; 0.7 of ceiling")],
+        *[Row(f"{stage} of the pack", seen["pack"], ordinary, seen["raw reads of the pack"], unit, "14 x", copied)],
+    ]
 
 
 def preparing(room: Room) -> list[Row]:
-    """Reading and making the network's picture, one core."""
+    """Reading and making the network's pictures in batches of 32, one core."""
     paths, ids = room.paths(), room.ids()
-    _, rows, bins = np.load(paths[0]).shape
+    _, rows, bins = np.load(paths[0], mmap_mode="r").shape
     spec = InputSpec("A", "spatial", [512, 512], "linear", rows, bins)
+    pack_split(room.root, "train", "A", room.packed, workers=1)
     cv2.setNumThreads(0)
     made = []
     for stage, augment, wanted in (
         ("read + flips_affine + 512 x 512", FLIPS_AFFINE, "3 x"),
         ("read + 512 x 512, for validation", None, "4 x"),
     ):
-        transform = reference.transforms((512, 512), augment=augment is not None)
-        pictures = reference.Pictures(paths, transform)
-        dataset = CadenceDataset(room.root, "train", ids, None, spec, augment)
+        pictures = reference.Pictures(paths, reference.transforms((512, 512), augment=augment is not None))
         items = [(index, index) if augment else index for index in range(len(ids))]
-        batches = [items[start : start + 32] for start in range(0, len(items), 32)]
-        ways = {
-            "ordinary": lambda pictures=pictures: (
-                [
-                    torch.stack([pictures[index][0] for index in range(start, min(start + 32, len(pictures)))])
-                    for start in range(0, len(pictures), 32)
-                ]
-                and None
-            ),
-            "ours": lambda dataset=dataset, batches=batches: (
-                [dataset.__getitems__(batch)[0] for batch in batches] and None
-            ),
-        }
+
+        def ordinary(pictures: reference.Pictures = pictures) -> None:
+            for batch in _batches(range(len(pictures))):
+                torch.stack([pictures[index][0] for index in batch])
+
+        def ours(packed: str, augment: dict | None = augment, items: list = items) -> Callable[[], None]:
+            dataset = CadenceDataset(room.root, "train", ids, None, spec, augment, packed, room.packed)
+
+            def run() -> None:
+                for batch in _batches(items):
+                    dataset.__getitems__(batch)
+
+            return run
+
+        ways = {"ordinary": ordinary, "files": ours("false"), "pack": ours("true")}
         seen = Turns(ways, len(ids), room.rounds).seconds()
-        made.append(Row(stage, seen["ours"], seen["ordinary"], unit="us/cadence", wanted=wanted))
+        for source, name in (("files", stage), ("pack", f"{stage}, from the pack")):
+            made.append(Row(name, seen[source], seen["ordinary"], unit="us/cadence", wanted=wanted))
     cv2.setNumThreads(-1)
     return made
+
+
+def _batches(items: Any) -> list[Any]:
+    return [items[start : start + 32] for start in range(0, len(items), 32)]
+
+
+def check(room: Room) -> list[Row]:
+    """The full data check, all six panels, one core."""
+    paths = [str(path) for path in room.paths()]
+    ways = {"ours": lambda: checking.scan(paths), "raw": lambda: checking.raw(paths)}
+    seen = Turns(ways, len(paths), room.rounds).seconds()
+    return [Row("check of whole files", seen["ours"], (), seen["raw"], "us/cadence")]
 
 
 def steps(room: Room) -> list[Row]:
@@ -132,10 +155,13 @@ def steps(room: Room) -> list[Row]:
     # Enough cadences for one epoch: an epoch's end is no part of a step.
     root = starting.linked_data(room.root, room.scratch / "many", 4000, 16)
     if room.device == "cuda":
-        large = ["model=effnet_b1", "data.batch_size=64", "data.num_workers=8"]
+        large = ["model=effnet_b1", "augment=flips_affine", "data.augment_on=device", "data.batch_size=64"]
+        large += [f"data.num_workers={min(os.cpu_count() or 1, 8)}"]
+        if room.quick:
+            large += ["data.image_size=[64,64]", "data.batch_size=4"]
         stage = "training, effnet_b1, 512 x 512, batch 64"
         return training.rows(
-            stage, root, room.scratch, large, "efficientnet_b1", room.rounds, 2 if room.quick else 40, "2 x"
+            *(stage, root, room.scratch, large, "efficientnet_b1", room.rounds, 2 if room.quick else 40, "2 x")
         )
     tiny = ["experiment=demo", "augment=flips", "threads=null", "data.num_workers=2"]
     small = ["model=effnet_b0", "data.image_size=[256,256]", "data.batch_size=16"]
@@ -154,7 +180,8 @@ def steps(room: Room) -> list[Row]:
 def prediction(room: Room) -> list[Row]:
     """Five folds of a network that was trained a little, and five large ones."""
     if room.device == "cuda":
-        return predicting.rows_on_gpu(room.root, 2 if room.quick else 5)
+        side = 64 if room.quick else 512
+        return predicting.rows_on_gpu(room.root, 1 if room.quick else 5, side)
     outputs = room.scratch / "outputs"
     command = [sys.executable, "train.py", "-m", "experiment=demo", "fold=0,1,2,3,4", "exp_name=tiny"]
     command += [f"data.root={room.root}", f"output_dir={outputs}", f"trainer.max_epochs={1 if room.quick else 3}"]
@@ -184,13 +211,22 @@ def stacking(room: Room) -> list[Row]:
     ]
 
 
+def sweep(room: Room) -> list[Row]:
+    """Memory over the folds of one process."""
+    seen = memory.after_each_fold(room.root)
+    told = ", ".join(f"{mib:.0f}" for mib in seen)
+    return [Row("memory of a sweep after its last fold", seen[-1:], unit="MiB", wanted="flat", note=f"a fold: {told}")]
+
+
 STAGES: dict[str, Callable[[Room], list[Row]]] = {
-    "reading": reading,
+    "reading": panels,
     "preparing": preparing,
+    "check": check,
     "training": steps,
     "prediction": prediction,
-    "start": start_up,
     "stack": stacking,
+    "start": start_up,
+    "memory": sweep,
 }
 ON_GPU = ("training", "prediction")
 
@@ -215,37 +251,59 @@ def into_readme(name: str, text: str) -> None:
     path.write_text(f"{before}{START.format(name)}\n{text}\n{END.format(name)}{after}")
 
 
+def written(path: Path, machine_now: str, parts: dict[str, list[Row]]) -> dict[str, Any]:
+    """Write what was measured; parts that were not keep what the file has of the same machine."""
+    earlier = files.read_json(path) if path.exists() else {"machine": machine_now, "parts": {}}
+    if earlier["machine"] != machine_now:
+        earlier = {"parts": {}}
+    now = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "torch": torch.__version__}
+    fresh = {name: now | {"rows": [row.plain() for row in rows]} for name, rows in parts.items()}
+    merged = earlier["parts"] | fresh
+    result = {"machine": machine_now, "parts": {name: merged[name] for name in STAGES if name in merged}}
+    files.write_json(path, result)
+    return result
+
+
+def readme_text(result: dict[str, Any]) -> str:
+    """The table with its machine and dates."""
+    parts = result["parts"].values()
+    dates, versions = (" and ".join(sorted({part[key] for part in parts})) for key in ("date", "torch"))
+    rows = [Row.of(row) for part in parts for row in part["rows"]]
+    return f"\n{result['machine']}; {dates}; torch {versions}.\n\n{markdown(rows)}\n"
+
+
 def main() -> None:
     """Parse the command line, run the stages, write what they gave."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*STAGES, "growth"], default=[*STAGES, "growth"])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--machine", help="what it runs on, in words; else as the system says")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--readme", action="store_true")
     given = parser.parse_args()
     mpl.use("Agg")
-    if given.device == "cuda" and not torch.cuda.is_available():
+    if given.device == "cuda" and not given.quick and not torch.cuda.is_available():
         sys.exit("torch finds no GPU on this machine: run this where there is one, or `make bench` for the CPU")
-    rows: list[Row] = []
+    parts: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         sizes = ("train=80", "test=40") if given.quick else ("train=400", "test=300")
         root = simulate(load_settings("preset=easy", "positives=0.5", f"root={scratch / 'data'}", *sizes))
         room = Room(root, scratch, 1 if given.quick else 7, given.quick, given.device)
-        for name, stage in STAGES.items():
-            if name in given.only and (given.device == "cpu" or name in ON_GPU):
-                rows += stage(room)
-        if "growth" in given.only and given.device == "cpu":
-            growth.draw(root, scratch, HERE / "growth.png", given.quick)
-    console().print(table(rows))
-    if given.quick:
-        return
-    when = f"{datetime.now(UTC):%Y-%m-%d}"
-    result = {"machine": machine(given.device), "date": when, "torch": torch.__version__}
-    files.write_json(HERE / "results" / f"{given.device}.json", result | {"rows": [row.plain() for row in rows]})
-    if given.readme:
-        into_readme(given.device, f"\n{result['machine']}, {when}, torch {torch.__version__}.\n\n{markdown(rows)}\n")
-    print(json.dumps(result))
+        for name in [*STAGES, "growth"]:
+            if name not in given.only or (given.device == "cuda" and name not in ON_GPU):
+                continue
+            started = time.perf_counter()
+            if name == "growth":
+                growth.draw(root, scratch, HERE / "growth.png", given.quick)
+            else:
+                parts[name] = STAGES[name](room)
+            print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    console().print(table([row for rows in parts.values() for row in rows]))
+    if given.readme and parts and not given.quick:
+        path = HERE / "results" / f"{given.device}.json"
+        result = written(path, given.machine or machine(given.device), parts)
+        into_readme(given.device, readme_text(result))
 
 
 if __name__ == "__main__":
