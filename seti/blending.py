@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from sklearn.metrics import roc_auc_score
 
-from seti import catalog, files, plots, sidecar
+from seti import catalog, files, lock, plots, sidecar
 from seti.console import console
 from seti.errors import SetiError
 from seti.experiment import Experiment, find_experiments
@@ -48,7 +48,8 @@ def stack(cfg: StackConfig) -> float:
         AUC of the nested cross-validation.
 
     Raises:
-        SetiError: no finished experiment, an unknown or unfinished one, or tables that do not fit together.
+        SetiError: no finished experiment, an unknown or unfinished one, tables that do not fit together, or another
+            run that stacks.
     """
     if not 0 <= cfg.seed < 2**32:
         msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
@@ -70,9 +71,26 @@ def stack(cfg: StackConfig) -> float:
             msg = "no test cadence has a score by every experiment: mend the test set and predict it again"
             raise SetiError(msg)
 
+    folder = Path(cfg.output_dir) / STACK_FOLDER
+    folder.mkdir(exist_ok=True)
+    with lock.hold(folder, "stacking"):
+        files.remove_parts(folder)
+        return _blend(cfg.seed, n_jobs, folder, experiments, oof, test_ids, test, lacking)
+
+
+def _blend(
+    seed: int,
+    n_jobs: int,
+    folder: Path,
+    experiments: Sequence[Experiment],
+    oof: OutOfFold,
+    test_ids: pd.Index | None,
+    test: pd.DataFrame | None,
+    lacking: Sequence[Experiment],
+) -> float:
     features = np.ascontiguousarray(oof.probs.to_numpy())
-    search = grid_search(features, oof.targets, cfg.seed, n_jobs)
-    nested, nested_c = nested_probabilities(features, oof.targets, oof.folds, cfg.seed, n_jobs)
+    search = grid_search(features, oof.targets, seed, n_jobs)
+    nested, nested_c = nested_probabilities(features, oof.targets, oof.folds, seed, n_jobs)
     blends = {"mean": oof.probs.mean(axis=1), "rank_mean": rank_mean(oof.probs), "stack": nested}
     test_blends = {}
     if test is not None:
@@ -93,11 +111,10 @@ def stack(cfg: StackConfig) -> float:
         "nested_c": nested_c,
         "cadences": len(oof.ids),
         "positives": int(oof.targets.sum()),
-        "seed": int(cfg.seed),
+        "seed": int(seed),
         "test_cadences_without_score": 0 if test is None else len(test_ids) - len(test),
         "without_predictions": [experiment.name for experiment in lacking],
     }
-    folder = Path(cfg.output_dir) / STACK_FOLDER
     submission = None
     if test is not None:
         prior = float(oof.targets.mean())  # for what could not be read, as predict.py does

@@ -29,6 +29,8 @@ Task = Callable[["DictConfig"], Any]
 
 CONF = Path(__file__).parents[1] / "conf"
 FAILURE_FILE = "failure.json"
+# How torch tells that a worker could not hand over a batch: when it makes a file, or touches a page without room.
+SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
 JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jobs write their folders to
 
 
@@ -185,6 +187,8 @@ def explain(error: BaseException) -> str | None:
         return "; ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
     if isinstance(error, OSError):
         return files.explain(error)
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in SHARED_MEMORY_FULL):
+        return "the workers' shared memory (/dev/shm) is full: lower data.num_workers or data.batch_size, or enlarge it"
     return None
 
 

@@ -51,7 +51,7 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
         OSError: it cannot be written; the error names the file.
     """
     beside = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.part{path.suffix}")
-    with naming(path):
+    with naming(path, beside):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
@@ -66,12 +66,13 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name the file or folder in system errors that name none, such as a full disk's."""
+def naming(path: Path, beside: Path | None = None) -> Iterator[None]:
+    """Name the file or folder in system errors that name none, such as a full disk's, or its temporary name."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
+        unnamed = error.filename is None or (beside is not None and str(error.filename) == str(beside))
+        if unnamed and error.errno is not None:
             raise OSError(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
         raise
 

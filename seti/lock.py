@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seti import files
 from seti.errors import SetiError
 
 NAME = ".lock"
 
 
 @contextmanager
-def hold(folder: Path, doing: str) -> Iterator[None]:
+def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, cure: str = "") -> Iterator[None]:
     """Keep other runs out of an existing folder while the block runs.
 
     The kernel keeps the lock and drops it when the process ends, however it ends; what a killed run leaves behind is
@@ -24,30 +25,46 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
     does with its lock service running.
 
     Args:
-        folder: to be locked, by the file `.lock` in it.
+        folder: to be locked, by a file in it.
         doing: what this run does there, for whoever is kept out.
+        name: of the file.
+        patience: seconds to wait for the lock, where others hold it for an instant.
+        cure: what else whoever is kept out can do.
 
     Raises:
         SetiError: another process is at work in the folder.
     """
-    path = folder / NAME
-    handle = _acquire(path)
+    path = folder / name
+    with files.naming(path):
+        handle = _wait_for(path, patience, cure)
     try:
-        os.ftruncate(handle, 0)
         told = {
             "doing": doing,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        os.pwrite(handle, json.dumps(told).encode(), 0)
+        with files.naming(path):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(told).encode(), 0)
         yield
     finally:
         path.unlink(missing_ok=True)  # while the lock is held: nobody else can have begun to use this file
         os.close(handle)
 
 
-def _acquire(path: Path) -> int:
+def _wait_for(path: Path, patience: float, cure: str) -> int:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return _acquire(path, cure)
+        except SetiError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.05)
+
+
+def _acquire(path: Path, cure: str) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -56,8 +73,8 @@ def _acquire(path: Path) -> int:
             holder = _holder(handle)
             os.close(handle)
             msg = (
-                f"{path.parent} is in use by another run ({holder}): wait for its end, or stop it first; "
-                "another exp_name can run beside it"
+                f"{path.parent} is in use by another run ({holder}): wait for its end, or stop it first"
+                f"{'; ' if cure else ''}{cure}"
             )
             raise SetiError(msg) from error
         except BaseException:

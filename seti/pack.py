@@ -6,7 +6,6 @@ byte for byte. Reading a pack: `seti.packed`.
 """
 
 import errno
-import fcntl
 import functools
 import io
 import itertools
@@ -24,7 +23,7 @@ import pandas as pd
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from seti import catalog, entry, files
+from seti import catalog, entry, files, lock
 from seti.cadence import PANEL_CHOICES, read_cadence, read_format
 from seti.checksum import panel_checksums, row_checksum
 from seti.console import cadence_progress
@@ -282,14 +281,9 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _locked(pack: PackFiles) -> Iterator[None]:
-    """Hold the pack's lock, which the system takes away from a killed process."""
+    """Keep other runs from the same pack."""
     pack.folder.mkdir(parents=True, exist_ok=True)
-    with (pack.folder / f".{pack.data.stem}.lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"{pack.data} is being written by another process: wait for it, or stop it"
-            raise SetiError(msg) from error
+    with lock.hold(pack.folder, f"writing {pack.data.name}", f".{pack.data.stem}.lock"):
         yield
 
 

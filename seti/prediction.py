@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from omegaconf import ListConfig
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti import catalog, crossval, files, sidecar
+from seti import catalog, crossval, files, lock, sidecar
 from seti.cadence import PANEL_CHOICES
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_reading
@@ -27,6 +28,7 @@ from seti.inference import auto_batch_size, predict_probabilities
 
 log = logging.getLogger(__name__)
 
+INSTANT = 1  # s to wait for a fold's training, which holds an experiment while it clears an old fold away
 RESIDENT_BYTES = 4 * 2**30  # of weights that are kept at once; more experiments are predicted in groups
 
 
@@ -64,9 +66,18 @@ def predict(cfg: Any) -> float:
         Test AUC, the mean over the experiments, where the test set's labels are known (simulated data), else NaN.
 
     Raises:
-        SetiError: no experiment, a damaged checkpoint, missing or damaged test cadences.
+        SetiError: no experiment, one that is in use by another run, a damaged checkpoint, missing or damaged test
+            cadences.
     """
     experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
+    with ExitStack() as locked:
+        for experiment in experiments:
+            locked.enter_context(lock.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
+            files.remove_parts(experiment.path)
+        return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # as they are now
+
+
+def _predict(experiments: list[Experiment], cfg: Any) -> float:
     device = choose_device(cfg.device)
     choose_precision(cfg.precision, device)  # refuses an unknown one before anything is read
     _check_loading(cfg.data)

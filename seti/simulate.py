@@ -21,7 +21,7 @@ import pandas as pd
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from seti import entry, files
+from seti import entry, files, lock
 from seti.backgrounds import FEATURES
 from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
 from seti.catalog import LABELS, SUBMISSION, TEST_LABELS, cadence_path
@@ -106,7 +106,7 @@ def simulate(settings: SimulateConfig) -> Path:
     import_setigen()  # before anything is written
     root = Path(settings.root)
     groups = plan(settings)
-    with _system_errors(root):
+    with _system_errors(root), _locked(root):
         _claim(root, settings)
         for split in SPLITS:
             for folder in (root / split).glob("*"):
@@ -299,13 +299,23 @@ def _write_tables(root: Path, truth: pd.DataFrame) -> None:
     files.write_csv(root / LABELS, truth.loc[truth["split"] == "train", ["id", "target"]])
 
 
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with lock.hold(root, "simulating", cure="another root can be simulated beside it"):
+        yield
+
+
 def _claim(root: Path, settings: SimulateConfig) -> None:
     """Write the settings into the folder, unless it holds anything else."""
     wanted = {
         "format": FORMAT,
         **{k: v for k, v in asdict(settings).items() if k not in ("root", "workers", "force")},
     }
-    root.mkdir(parents=True, exist_ok=True)
     stored = root / SETTINGS
     if stored.exists():
         held = files.read_json(stored)
@@ -329,7 +339,7 @@ def _claim(root: Path, settings: SimulateConfig) -> None:
     needed = (settings.train + settings.test - present) * FILE_SIZE
     free = shutil.disk_usage(root).free
     if needed > free:
-        msg = f"{root} needs {needed / 1e9:.1f} GB and has {free / 1e9:.1f} GB free: free some, or set another root"
+        msg = f"{root} needs {_size(needed)} and has {_size(free)} free: free some, or set another root"
         raise SetiError(msg)
     files.write_json(stored, wanted)
 

@@ -36,6 +36,7 @@ from seti.watch import DyingFoldError, Watch
 
 log = logging.getLogger(__name__)
 
+CLEARING = 5  # s to wait for others that clear
 VERSIONS = ("seti", "torch", "pytorch-lightning", "timm", "albumentations", "numpy", "scikit-learn")
 
 
@@ -72,7 +73,8 @@ def train(cfg: DictConfig) -> float:
         return auc
 
     folder.path.mkdir(parents=True, exist_ok=True)
-    with lock.hold(folder.path, f"training fold {cfg.fold} of {cfg.exp_name}"), files.naming(folder.path):
+    doing, cure = f"training fold {cfg.fold} of {cfg.exp_name}", "another exp_name can run beside it"
+    with lock.hold(folder.path, doing, cure=cure), files.naming(folder.path):
         for path in (folder.path, folder.last_checkpoint.parent):
             files.remove_parts(path)
         return _train_attempts(cfg, experiment, datamodule, origin)
@@ -130,7 +132,10 @@ def _train_once(
     pl.seed_everything(seed, verbose=False)
     classifier = build_classifier(config, datamodule, fetch_weights=resume is None)
     if cfg.force and not attempts.dead:
-        _clear(experiment, folder)  # not before everything that can be refused has been accepted
+        # Not while the experiment is predicted, whose tables would be of a network that is gone; the other folds of a
+        # sweep hold this lock for an instant each.
+        with lock.hold(experiment.path, f"clearing fold {cfg.fold} of {cfg.exp_name}", patience=CLEARING):
+            _clear(experiment, folder)  # not before everything that can be refused has been accepted
     write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
         _fit(trainer, classifier, datamodule, resume)

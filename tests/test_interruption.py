@@ -1,15 +1,18 @@
 """Runs that a signal ends, and that go on as if it had never come. In this process: the signal is raised here."""
 
 import os
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from conftest import SMALL, compose, read_json
+from unit_helpers import assert_ended
 
-from seti import interruption, lock, training
+from seti import crossval, files, interruption, lock, prediction, training
 from seti.checkpoints import Position
 from seti.errors import SetiError
 from seti.interruption import Interrupted
@@ -194,6 +197,116 @@ def test_a_fork_of_a_program_goes_silently(capfd):
             time.sleep(10)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
     assert capfd.readouterr().err == ""
+
+
+class Killed(BaseException):
+    """As SIGKILL, but that this process lives on."""
+
+
+def kill_at(patch, owner, name, call, done):
+    """End at the given call of a function, before it or when it is done."""
+    original, calls = getattr(owner, name), []
+
+    def killing(*args, **options):
+        calls.append(args)
+        if len(calls) == call and not done:
+            raise Killed
+        value = original(*args, **options)
+        if len(calls) == call:
+            raise Killed
+        return value
+
+    patch.setattr(owner, name, killing)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "done"),
+    [
+        (training.WholeCheckpoints, "save_checkpoint", 1, True),  # the first epoch's best.ckpt is there, last.ckpt not
+        (training.WholeCheckpoints, "save_checkpoint", 3, False),
+        (training.WholeCheckpoints, "save_checkpoint", 3, True),
+        (training.files, "write_csv", 1, True),  # oof.csv is there, result.json not
+        (training.files, "write_json", 1, True),  # result.json is there, nothing has ended
+    ],
+)
+def test_killed_between_two_files(train, fold, uninterrupted, monkeypatch, owner, name, call, done):
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, call, done)
+        with pytest.raises(Killed):
+            train(*RECIPE)
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+    best, expected = (torch.load(path / "checkpoints/best.ckpt", weights_only=True) for path in (fold, uninterrupted()))
+    assert all(torch.equal(weights, expected["state_dict"][name]) for name, weights in best["state_dict"].items())
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 7])
+def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterrupted, monkeypatch, number):
+    shutil.copytree(uninterrupted(), fold)
+    predict()
+    with monkeypatch.context() as patch:
+        removed = []
+
+        def remove(original, path, **options):
+            if "exp" in Path(path).parts and ".part" not in str(path):
+                removed.append(path)
+                if len(removed) == number:
+                    raise Killed
+            return original(path, **options)
+
+        unlink, rmtree = Path.unlink, shutil.rmtree
+        patch.setattr(Path, "unlink", lambda path, **options: remove(unlink, path, **options))
+        patch.setattr(shutil, "rmtree", lambda path, **options: remove(rmtree, path, **options))
+        with pytest.raises(Killed):
+            train(*RECIPE, "force=true")
+    assert number == 1 or not (fold / "result.json").exists()  # what is half cleared away does not pass for finished
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "INSTANT", 0)
+        if number > 1:
+            with pytest.raises(SetiError, match="holds no finished fold"):
+                predict()
+    train(*RECIPE, "force=true")
+    assert_same_run(fold, uninterrupted())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "done"),
+    [(crossval.files, "write_json", 1, True), (crossval.plots, "save_figure", 2, False)],
+)
+def test_killed_in_the_report(fold, uninterrupted, monkeypatch, owner, name, call, done):
+    shutil.copytree(uninterrupted(), fold)
+    crossval.report(fold.parent)
+    expected = {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()}
+    for path in expected:
+        (fold.parent / path).unlink()
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, call, done)
+        with pytest.raises(Killed):
+            crossval.report(fold.parent)
+    (fold.parent / f".gallery.{files._host()}-4194305.part.png").write_text("of a killed run")
+    crossval.report(fold.parent)
+    assert {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()} == expected
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        (prediction, "load_folds", 1),
+        (prediction, "predict_probabilities", 1),
+        (prediction.files, "write_csv", 2),
+        (prediction.files, "write_json", 1),
+    ],
+)
+def test_a_terminated_prediction_goes_on(fold, uninterrupted, predict, monkeypatch, capsys, owner, name, call):
+    shutil.copytree(uninterrupted(), fold)
+    predict()
+    expected = {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()}
+    for path in expected:
+        (fold.parent / path).unlink()
+    assert_ended(monkeypatch, owner, name, call, predict, capsys)
+    assert not [path for path in fold.parent.iterdir() if path.name[0] == "."]
+    predict()
+    assert {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()} == expected
 
 
 def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):

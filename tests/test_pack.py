@@ -1,6 +1,5 @@
 import copy
 import errno
-import fcntl
 import logging
 import multiprocessing
 import os
@@ -249,14 +248,6 @@ def test_killed_at_random_moments(root, tmp_path, monkeypatch):
     pack.pack_split(root, "train", "A")
     assert kills
     assert contents(root / "packed") == contents(whole.folder)
-
-
-def test_two_at_once(root):
-    (root / "packed").mkdir()
-    with (root / "packed" / ".train-A.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        assert "is being written by another process" in refusal(pack.pack_split, root, "train", "A")
-    pack.pack_split(root, "train", "A")
 
 
 def test_no_room(root, monkeypatch):

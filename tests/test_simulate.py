@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(settings, tmp_path):
 def test_a_full_disk_is_found_before_anything_is_made(settings, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(sim.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(SetiError, match=r"0\.0 GB free"):
+    with pytest.raises(SetiError, match=r"needs 13\.4 MB and has 0\.0 MB free"):
         sim.simulate(settings)
     assert not list(Path(settings.root).rglob("*.npy"))
 

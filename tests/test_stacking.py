@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,9 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from unit_helpers import seal, seal_predictions
+from unit_helpers import assert_ended, seal, seal_predictions
 
-from seti import blending, stacking
+from seti import blending, entry, stacking
 from seti.blending import StackConfig
 from seti.errors import SetiError
 
@@ -413,3 +415,40 @@ def test_out_of_fold_tables_are_joined_by_id(rows, tables):
     np.testing.assert_array_equal(oof.folds, joined["fold"])
     np.testing.assert_array_equal(oof.targets, joined["target"])
     np.testing.assert_array_equal(oof.probs[list(MODELS)].to_numpy(), joined[list(MODELS)].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        (blending, "grid_search", 1),
+        (blending.plots, "save_figure", 2),
+        (blending.files, "write_csv", 2),
+        (blending.files, "write_json", 1),
+    ],
+)
+def test_a_terminated_stack_leaves_the_old_one_whole(outputs, monkeypatch, capsys, owner, name, call):
+    blending.stack(config(outputs))
+    before = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
+    only = sorted(path.name for path in outputs.iterdir() if path.name != "stack")[:2]
+    assert_ended(monkeypatch, owner, name, call, lambda: blending.stack(config(outputs, experiments=only)), capsys)
+    assert {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()} == before
+
+
+def test_a_full_disk_is_told_by_the_files_own_name(outputs, monkeypatch):
+    blending.stack(config(outputs))
+    before = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
+    (outputs / "stack" / ".roc.another-4194305.part.png").write_text("of a killed run")
+
+    def full(table, path, **_):
+        Path(path).write_text("id,")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        blending.stack(config(outputs))
+    assert entry.explain(caught.value) == (
+        f"{outputs}/stack/oof.csv: No space left on device; free some space, or write to another folder"
+    )
+    left = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
+    assert left.pop(".roc.another-4194305.part.png")  # another machine's: it may still run
+    assert left == before

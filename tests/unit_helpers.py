@@ -1,14 +1,16 @@
 """Tiny data sets and trainers for the tests of single rooms."""
 
 import json
+import signal
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import pytorch_lightning as pl
 
-from seti import provenance, sidecar
+from seti import entry, provenance, sidecar
 from seti.experiment import Experiment
 
 ROWS, BINS = 8, 12
@@ -84,3 +86,22 @@ def seal_predictions(path: Path) -> None:
     record = sidecar.describe_predictions(experiment, path, table["id"], "32")
     record["checkpoints"] = {k: v for k, v in record["checkpoints"].items() if f"fold_{k}" in table}
     experiment.predictions_record.write_text(json.dumps(record))
+
+
+def assert_ended(monkeypatch, owner, name, call, program, capsys) -> None:
+    """Send a program SIGTERM at a function's given call: it ends with one line and exit code 143."""
+    original, calls = getattr(owner, name), []
+
+    def signalled(*args, **options):
+        calls.append(args)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGTERM)
+        return original(*args, **options)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, signalled)
+        with pytest.raises(SystemExit) as ended:
+            entry.command(lambda _: program())(None)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "terminated: the same command goes on with what is there\n"

@@ -25,7 +25,7 @@ from kills import results
 SIZE = 64 * 2**20
 PAGE = 4096
 SHARES = (0.15, 0.5, 0.85)  # of the room that a command needs
-FULL = ("No space left", "File too large", " GB free: ")  # the last: simulate looks before it begins
+FULL = ("No space left", "File too large", "B free: ")  # the last: simulate looks before it begins
 
 
 class Disk:

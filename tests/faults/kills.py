@@ -8,6 +8,7 @@ again, until it ends. At the end of each chain every result equals the uninterru
 
 import argparse
 import collections
+import csv
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import chain
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TIMES = ("seconds",)  # how long it took: not the same twice
+TIMES = ("seconds", "sources")  # how long it took, when a pack's sources were written: not the same twice
 DIGESTS = ("checkpoints/best.ckpt", "checkpoints")  # of files that hold such times; their weights are compared
 
 
@@ -39,7 +40,9 @@ def results(data: Path, outputs: Path) -> dict[str, Any]:
             name = str(path.relative_to(folder.parent))
             if path.name in ("metrics.csv",) or not path.is_file() or ".hydra" in path.parts:
                 continue
-            if path.suffix in (".csv", ".npy", ".pack", ".bin"):
+            if path.parent.name == "packed" and path.suffix == ".csv":  # it tells when each source was written
+                found[name] = [(row["id"], row["checksum"]) for row in csv.DictReader(path.read_text().splitlines())]
+            elif path.suffix in (".csv", ".npy"):
                 found[name] = path.read_bytes()
             elif path.suffix == ".json":
                 found[name] = _timeless(json.loads(path.read_text()))
