@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: a program ends with one line, after saving what it can."""
 
+import functools
 import os
 import signal
 import sys
@@ -66,8 +67,13 @@ def _leave(signum: int, _: FrameType | None) -> None:
 @contextmanager
 def ending() -> Iterator[None]:
     """While the block runs, a signal ends it wherever it is, by `Interrupted`."""
-    with _handlers(_end_here):
-        yield
+    hook = sys.unraisablehook
+    sys.unraisablehook = functools.partial(_raise_again, hook)
+    try:
+        with _handlers(_end_here):
+            yield
+    finally:
+        sys.unraisablehook = hook
 
 
 @contextmanager
@@ -143,6 +149,21 @@ def _end_here(signum: int, _: FrameType | None) -> None:
     _leave_if_child(signum)
     _State.asked = signal.Signals(signum)
     raise Interrupted(signum)
+
+
+def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
+    """Where Python drops errors, such as while it frees an object, a signal's is dropped as well: send it again."""
+    if not isinstance(lost.exc_value, Interrupted):
+        hook(lost)
+        return
+    again = threading.Timer(0.01, _send_again, (lost.exc_value.signum,))
+    again.daemon = True
+    again.start()
+
+
+def _send_again(signum: signal.Signals) -> None:
+    if signal.getsignal(signum) in (_end_here, _note_first):  # else the block has ended meanwhile
+        os.kill(os.getpid(), signum)
 
 
 def _note_first(signum: int, _: FrameType | None) -> None:

@@ -7,7 +7,6 @@ byte for byte. Reading a pack: `seti.packed`.
 
 import errno
 import functools
-import io
 import itertools
 import json
 import logging
@@ -29,7 +28,7 @@ from seti.checksum import panel_checksums, row_checksum
 from seti.console import cadence_progress
 from seti.errors import SetiError
 from seti.interruption import Interrupted
-from seti.packed import FORMAT, PackedCadences, PackFiles, digest, pack_folder, table_digests
+from seti.packed import FORMAT, PackedCadences, PackFiles, digest, npy_header, pack_folder, table_digests
 from seti.parallel import check_workers, cores, spread
 
 log = logging.getLogger(__name__)
@@ -92,10 +91,7 @@ class Plan:
     @functools.cached_property
     def header(self) -> bytes:
         """The `.npy` header."""
-        stream = io.BytesIO()
-        shape = (len(self.table), len(self.panels), self.rows, self.bins)
-        np.lib.format.write_array_header_1_0(stream, {"descr": self.dtype, "fortran_order": False, "shape": shape})
-        return stream.getvalue()
+        return npy_header(self.dtype, (len(self.table), len(self.panels), self.rows, self.bins))
 
     @property
     def size(self) -> int:

@@ -7,6 +7,8 @@ and `train-A.json`, the manifest, which is written last: without it there is no 
 
 import copy
 import hashlib
+import io
+import math
 import mmap
 import os
 import warnings
@@ -25,6 +27,8 @@ FORMAT = 1  # raised when a pack's files change their meaning
 TABLE_COLUMNS = ["id", "size", "mtime_ns", "checksum"]
 NUMBERS = ("rows", "bins", "cadences", "bytes")
 MANIFEST_KEYS = ("format", "split", "panels", "dtype", "ids", "sources", "checksum", *NUMBERS)
+
+DTYPES = tuple(f"{order}f{size}" for order in "<>" for size in (2, 4, 8))
 
 _POPULATE_READ = 22  # MADV_POPULATE_READ of Linux 5.14, which Python 3.11 has no name for
 _WINDOW = 2**30  # bytes that are read before the map is made anew, so that resident memory does not grow with the pack
@@ -69,6 +73,14 @@ class PackFiles:
         if missing or manifest["format"] != FORMAT or not all(type(manifest[key]) is int for key in NUMBERS):
             msg = f"{self.manifest} is not of format {FORMAT}: pack again with force=true"
             raise SetiError(msg)
+        shape = manifest["cadences"], len(PANEL_CHOICES[self.panels]), manifest["rows"], manifest["bins"]
+        if (
+            manifest["dtype"] not in DTYPES
+            or min(shape) < 1
+            or manifest["bytes"] != len(npy_header(manifest["dtype"], shape)) + _array_bytes(manifest["dtype"], shape)
+        ):
+            msg = f"{self.manifest} is damaged, its numbers do not add up: pack again with force=true"
+            raise SetiError(msg)
         return manifest
 
     def read_table(self) -> pd.DataFrame:
@@ -78,6 +90,18 @@ class PackFiles:
             SetiError: it is missing or damaged.
         """
         return files.read_csv(self.table, TABLE_COLUMNS)
+
+
+def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """The header that a `.npy` file of such an array begins with."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def _array_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """Bytes of such an array."""
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def pack_folder(root: Path, pack_dir: str | Path | None) -> Path:
@@ -153,6 +177,12 @@ class PackedCadences:
         if size != manifest["bytes"]:
             msg = f"{self.pack.data.name} has {size} bytes, not the {manifest['bytes']} that were packed"
             raise SetiError(msg)
+        shape = manifest["cadences"], len(PANEL_CHOICES[self.pack.panels]), manifest["rows"], manifest["bins"]
+        header = npy_header(manifest["dtype"], shape)
+        with self.pack.data.open("rb") as stream:
+            if stream.read(len(header)) != header:  # the manifest is read wrong, or the data
+                msg = f"{self.pack.data.name} is not of the shape and type that its manifest tells"
+                raise SetiError(msg)
         table = self.pack.read_table()
         told = {key: manifest[key] for key in ("ids", "sources", "checksum")}
         if len(table) != manifest["cadences"] or table_digests(table) != told:

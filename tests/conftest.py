@@ -122,6 +122,8 @@ def _run_script(script: str, args: list[str], folder: str, out: str, err: str) -
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = io.TextIOWrapper(open(1, "wb")), io.TextIOWrapper(open(2, "wb"))  # noqa: SIM115
     os.chdir(folder)
+    os.setpgid(0, 0)
+    multiprocessing.set_start_method("fork", force=True)  # as in a program that a person starts
     sys.argv = [script, *args]
     runpy.run_path(script, run_name="__main__")
 
@@ -150,6 +152,18 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         os.kill(self.process.pid, number)
+
+    def wait_for_children(self, count: int, timeout: float = 30) -> None:
+        """Wait until it has so many child processes."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        end = time.monotonic() + timeout
+        while len(listed.read_text().split()) < count:
+            assert time.monotonic() < end, f"no {count} workers: {self.out.read_text()} {self.err.read_text()}"
+            time.sleep(0.01)
+
+    def send_group(self, number: signal.Signals) -> None:
+        """Send a signal to it and its workers, as a terminal does."""
+        os.killpg(self.process.pid, number)
 
     def finish(self, timeout: float = 60) -> Finished:
         """Wait for the end; a program that does not end is killed."""

@@ -1,11 +1,13 @@
 import ast
+import shlex
 import signal
+import sys
 
 import pandas as pd
 import pytest
 from conftest import ROOT, compose, read_json
 
-from seti import blending, catalog, entry
+from seti import blending, catalog, entry, sweep
 from seti.catalog import cadence_path
 from seti.errors import SetiError
 from seti.experiment import Experiment
@@ -40,6 +42,43 @@ def test_a_sweep_goes_on_after_a_failed_fold_and_reports_it(run, small, outputs)
     assert f"error: {message}" in (outputs / "exp" / "fold_7" / "train.log").read_text()
     assert "error" not in (outputs / "exp" / "fold_0" / "train.log").read_text()
     assert not (outputs / "exp" / "fold_0" / "failure.json").exists()
+
+
+def test_a_sweep_of_five_folds_outlives_one_and_names_the_command_that_mends_it(run, small, tmp_path):
+    outputs = tmp_path / "it's here; $HOME"
+    blocked = outputs / "exp" / "fold_3" / "checkpoints"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where a folder should be")
+    settings = ("data.n_folds=5", "trainer.max_epochs=1", "fold=0,1,2,3,4")
+    quoted = str(outputs).replace("'", "\\'")
+    done = run("train.py", "-m", *small, f"output_dir='{quoted}'", *settings)
+    assert done.code == 1
+    assert "Traceback" not in done.out + done.err
+    assert Experiment(outputs / "exp").finished_folds() == [0, 1, 2, 4]
+    lines = done.err.splitlines()
+    at = lines.index("1 of 5 jobs failed:")
+    assert lines[at + 1].startswith(f"  {blocked.parent}: {blocked}: ")
+    assert lines[at + 2] == "again, just that:"
+    words = shlex.split(lines[at + 3])
+    assert words[:4] == ["python", str(ROOT / "train.py"), "-m", "fold=3"]
+    assert len(lines) == at + 4
+    assert "Traceback" in (blocked.parent / "train.log").read_text()
+
+    blocked.unlink()
+    done = run(words[1], *words[2:])
+    assert done.code == 0, done.err
+    assert Experiment(outputs / "exp").is_finished()
+    assert read_json(outputs / "exp" / "cv.json")["finished_folds"] == [0, 1, 2, 3, 4]
+
+
+def test_retry_commands_join_folds_and_quote(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["my train.py"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    jobs = [["exp_name=a", "fold=1"], ["fold=3", "exp_name=a"], ["exp_name='b c'", "fold=0"]]
+    assert sweep.retry_commands(jobs, ["hydra.sweep.dir=x y"]) == [
+        "python 'my train.py' -m fold=1,3 exp_name=a 'hydra.sweep.dir=x y'",
+        """python 'my train.py' -m fold=0 'exp_name='"'"'b c'"'"'' 'hydra.sweep.dir=x y'""",
+    ]
 
 
 def test_a_mended_sweep_forgets_its_failure(run, small, outputs, own_data):
@@ -92,15 +131,29 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
     assert "train_labels.csv is missing" in single_error(run("train.py", *small, f"data.root={own_data}"))
 
 
-def test_settings_of_a_wrong_type_or_name_are_refused(run, small, outputs):
-    done = run("train.py", *small, "optimiser.lr=1")
-    assert done.code == 1
-    assert "Key 'optimiser' not in 'TrainConfig'" in done.err
-    assert "Traceback" not in done.err
-    done = run("train.py", *small, "fold=first")
-    assert done.code == 1
-    assert "'first' of type 'str' could not be converted to Integer" in done.err
-    assert not outputs.exists()
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optimiser.lr=1", "Key 'optimiser' not in 'TrainConfig'"),
+        ("fold=first", "'first' of type 'str' could not be converted to Integer"),
+        ("model=huge", "Could not find 'model/huge'"),
+        ("fold=[", "no viable alternative at input"),
+        ("exp_name=../x", "exp_name='../x' cannot name a folder"),
+        ("output_dir={file}", "{file}"),
+        ("output_dir={file}/inside", "{file}"),
+        ("data.root={file}", "data.root={file}"),
+    ],
+)
+def test_what_cannot_be_composed_or_begun_is_one_line_and_leaves_nothing(run, small, tmp_path, override, said):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    before = {path for path in tmp_path.rglob("*") if path.name[0] != "."}
+    line = single_error(run("train.py", *small, override.format(file=file)))
+    assert said.format(file=file) in line
+    assert len(line) < 500
+    left = {path for path in tmp_path.rglob("*") if path.name[0] != "."} - before
+    assert not [path for path in left if "data.root" not in override]
+    assert file.read_text() == "kept"
 
 
 def stop(program, outputs, number):

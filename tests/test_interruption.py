@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -171,6 +172,23 @@ def test_what_was_put_off_ends_the_program_behind_the_block():
     assert reached == ["the block's end"]
     with interruption.ending():  # another run in the same process
         assert interruption.asked() is None
+
+
+def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
+    class Freed:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def work():
+        with interruption.ending():
+            Freed()
+            time.sleep(10)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted):
+        work()
+    assert capfd.readouterr().err == ""
+    assert sys.unraisablehook is hook
 
 
 def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():

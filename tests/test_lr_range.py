@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,3 +180,15 @@ def test_what_cannot_be_tested_is_refused(outputs, small, override, message):
     with pytest.raises(SetiError, match=message):
         lr_range.run(cfg, outputs / "exp" / "fold_0" / "lr_range" / "default")
     assert not outputs.exists()
+
+
+def test_ctrl_c_ends_a_sweep_of_range_tests(start, small, outputs):
+    settings = ("lr_range_test=true", "lr_range.steps=100000", "optimizer.weight_decay=0,1e-4", "data.num_workers=2")
+    program = start("train.py", "-m", *small, *settings)
+    program.wait_for_children(2)
+    program.send_group(signal.SIGINT)
+    done = program.finish()
+    assert done.code == 130
+    assert done.err == "interrupted: the same command goes on with what is there\n"
+    assert "Traceback" not in done.out
+    assert len(list((outputs / "exp/fold_0/lr_range").iterdir())) == 1  # no second job

@@ -4,7 +4,8 @@
 
 Each command runs on a disk with no room, with none but for a page, and with a part of the room that it needs: it must
 say so in one line, exit with code 1, leave what was there before as it was and nothing half-written, and finish when
-there is room. The disk is a small tmpfs where one can be mounted, else a limit on the size of files.
+there is room. What looks for room before it begins, simulate and pack, is also told that there is plenty, so that the
+disk fills up under it. The disk is a small tmpfs where one can be mounted, else a limit on the size of files.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from kills import results
 
 SIZE = 64 * 2**20
 PAGE = 4096
+LOOKING = ("simulate", "pack")  # look for room before they begin
 SHARES = (0.15, 0.5, 0.85)  # of the room that a command needs
 FULL = ("No space left", "File too large", "B free: ")  # the last: simulate looks before it begins
 
@@ -33,13 +35,15 @@ class Disk:
 
     Args:
         folder: where it is mounted.
+        limit: limit files even where it can be mounted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: bool) -> None:
         self.folder = folder
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "seti-test", str(folder)]
-        self.mounted = shutil.which("mount") is not None and subprocess.run(mount, capture_output=True).returncode == 0
+        self.mounted = not limit and shutil.which("mount") is not None
+        self.mounted = self.mounted and subprocess.run(mount, capture_output=True).returncode == 0
         self.filler = folder / ".filler"
         self.limit: int | None = None
 
@@ -65,6 +69,12 @@ class Disk:
         """Set the limit, in the process that it is for."""
         if self.limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, self.limit))
+
+    def bound_unseen(self) -> None:
+        """Set the limit, and say that there is plenty of room to who asks."""
+        self.bound()
+        usage = shutil.disk_usage(self.folder)
+        shutil.disk_usage = lambda _: usage._replace(free=2**50)
 
     def close(self) -> None:
         """Take the disk away."""
@@ -104,10 +114,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="commands to run on a full disk; all where left out")
     parser.add_argument("--shares", type=float, nargs="*", default=SHARES)
+    parser.add_argument("--limit", action="store_true", help="limit the size of files, rather than mount a tmpfs")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="seti-full-"))
     chain.preload()
-    disk = Disk(folder / "disk")
+    disk = Disk(folder / "disk", asked.limit)
     try:
         return _fill(disk, folder, asked.only, asked.shares)
     finally:
@@ -133,11 +144,15 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
     expected = results(data, outputs)
     for name in only or commands:
         following = list(commands).index(name)
-        for free in (0, PAGE, *(int(share * needs[name]) for share in shares)):
+        rooms = (0, PAGE, *(int(share * needs[name]) for share in shares))
+        cases = [(free, disk.bound) for free in rooms]
+        if name in LOOKING:
+            cases += [(free, disk.bound_unseen) for free in rooms]
+        for free, before_it in cases:
             _restore(disk, states[name])
             before = contents(disk.folder)
             disk.leave(free)
-            ended = chain.run(commands[name], folder, before=disk.bound)
+            ended = chain.run(commands[name], folder, before=before_it)
             disk.make_room()
             said = next((line for line in ended.err.splitlines() if line.startswith("error: ")), "")
             enough = ended.code == 0

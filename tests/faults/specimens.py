@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ from seti.classifier import CadenceClassifier, load_classifier
 from seti.dataset import InputSpec
 from seti.experiment import Experiment
 from seti.history import History
+from seti.pack import pack_split
+from seti.packed import PackFiles, pack_folder
 from seti.safe_load import read_checkpoint
+from seti.store import open_store
 
 FOLDS, TRAIN, TEST = 2, 30, 12
 MODEL = {"backbone": "test_resnet.r160_in1k", "pretrained": False, "weights": None, "freeze_backbone": False}
@@ -58,12 +62,17 @@ class Specimen:
 def make_specimens(folder: Path) -> dict[str, Specimen]:
     """Write whole files of every kind into a folder."""
     root, path = folder / "data", folder / "outputs" / "exp"
-    cadence = root / "train" / "0" / "cadence.npy"
+    cadence = folder / "one" / "train" / "0" / "cadence.npy"
     cadence.parent.mkdir(parents=True)
     np.save(cadence, np.random.default_rng(0).normal(size=(6, 9, 16)).astype(np.float16))
     ids = [f"{n * 7919:015x}" for n in range(TRAIN)]
     targets = [n % 3 % 2 for n in range(TRAIN)]
+    root.mkdir()
     pd.DataFrame({"id": ids, "target": targets}).to_csv(root / catalog.LABELS, index=False)
+    for i in ids:
+        source = catalog.cadence_path(root, "train", i)
+        source.parent.mkdir(parents=True, exist_ok=True)
+        np.save(source, np.random.default_rng(int(i, 16)).normal(size=(6, 9, 16)).astype(np.float16))
     test = [f"{n * 104729:015x}" for n in range(TEST)]
     pd.DataFrame({"id": test, "target": 0.5}).to_csv(root / catalog.SUBMISSION, index=False)
     experiment = _make_experiment(path, ids, targets, test)
@@ -136,6 +145,18 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
     def read_labels() -> None:
         _same(catalog.read_labels(root).itertuples(index=False), _parsed(root / catalog.LABELS, ("id", "target")))
 
+    pack_split(root, "train", "A")
+    packed = PackFiles(pack_folder(root, None), "train", "A")
+    cadences = np.load(packed.data)
+    shutil.rmtree(root / "train")  # a pack is read without its sources too
+
+    def read_pack() -> None:
+        store = open_store(root, "train", np.array(ids), PANEL_CHOICES["A"], packed="true")
+        read = np.stack([store.read(index) for index in range(len(ids))])
+        held = np.frombuffer(packed.data.read_bytes(), cadences.dtype)[-cadences.size :].reshape(cadences.shape)
+        if read.dtype != cadences.dtype or not np.array_equal(read, held):
+            raise WrongError("not the cadences that the file holds")
+
     text = {"text": True}
     return {
         ".npy": Specimen(cadence, False, lambda: _read_npy(cadence), _npy(), 0.2),
@@ -158,6 +179,13 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
             share=0.12,
             seal=seal,
             **text,
+        ),
+        "pack's .npy": Specimen(packed.data, False, read_pack, _npy(), 0.05),
+        "pack's .csv": Specimen(
+            packed.table, read=read_pack, made=_table(("id", "size", "mtime_ns", "checksum")), share=0.05, **text
+        ),
+        "pack's .json": Specimen(
+            packed.manifest, read=read_pack, made=_json(packed.manifest.read_text()), share=0.05, **text
         ),
         "predictions.json": Specimen(
             experiment.predictions_record, read=read_record, made=_json(sealed[1]), share=0.06, **text
