@@ -62,9 +62,13 @@ class Row:
     def _spread(self, seen: Sequence[float]) -> str:
         if not len(seen):
             return ""
-        low, middle, high = np.percentile(seen, [25, 50, 75]) * SCALES[self.unit.split("/")[0]]
-        spread = f" ({low:.3g}-{high:.3g})" if len(seen) > 1 else ""
-        return f"{middle:.3g}{spread} {self.unit}"
+        low, middle, high = map(_short, np.percentile(seen, [25, 50, 75]) * SCALES[self.unit.split("/")[0]])
+        spread = f" ({low}-{high})" if len(seen) > 1 else ""
+        return f"{middle}{spread} {self.unit}"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @dataclass
