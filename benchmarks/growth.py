@@ -130,7 +130,8 @@ def draw(root: Path, scratch: Path, target: Path, quick: bool) -> None:
     figure, axes = plt.subplots(1, len(plans), figsize=(3 * len(plans), 3))
     for axis, (title, what, largest, ways) in zip(axes, plans, strict=True):
         for number, (label, cost) in enumerate(ways.items()):
-            cost(int(largest * shares[0]) - 4)  # imports, page cache
+            if cost is not stack:  # a process of its own, every time
+                cost(int(largest * shares[0]) - 4)  # imports, page cache
             sizes = (largest * shares).astype(int)
             seconds = [cost(int(size)) for size in sizes]
             axis.plot([0, sizes[-1]], [0, seconds[-1]], color="0.75", lw=1, label=None if number else "linear")

@@ -166,7 +166,7 @@ def steps(room: Room) -> list[Row]:
     tiny = ["experiment=demo", "augment=flips_affine", "threads=null", "data.num_workers=2"]
     small = ["model=effnet_b0", "data.image_size=[256,256]", "data.batch_size=16"]
     # Long enough for the clock: a tiny step takes a twentieth of a second.
-    tiny_steps, small_steps = (3, 2) if room.quick else (60, 6)
+    tiny_steps, small_steps = (3, 2) if room.quick else (40, 3)
     rounds = min(room.rounds, 3)
     where = (root, room.scratch)
     return [
@@ -186,7 +186,7 @@ def prediction(room: Room) -> list[Row]:
     command = [sys.executable, "train.py", "-m", "experiment=demo", "fold=0,1,2,3,4", "exp_name=tiny"]
     command += [f"data.root={room.root}", f"output_dir={outputs}", f"trainer.max_epochs={1 if room.quick else 3}"]
     subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.DEVNULL)
-    return predicting.rows(room.root, outputs / "tiny", min(room.rounds, 3), 4 if room.quick else 16)
+    return predicting.rows(room.root, outputs / "tiny", min(room.rounds, 3), 4 if room.quick else 12)
 
 
 def start_up(room: Room) -> list[Row]:
