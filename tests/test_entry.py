@@ -1,4 +1,6 @@
 import ast
+import errno
+import os
 import shlex
 import signal
 import sys
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, compose, read_json
 
-from seti import blending, catalog, entry, sweep
+from seti import blending, catalog, entry, files, sweep
 from seti.catalog import cadence_path
 from seti.errors import SetiError
 from seti.experiment import Experiment
@@ -217,6 +219,47 @@ def test_in_process_errors_become_exit_codes(capsys):
     with pytest.raises(ZeroDivisionError):  # a mistake of the program keeps its traceback
         entry.command(broken)(None)
     assert entry.command(lambda cfg: 0.5)(None) == 0.5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unable to write to file </torch_12_34_5>: No space left on device (28)",
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+        "shared memory. Please try to raise your shared memory limit.",
+    ],
+)
+def test_full_shared_memory_says_what_to_lower(said):
+    assert "lower data.num_workers" in entry.explain(RuntimeError(said))
+    assert entry.explain(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(train, predict, outputs, monkeypatch):
+    def contents():
+        return {path: path.read_bytes() for path in outputs.rglob("*") if path.is_file() and path.suffix != ".csv"}
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    train("trainer.max_epochs=1")
+    predict()
+    predictions = (outputs / "exp" / "predictions.csv").read_bytes()
+    before = contents()
+    for program, first in (
+        (lambda: train("trainer.max_epochs=1", "fold=1"), "fold_1/metrics.csv"),
+        (predict, "predictions.csv"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "_flush", full)
+            with pytest.raises(OSError, match="No space left") as caught:
+                program()
+        assert entry.explain(caught.value) == (
+            f"{outputs / 'exp' / first}: No space left on device; free some space, or write to another folder"
+        )
+        assert contents().items() >= before.items()
+        assert (outputs / "exp" / "predictions.csv").read_bytes() == predictions
+        assert not [path for path in outputs.rglob(".*") if path.is_file()]
+        program()
 
 
 def test_experiments_that_do_not_fit_together_are_not_stacked(train, outputs):

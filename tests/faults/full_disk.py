@@ -144,10 +144,9 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
     expected = results(data, outputs)
     for name in only or commands:
         following = list(commands).index(name)
-        rooms = (0, PAGE, *(int(share * needs[name]) for share in shares))
-        cases = [(free, disk.bound) for free in rooms]
-        if name in LOOKING:
-            cases += [(free, disk.bound_unseen) for free in rooms]
+        cases = [(free, disk.bound) for free in (0, PAGE, *(int(share * needs[name]) for share in shares))]
+        if name in LOOKING:  # looks once at no room, and at room for a half
+            cases = [cases[0], (needs[name] // 2, disk.bound), *((free, disk.bound_unseen) for free, _ in cases[1:])]
         for free, before_it in cases:
             _restore(disk, states[name])
             before = contents(disk.folder)
