@@ -33,7 +33,7 @@ test: $(INSTALLED) ## Run the tests (offline, under 5 minutes)
 test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole programs
 	$(BIN)/python -m pytest -m 'not faults'
 
-test-faults: $(INSTALLED) ## Damaged files, kills and full disks, thousands of them (about 15 minutes)
+test-faults: $(INSTALLED) ## Damaged files, kills and full disks, thousands of them (about 10 minutes)
 	$(BIN)/python -m pytest -s -m faults tests/faults
 
 bench: $(INSTALLED) ## Time every stage against the ordinary way, on a CPU in under 10 minutes

@@ -7,6 +7,7 @@ from (seed, what is drawn), so the bytes of a set do not depend on how many proc
 import difflib
 import functools
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -267,9 +268,11 @@ def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> 
         panels = rendered[:, :, offset : offset + BINS].copy()
         if signal is not None:
             add_signal(panels, drawn.times, signal)
+        content = io.BytesIO()  # numpy would tell of a full disk by an error that does not say so
+        np.save(content, standardise(panels))
         # Not durable: thousands of files. One that a power cut empties is made again, told by its size.
         with files.whole_file(path, durable=False) as beside:
-            np.save(beside, standardise(panels))
+            beside.write_bytes(content.getbuffer())
     return rows
 
 

@@ -105,14 +105,15 @@ def test_an_interrupted_set_is_gone_on_with(settings):
 
 def test_a_killed_run_leaves_no_label_table(settings, monkeypatch):
     calls = []
+    write = Path.write_bytes
 
-    def full_disk(file, array):
-        calls.append(file)
+    def full_disk(path, content):
+        calls.append(path)
         if len(calls) > 3:
             raise OSError(28, "No space left on device")
-        file.write_bytes(b"x" * fields.FILE_SIZE)
+        write(path, content)
 
-    monkeypatch.setattr(sim.np, "save", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(SetiError, match="No space left on device"):
         sim.simulate(settings)
     assert not list(Path(settings.root).rglob("*.csv"))

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -127,6 +128,7 @@ def main() -> int:
 
 
 def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float]) -> int:
+    started, fillings = time.monotonic(), 0
     kind = f"a tmpfs of {SIZE // 2**20} MiB" if disk.mounted else "a limit on the size of files"
     print(f"the disk is {kind}")
     data, outputs = disk.folder / "data", disk.folder / "outputs"
@@ -155,6 +157,7 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
             disk.make_room()
             said = next((line for line in ended.err.splitlines() if line.startswith("error: ")), "")
             enough = ended.code == 0
+            fillings += not enough
             wrong = [] if enough and free >= min(shares) * needs[name] else check_failure(disk, ended, before)
             for later, words in list(commands.items())[following:]:
                 again = chain.run(words, folder)
@@ -169,7 +172,7 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
             sys.stdout.flush()
             if wrong:
                 failures.append(ended.out[-500:] + ended.err[-1500:])
-    print(f"{len(failures)} failures")
+    print(f"{fillings} fillings of {kind}, {len(failures)} failures, {time.monotonic() - started:.0f} s")
     for failure in failures[:3]:
         print(failure)
     return 1 if failures else 0
