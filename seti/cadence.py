@@ -144,6 +144,10 @@ def _open(path: str | Path) -> np.ndarray:
     if not _is_float(stored.dtype):
         msg = f"cadence {path} holds {stored.dtype}, not floats of 2, 4 or 8 bytes: remove or replace the file"
         raise SetiError(msg)
+    surplus = Path(path).stat().st_size - stored.offset - stored.nbytes
+    if surplus:  # numpy does not mind, but two writers or a bad copy have been at it
+        msg = f"cadence {path} is {surplus} bytes longer than its header says: remove or replace the file"
+        raise SetiError(msg)
     return stored
 
 

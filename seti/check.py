@@ -351,6 +351,10 @@ def report(findings: list[Finding], path: Path) -> None:
     console().print(table)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 @entry.program("check")
 def main(cfg: CheckConfig) -> None:
     """Check, report, and end with exit code 1 on errors."""
@@ -359,10 +363,11 @@ def main(cfg: CheckConfig) -> None:
     findings = check(root, None if cfg.data.pack_dir is None else Path(cfg.data.pack_dir), cfg.workers)
     report(findings, Path(cfg.report))
     errors = sum(found.level == ERROR for found in findings)
+    warnings = len(findings) - errors
     if errors:
-        msg = f"{root}: {errors} errors and {len(findings) - errors} warnings, all of them in {cfg.report}"
+        msg = f"{root}: {_count(errors, 'error')} and {_count(warnings, 'warning')}, all of them in {cfg.report}"
         raise SetiError(msg)
-    print(f"{root}: no errors, {len(findings)} warnings; {cfg.report} lists them")
+    print(f"{root}: no errors, {_count(warnings, 'warning')}; {cfg.report} lists them")
 
 
 if __name__ == "__main__":

@@ -199,6 +199,8 @@ class Experiment:
         tables = []
         for fold in self.finished_folds():
             path = self.fold(fold).oof
+            cure = f"restore it from a copy, or train fold {fold} again with force=true"
+            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, cure)
             table = files.read_csv(path, OOF_COLUMNS)
             probs = pd.to_numeric(table["prob"], errors="coerce")
             if not (probs.between(0, 1).all() and (table["fold"] == fold).all() and table["target"].isin([0, 1]).all()):
@@ -208,8 +210,6 @@ class Experiment:
                 )
                 raise SetiError(msg)
             catalog.check_ids(path, table["id"])
-            cure = f"restore it from a copy, or train fold {fold} again with force=true"
-            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, cure)
             tables.append(table[OOF_COLUMNS])
         if not tables:
             msg = f"{self.path} has no finished fold: train one with python train.py exp_name={self.name} fold=0"

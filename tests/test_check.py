@@ -154,7 +154,7 @@ def test_the_command(root, tmp_path, run_command):
     os.truncate(path_of(root, "ta", "test"), 300)
     ended = run_command("-m", "seti.check", f"data.root={root}", folder=tmp_path)
     assert ended.code == 1
-    assert ended.err == f"error: {root}: 1 errors and 0 warnings, all of them in check.csv\n"
+    assert ended.err == f"error: {root}: 1 error and 0 warnings, all of them in check.csv\n"
     assert "damaged file" in ended.out
     report = pd.read_csv(tmp_path / "check.csv")
     assert report[["id", "split", "level", "problem"]].to_numpy().tolist() == [["ta", "test", "error", "damaged file"]]

@@ -83,10 +83,13 @@ def test_a_damaged_table_is_named(experiment, changes):
 def test_a_table_without_a_column_or_file_is_named(experiment):
     path = experiment.path / "fold_1" / "oof.csv"
     pd.read_csv(path).drop(columns="prob").to_csv(path, index=False)
-    with pytest.raises(SetiError, match=r"fold_1/oof.csv has no column prob"):
+    with pytest.raises(SetiError, match=r"fold_1/oof.csv is not the file that result.json was written about"):
         experiment.read_oof()
+    seal(experiment.path)
+    with pytest.raises(SetiError, match=r"fold_1/oof.csv has no column prob"):
+        Experiment(experiment.path).read_oof()
     path.unlink()
-    with pytest.raises(SetiError, match=r"cannot read .*fold_1/oof.csv"):
+    with pytest.raises(SetiError, match=r"fold_1/oof.csv is missing"):
         experiment.read_oof()
 
 
