@@ -21,7 +21,7 @@ from seti.config import check_reading
 from seti.console import console
 from seti.damage import open_usable
 from seti.dataset import CadenceDataset, loader
-from seti.device import choose_device, choose_precision
+from seti.device import choose_device, choose_precision, memory_errors
 from seti.errors import SetiError
 from seti.experiment import Experiment, open_experiment
 from seti.inference import auto_batch_size, predict_probabilities
@@ -189,15 +189,16 @@ def _predict_group(
     auto = cfg.data.batch_size == "auto"
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
-    probs = predict_probabilities(
-        classifiers,
-        loader(dataset, size, cfg.data.num_workers),
-        device,
-        cfg.precision,
-        f"{whose}: {len(classifiers)} folds",
-        flips=cfg.flips,
-        halve=auto,
-    )
+    with memory_errors(f"data.batch_size={size}"):
+        probs = predict_probabilities(
+            classifiers,
+            loader(dataset, size, cfg.data.num_workers),
+            device,
+            cfg.precision,
+            f"{whose}: {len(classifiers)} folds",
+            flips=cfg.flips,
+            halve=auto,
+        )
     for classifier in classifiers:
         classifier.cpu()  # makes room on the device for the next group
     return usable, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)

@@ -315,3 +315,12 @@ def test_rows_are_placed_by_index_whatever_the_order_of_batches(trained, data_ro
     np.testing.assert_allclose(prediction.predict_probabilities(classifiers, mixed, cpu, "32", ""), straight, atol=1e-6)
     assert straight.shape == (12, 2)
     assert straight.dtype == np.float64
+
+
+def test_a_device_without_memory_says_what_to_lower(trained, predict, monkeypatch):
+    def full(*args, **options):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(prediction, "predict_probabilities", full)
+    with pytest.raises(SetiError, match=r"out of memory: lower data.batch_size=4$"):
+        predict("data.batch_size=4")
