@@ -133,6 +133,7 @@ def pack_split(
         files.remove_parts(pack.folder)
         if pack.manifest.exists() and not force:
             _check_finished(pack, root, ids)
+            _journal(pack).unlink(missing_ok=True)  # of a run that was killed in its very last step
             log.info("%s: already packed, and it matches: nothing to do", pack.data)
             return pack
         catalog.check_files(root, split, ids)
@@ -156,9 +157,13 @@ def _check_finished(pack: PackFiles, root: Path, ids: pd.Series) -> None:
         raise SetiError(msg) from error
 
 
+def _journal(pack: PackFiles) -> Path:
+    return pack.table.with_suffix(".csv.part")
+
+
 def _write(plan: Plan, workers: int | None) -> None:
     pack = plan.pack
-    journal = pack.table.with_suffix(".csv.part")
+    journal = _journal(pack)
     if journal.exists() and not pack.partial.exists() and pack.data.exists() and not pack.manifest.exists():
         pack.data.rename(pack.partial)  # stopped between the last two steps
     known = _read_journal(journal, plan) if pack.partial.exists() else {}

@@ -118,7 +118,7 @@ def test_experiments_that_cannot_be_reported_end_a_sweep_with_an_error(run, smal
     pd.read_csv(oof).drop(columns="prob").to_csv(oof, index=False)
     done = run("train.py", "-m", *small, "trainer.max_epochs=1", "fold=1")
     assert done.code == 1
-    assert f"error: {oof} has no column prob" in done.err
+    assert f"error: {oof} is not the file that result.json was written about" in done.err
     assert (outputs / "exp" / "fold_1" / "result.json").exists()
 
 

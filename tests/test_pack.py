@@ -223,6 +223,20 @@ def test_stopped_between_the_last_steps(root, tmp_path, monkeypatch, step):
     assert contents(pack.pack_split(root, "train", "A").folder) == contents(whole.folder)
 
 
+def test_killed_in_the_very_last_step(root, tmp_path, monkeypatch):
+    whole = pack.pack_split(root, "train", "A", tmp_path / "whole")
+    write = pack.files.write_json
+
+    def killed(*args):
+        write(*args)
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(pack.files, "write_json", killed)
+    stopped(pack.pack_split, root, "train", "A")
+    monkeypatch.undo()
+    assert contents(pack.pack_split(root, "train", "A").folder) == contents(whole.folder)
+
+
 def test_a_partial_pack_of_changed_sources_is_begun_anew(root, monkeypatch):
     monkeypatch.setattr(pack, "_sync", lambda path: (_ for _ in ()).throw(Interrupted(signal.SIGINT)))
     stopped(pack.pack_split, root, "train", "A")

@@ -48,9 +48,14 @@ class Disk:
         self.filler = folder / ".filler"
         self.limit: int | None = None
 
-    def used(self) -> int:
-        """Bytes that files take."""
-        return sum(-(-path.stat().st_size // PAGE) * PAGE for path in self.folder.rglob("*") if path.is_file())
+    def stamps(self) -> dict[Path, int]:
+        """When each file was written."""
+        return {path: path.stat().st_mtime_ns for path in self.folder.rglob("*") if path.is_file()}
+
+    def written(self, before: dict[Path, int]) -> int:
+        """Bytes that files take that were written since; a new one takes room while the old one is still there."""
+        paths = [path for path, stamp in self.stamps().items() if before.get(path) != stamp]
+        return sum(-(-path.stat().st_size // PAGE) * PAGE for path in paths)
 
     def leave(self, free: int) -> None:
         """Leave so many bytes free."""
@@ -137,12 +142,12 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
     for name, words in commands.items():
         states[name] = folder / f"before-{name}"
         shutil.copytree(disk.folder, states[name])
-        used = disk.used()
+        stamps = disk.stamps()
         ended = chain.run(words, folder)
         if ended.code != 0:
             print(f"{name} fails by itself: {ended.out} {ended.err}")
             return 1
-        needs[name] = disk.used() - used
+        needs[name] = disk.written(stamps)
     expected = results(data, outputs)
     for name in only or commands:
         following = list(commands).index(name)
