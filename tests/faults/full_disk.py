@@ -154,6 +154,8 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
         cases = [(free, disk.bound) for free in (0, PAGE, *(int(share * needs[name]) for share in shares))]
         if name in LOOKING:  # looks once at no room, and at room for a half
             cases = [cases[0], (needs[name] // 2, disk.bound), *((free, disk.bound_unseen) for free, _ in cases[1:])]
+        if not disk.mounted:  # a limit of nothing would hold for what the command says, too
+            cases = [case for case in cases if case[0] >= PAGE]
         for free, before_it in cases:
             _restore(disk, states[name])
             before = contents(disk.folder)
