@@ -64,6 +64,7 @@ def test_a_folder_without_a_finished_fold_is_left_alone(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow  # the sweep of five folds covers most of it in the quick tests
 def test_the_next_command_trains_the_missing_folds_alike(run, small, outputs):
     overrides = ["data.n_folds=3", "trainer.max_epochs=1", "optimizer.lr=0.003", "mixup.alpha=0.3", "force=true"]
     first = run("train.py", *small, *overrides, "fold=1")

@@ -83,6 +83,7 @@ def test_retry_commands_join_folds_and_quote(monkeypatch):
     ]
 
 
+@pytest.mark.slow  # the sweep of five folds covers most of it in the quick tests
 def test_a_mended_sweep_forgets_its_failure(run, small, outputs, own_data):
     ids = catalog.read_labels(own_data)["id"]
     path = cadence_path(own_data, "train", ids.iloc[7])
