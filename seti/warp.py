@@ -1,14 +1,11 @@
 """Flips, shift, scale, rotation and resizing of a picture as one interpolation instead of one each."""
 
 import math
-import os
 import random
 import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer release
 
 import albumentations as A
 import cv2

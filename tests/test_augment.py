@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from unit_helpers import NO_AUGMENT
@@ -284,3 +288,11 @@ def test_linear_takes_the_pixels_around_the_centre_alone(layout):
     # Shrinking by 4, a pixel's centre lies between the second and the third of its four, on both axes.
     blocks = cadence.reshape(3, 4, 4, 5, 4)[:, :, 1:3, :, 1:3]
     np.testing.assert_allclose(result, blocks.mean(axis=(2, 4)), atol=1e-6)
+
+
+def test_the_package_keeps_albumentations_from_asking_for_a_newer_release():
+    """Before any room imports it: `seti.augment` does so before it comes to `seti.warp`."""
+    told = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
+    code = "import os, sys, seti; print(os.environ['NO_ALBUMENTATIONS_UPDATE'], 'albumentations' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
