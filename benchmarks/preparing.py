@@ -24,7 +24,15 @@ from seti.cadence import ON_PANELS
 from seti.dataset import CadenceDataset, InputSpec
 from seti.warp import BORDER
 
-AUGMENT = {"flip_frequency": 0.5, "flip_time": 0.5, "affine": 0.5, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
+AUGMENT = {
+    "flip_frequency": 0.5,
+    "flip_time": 0.5,
+    "affine": 0.5,
+    "shift": 0.1,
+    "scale": 0.1,
+    "rotate": 10.0,
+    "crop": 0.0,
+}
 SIZE = 512, 512
 
 

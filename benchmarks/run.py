@@ -44,7 +44,15 @@ from seti.pack import pack_split
 from seti.simulate import load_settings, simulate
 
 HERE = Path(__file__).resolve().parent
-FLIPS_AFFINE = {"flip_frequency": 0.5, "flip_time": 0.5, "affine": 0.5, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
+FLIPS_AFFINE = {
+    "flip_frequency": 0.5,
+    "flip_time": 0.5,
+    "affine": 0.5,
+    "shift": 0.1,
+    "scale": 0.1,
+    "rotate": 10.0,
+    "crop": 0.0,
+}
 START, END = "<!-- {}: written by benchmarks/run.py -->", "<!-- end of {} -->"
 
 

@@ -4,11 +4,14 @@ Time goes downwards and frequency to the right. The transforms draw their parame
 every cadence, because albumentations' own generators give every DataLoader worker the same numbers.
 """
 
+from typing import Any
+
 import albumentations as A
 import cv2
 import numpy as np
 
 from seti.cadence import PANEL_CHOICES
+from seti.crop import CropSides
 from seti.warp import BORDER, Move, OneWarp, invert
 
 
@@ -29,7 +32,7 @@ class Picture:
         layout: str,
         image_size: list[int] | None,
         interpolation: str,
-        augment: dict[str, float] | None = None,
+        augment: dict[str, Any] | None = None,
     ) -> None:
         # Shifting or flipping a stack of all panels in time would slide OFF panels into the places of ON panels.
         # Then each panel is transformed by itself before they are stacked.
@@ -107,14 +110,15 @@ def stack(cadence: np.ndarray) -> np.ndarray:
     return cadence.reshape(-1, cadence.shape[-1])
 
 
-def geometric(augment: dict[str, float]) -> list[A.BasicTransform]:
+def geometric(augment: dict[str, Any]) -> list[A.BasicTransform]:
     """Build the transforms of the `augment` config group; those with probability 0 are left out.
 
     Only geometry: albumentations' noise, brightness, gamma and blur clip float pictures to 0..1 without a word.
 
     Args:
         augment: `flip_frequency`, `flip_time`, `affine`: probabilities; `shift` (share of each side), `scale`
-            (share) and `rotate` (degrees): limits, drawn evenly on both sides of zero.
+            (share) and `rotate` (degrees): limits, drawn evenly on both sides of zero. `crop`: probability;
+            `crop_scale`: `[low, high]`, the share of each side that is kept.
     """
     transforms: list[A.BasicTransform] = []
     if augment["flip_frequency"] > 0:
@@ -133,4 +137,6 @@ def geometric(augment: dict[str, float]) -> list[A.BasicTransform]:
                 p=augment["affine"],
             )
         )
+    if augment["crop"] > 0:
+        transforms.append(CropSides(scale=tuple(augment["crop_scale"]), p=augment["crop"]))
     return transforms

@@ -47,6 +47,8 @@ class AugmentConfig:
     shift: float = MISSING
     scale: float = MISSING
     rotate: float = MISSING
+    crop: float = MISSING
+    crop_scale: list[float] = MISSING
 
 
 @dataclass
@@ -253,6 +255,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_range("augment.shift", cfg.augment.shift, 0, 1)
     _check_range("augment.scale", cfg.augment.scale, 0, 0.99)
     _check_range("augment.rotate", cfg.augment.rotate, 0, 180)
+    _check_crop(cfg.augment)
     _check_range("optimizer.lr", cfg.optimizer.lr, 1e-12, None)
     _check_range("optimizer.weight_decay", cfg.optimizer.weight_decay, 0, None)
     _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 0.99)
@@ -277,6 +280,17 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         _check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
+
+
+def _check_crop(augment: AugmentConfig) -> None:
+    _check_range("augment.crop", augment.crop, 0, 1)
+    scale = list(augment.crop_scale)
+    if len(scale) != 2 or not 0.01 <= scale[0] <= scale[1] <= 1:
+        msg = f"augment.crop_scale={scale} is not [low, high], the share of each side that is kept, in 0.01..1"
+        raise SetiError(msg)
+    if augment.crop > 0 and scale == [1, 1]:
+        msg = f"augment.crop={augment.crop} crops nothing: lower augment.crop_scale={scale}, or set augment.crop=0"
+        raise SetiError(msg)
 
 
 def check_reading(data: DataConfig | PredictDataConfig) -> None:

@@ -32,7 +32,7 @@ class CadenceDataModule(pl.LightningDataModule):
         SetiError: on use, when the data set is missing, damaged or too small; see `seti.catalog`.
     """
 
-    def __init__(self, data: dict[str, Any], augment: dict[str, float], fold: int, seed: int) -> None:
+    def __init__(self, data: dict[str, Any], augment: dict[str, Any], fold: int, seed: int) -> None:
         super().__init__()
         self.data = data
         self.augment = augment
@@ -105,7 +105,7 @@ class CadenceDataModule(pl.LightningDataModule):
         """Cadences of the held-out fold, as they are."""
         return self._dataset(self.table["fold"] == self.fold, None)
 
-    def _dataset(self, part: pd.Series, augment: dict[str, float] | None) -> CadenceDataset:
+    def _dataset(self, part: pd.Series, augment: dict[str, Any] | None) -> CadenceDataset:
         chosen = self.table[part]
         ids, targets = chosen["id"].to_numpy(), chosen["target"].to_numpy()
         opened = self._usable[0].take(np.flatnonzero(part))  # which has the table's rows

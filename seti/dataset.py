@@ -34,7 +34,7 @@ class InputSpec:
     rows: int
     bins: int
 
-    def picture(self, augment: dict[str, float] | None = None) -> Picture:
+    def picture(self, augment: dict[str, Any] | None = None) -> Picture:
         """What turns panels into the network's pictures."""
         return Picture(self.panels, self.layout, self.image_size, self.interpolation, augment)
 
@@ -76,7 +76,7 @@ class CadenceDataset(Dataset):
         ids: np.ndarray,
         targets: np.ndarray | None,
         spec: InputSpec,
-        augment: dict[str, float] | None = None,
+        augment: dict[str, Any] | None = None,
         packed: str = "auto",
         pack_dir: str | None = None,
         on_device: bool = False,

@@ -1,4 +1,4 @@
-"""Flips, shift, scale, rotation and resizing of a picture as one interpolation instead of one each."""
+"""Flips, shift, scale, rotation, crop and resizing of a picture as one interpolation instead of one each."""
 
 import math
 import random
@@ -11,6 +11,8 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
+
+from seti.crop import CropSides
 
 # Cadences may come as views of a file that is mapped read-only: nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -31,7 +33,7 @@ class Move:
 
     Attributes:
         flip_time, flip_frequency: mirrored first.
-        affine: applied behind the flips; None leaves pixels where they are.
+        affine: shift, scale, rotation and crop, applied behind the flips; None leaves pixels where they are.
     """
 
     flip_time: bool = False
@@ -93,14 +95,15 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 class OneWarp(A.Compose):
-    """Flips and affine transforms with a resizing behind them, like `A.Compose`, but applied as one warp.
+    """Flips, affine transforms and crops with a resizing behind them, like `A.Compose`, but applied as one warp.
 
     The parameters are drawn by the transforms themselves, in their order and from the composition's random state: a
     seed gives those that `A.Compose` with the same transforms would draw.
 
     Args:
         transforms: `A.HorizontalFlip` (frequency), `A.VerticalFlip` (time), and behind them at most one `A.Affine`
-            with `BORDER` as its border.
+            with `BORDER` as its border, and behind that at most one `CropSides`. The crop comes last so that borders
+            are those of the whole picture: the one warp sees what lies beside the part that is kept.
         size: `(height, width)` to resize to, or None.
         interpolation: one of `INTERPOLATIONS`.
     """
@@ -126,6 +129,8 @@ class OneWarp(A.Compose):
                 flips["flip_frequency"] = True
             elif isinstance(transform, A.VerticalFlip):
                 flips["flip_time"] = True
+            elif isinstance(transform, CropSides):
+                affine = compose(_enlarging(transform.draw(height, width), height, width), affine or STILL)
             else:
                 affine = _draw_affine(transform, height, width)
         return Move(**flips, affine=None if affine == STILL else affine)
@@ -185,6 +190,12 @@ def _scaling(shape: tuple[int, ...], to: tuple[int, ...]) -> Matrix:
     """Where resizing takes a pixel's centre: the pictures' edges lie on each other, half a pixel outside."""
     down, right = to[0] / shape[0], to[1] / shape[1]
     return right, 0.0, (right - 1) / 2, 0.0, down, (down - 1) / 2
+
+
+def _enlarging(part: tuple[int, int, int, int], height: int, width: int) -> Matrix:
+    """Where a crop's resizing takes a pixel's centre: `part` is top, bottom, left and right of what is kept."""
+    top, bottom, left, right = part
+    return compose(_scaling((bottom - top, right - left), (height, width)), (1.0, 0.0, -left, 0.0, 1.0, -top))
 
 
 def _warp(plane: np.ndarray, matrix: Matrix, out: np.ndarray) -> None:

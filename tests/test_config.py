@@ -5,6 +5,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
+from unit_helpers import NO_AUGMENT
 
 from seti.config import check_settings, default_exp_name, job_suffix, plain
 from seti.errors import SetiError
@@ -79,7 +80,7 @@ def test_reference_presets_carry_its_recipe_whatever_was_chosen_before(preset, a
     assert settings["model"]["freeze_backbone"] is False
     data = {key: settings["data"][key] for key in ("panels", "layout", "image_size", "batch_size", "n_folds")}
     assert data == {"panels": "A", "layout": "spatial", "image_size": [512, 512], "batch_size": 32, "n_folds": 5}
-    assert settings["augment"] == {
+    assert settings["augment"] == NO_AUGMENT | {
         "flip_frequency": 0.5,
         "flip_time": 0.5,
         "affine": 0.5,
@@ -190,6 +191,12 @@ def test_plain_is_plain():
         ("augment.scale", -0.1, "between 0 and 0.99"),
         ("augment.rotate", 181.0, "between 0 and 180"),
         ("augment.rotate", -1.0, "between 0 and 180"),
+        ("augment.crop", 1.1, "between 0 and 1"),
+        ("augment.crop_scale", [0.9, 0.2], "[low, high]"),
+        ("augment.crop_scale", [0.5], "[low, high]"),
+        ("augment.crop_scale", [0.0, 0.5], "in 0.01..1"),
+        ("augment.crop_scale", [0.5, 1.2], "in 0.01..1"),
+        ("augment.crop_scale", [math.nan, 1.0], "in 0.01..1"),
         ("optimizer.lr", 0.0, "at least 1e-12"),
         ("optimizer.lr", -1e-3, "at least 1e-12"),
         ("optimizer.lr", math.nan, "at least 1e-12"),
@@ -238,6 +245,9 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
         ("schedule__div_factor", 1.0),
         ("threads", 1),
         ("mixup__alpha", 1e-6),
+        ("augment__crop", 1.0),
+        ("augment__crop_scale", [0.01, 0.01]),
+        ("augment__crop_scale", [1.0, 1.0]),
         ("early_stopping__patience", 1),
     ],
 )
@@ -254,6 +264,12 @@ def test_mixup_needs_two_cadences_a_batch(defaults):
     message = refusal(changed(defaults, mixup__alpha=0.1, data__batch_size=1))
     assert "mixup.alpha" in message
     assert "data.batch_size=1" in message
+
+
+def test_a_crop_that_keeps_everything_is_a_contradiction(defaults):
+    message = refusal(changed(defaults, augment__crop=0.5, augment__crop_scale=[1.0, 1.0]))
+    assert "augment.crop=0.5" in message
+    assert "augment.crop_scale=[1.0, 1.0]" in message
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ from seti.errors import SetiError
 from seti.preparation import prepare
 from seti.sampling import EpochSampler
 
-AUGMENT = {"flip_frequency": 0.5, "flip_time": 0.5, "affine": 1.0, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
+AUGMENT = NO_AUGMENT | {
+    "flip_frequency": 0.5,
+    "flip_time": 0.5,
+    "affine": 1.0,
+    "shift": 0.1,
+    "scale": 0.1,
+    "rotate": 10.0,
+}
 COUNT, POSITIVES = 18, 6
 
 

@@ -8,7 +8,16 @@ from seti.augment import Picture
 from seti.preparation import Panels, prepare, to_device
 
 CASES = [(panels, layout) for panels in ("A", "all") for layout in ("spatial", "channel")]
-RECIPE = {"flip_frequency": 0.5, "flip_time": 0.5, "affine": 0.8, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
+RECIPE = NO_AUGMENT | {
+    "flip_frequency": 0.5,
+    "flip_time": 0.5,
+    "affine": 0.8,
+    "shift": 0.1,
+    "scale": 0.1,
+    "rotate": 10.0,
+}
+CROP = NO_AUGMENT | {"crop": 1.0, "crop_scale": [0.6, 0.9]}
+CROPPED = RECIPE | {"crop": 0.7, "crop_scale": [0.6, 0.9]}
 ROWS, BINS = 39, 44
 SEEDS = tuple(range(8))
 
@@ -35,8 +44,9 @@ def both(panels, layout, size, interpolation, augment) -> tuple[np.ndarray, np.n
 @pytest.mark.parametrize(("panels", "layout"), CASES)
 @pytest.mark.parametrize("interpolation", ["linear", "area"])
 @pytest.mark.parametrize("size", [None, [20, 30], [64, 90], [64, 30]])
-def test_moved_pictures_are_the_hosts(panels, layout, interpolation, size):
-    host, made = both(panels, layout, size, interpolation, RECIPE)
+@pytest.mark.parametrize("augment", [RECIPE, CROP, CROPPED])
+def test_moved_pictures_are_the_hosts(panels, layout, interpolation, size, augment):
+    host, made = both(panels, layout, size, interpolation, augment)
     assert made.shape == host.shape
     assert np.abs(made - host).mean() < 0.005
     assert np.corrcoef(made.ravel(), host.ravel())[0, 1] > 0.9995

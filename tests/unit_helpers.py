@@ -14,7 +14,16 @@ from seti import entry, provenance, sidecar
 from seti.experiment import Experiment
 
 ROWS, BINS = 8, 12
-NO_AUGMENT = {"flip_frequency": 0.0, "flip_time": 0.0, "affine": 0.0, "shift": 0.0, "scale": 0.0, "rotate": 0.0}
+NO_AUGMENT = {
+    "flip_frequency": 0.0,
+    "flip_time": 0.0,
+    "affine": 0.0,
+    "shift": 0.0,
+    "scale": 0.0,
+    "rotate": 0.0,
+    "crop": 0.0,
+    "crop_scale": [0.8, 1.0],
+}
 DATA = {
     "n_folds": 3,
     "fold_seed": 1,
