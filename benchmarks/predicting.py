@@ -21,7 +21,7 @@ from seti.inference import auto_batch_size, predict_probabilities
 
 FOLDS = 5
 GETTING_READY = "making the networks ready takes {:.2g} s once, apart"
-OPTIONS = {"optimizer": {"lr": 1e-3, "weight_decay": 0.0}, "schedule": {}, "mixup_alpha": None}
+OPTIONS = {"optimizer": {"lr": 1e-3, "weight_decay": 0.0}, "schedule": {}, "mixup": None}
 
 
 def trained_tiny(experiment: Path) -> list[CadenceClassifier]:

@@ -47,7 +47,12 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         model=model,
         optimizer=config["optimizer"],
         schedule=config["schedule"],
-        mixup_alpha=config["mixup"]["alpha"],
+        mixup=config["mixup"],
+        cutout={
+            "probability": config["augment"]["cutout"],
+            "size": config["augment"]["cutout_size"],
+            "holes": config["augment"]["cutout_holes"],
+        },
     )
     _check_size(classifier)
     if config["model"]["compile"]:

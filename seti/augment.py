@@ -118,7 +118,7 @@ def geometric(augment: dict[str, Any]) -> list[A.BasicTransform]:
     Args:
         augment: `flip_frequency`, `flip_time`, `affine`: probabilities; `shift` (share of each side), `scale`
             (share) and `rotate` (degrees): limits, drawn evenly on both sides of zero. `crop`: probability;
-            `crop_scale`: `[low, high]`, the share of each side that is kept.
+            `crop_scale`: `[low, high]`, the share of each side that is kept. The rest is `seti.cutout`'s.
     """
     transforms: list[A.BasicTransform] = []
     if augment["flip_frequency"] > 0:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
 from seti.backbone import Backbone
+from seti.cutout import Cutout
 from seti.dataset import InputSpec
 from seti.errors import SetiError
-from seti.mixup import mixup, mixup_loss
+from seti.mixing import Mixing
 from seti.preparation import Panels, prepare
 from seti.safe_load import read_checkpoint
 
@@ -24,7 +25,8 @@ class CadenceClassifier(pl.LightningModule):
         model: the `model` settings; `pretrained` and `weights` say what to start from.
         optimizer: the `optimizer` settings.
         schedule: the `schedule` settings.
-        mixup_alpha: of mixup's Beta distribution, or None.
+        mixup: the `mixup` settings, see `seti.mixing.Mixing`; None mixes nothing.
+        cutout: the fields of `seti.cutout.Cutout`; None hides nothing.
     """
 
     def __init__(
@@ -33,13 +35,15 @@ class CadenceClassifier(pl.LightningModule):
         model: dict[str, Any],
         optimizer: dict[str, Any],
         schedule: dict[str, Any],
-        mixup_alpha: float | None,
+        mixup: dict[str, Any] | None,
+        cutout: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         # Plain values only: Lightning reads checkpoints with weights_only=True.
         self.save_hyperparameters()
         self.spec = InputSpec(**spec)
         self.picture = self.spec.picture()
+        self.mixing, self.cutout = Mixing(**(mixup or {})), Cutout(**(cutout or {}))
         self.backbone = Backbone(
             model["backbone"],
             self.picture.channels,
@@ -65,17 +69,22 @@ class CadenceClassifier(pl.LightningModule):
         return prepare(inputs, self.picture), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Binary cross-entropy of one batch, with mixup where it is on."""
-        pictures, targets, _ = batch
-        alpha = self.hparams["mixup_alpha"]
-        if alpha is None:
-            loss = nn.functional.binary_cross_entropy_with_logits(self(pictures).float(), targets)
-        else:
-            blended, first, second, share = mixup(pictures, targets, alpha)
-            loss = mixup_loss(self(blended).float(), first, second, share)
+        """Binary cross-entropy of one batch, cut out and mixed where that is on."""
+        pictures, targets = self._disturb(batch[0], batch[1])
+        loss = nn.functional.binary_cross_entropy_with_logits(self(pictures).float(), targets)
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(targets))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
+
+    def _disturb(self, pictures: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What training does to a batch beyond moving its pictures: `(B, C, H, W)` and `(B,)`, soft behind mixing.
+
+        Not in `on_after_batch_transfer`: the seed of a batch is set behind that.
+        """
+        pictures = self.cutout(pictures)
+        # From the Trainer, which a resumed run has counted on; a step without one is taken for the first epoch's.
+        epochs = self.trainer.max_epochs if self._trainer else None
+        return self.mixing(pictures, targets) if self.mixing.mixes(self.current_epoch, epochs) else (pictures, targets)
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         """Accumulate loss and exact AUC over the held-out fold."""
@@ -142,6 +151,8 @@ def load_classifier(path: Path) -> CadenceClassifier:
     try:
         settings = dict(checkpoint["hyper_parameters"])
         settings["model"] = settings["model"] | {"pretrained": False, "weights": None}
+        if "mixup_alpha" in settings:  # before there was more to set
+            settings["mixup"] = {"alpha": settings.pop("mixup_alpha")}
         classifier = CadenceClassifier(**settings)
         classifier.load_state_dict(checkpoint["state_dict"])
     except SetiError as error:

@@ -39,7 +39,7 @@ class DataConfig:
 
 @dataclass
 class AugmentConfig:
-    """Probabilities and limits of the training transforms; see `seti.augment`."""
+    """Probabilities and limits of the training transforms; see `seti.augment` and `seti.cutout`."""
 
     flip_frequency: float = MISSING
     flip_time: float = MISSING
@@ -49,6 +49,9 @@ class AugmentConfig:
     rotate: float = MISSING
     crop: float = MISSING
     crop_scale: list[float] = MISSING
+    cutout: float = MISSING
+    cutout_size: list[float] = MISSING
+    cutout_holes: int = MISSING
 
 
 @dataclass
@@ -80,9 +83,13 @@ class ScheduleConfig:
 
 @dataclass
 class MixupConfig:
-    """Mixup; see `seti.mixup`."""
+    """Mixup and CutMix; see `seti.mixing`."""
 
     alpha: float | None = None
+    label: str = MISSING
+    cutmix: float | None = None
+    restandardise: bool = MISSING
+    off_last: float = MISSING
 
 
 @dataclass
@@ -171,6 +178,7 @@ ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 
 INTERPOLATIONS = ("linear", "area")
 AUGMENT_ON = ("auto", "device", "host")
+MIX_LABELS = ("interpolate", "union")
 LAYOUTS = ("spatial", "channel")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
@@ -255,21 +263,14 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_range("augment.shift", cfg.augment.shift, 0, 1)
     _check_range("augment.scale", cfg.augment.scale, 0, 0.99)
     _check_range("augment.rotate", cfg.augment.rotate, 0, 180)
-    _check_crop(cfg.augment)
+    _check_crop_and_cutout(cfg.augment)
     _check_range("optimizer.lr", cfg.optimizer.lr, 1e-12, None)
     _check_range("optimizer.weight_decay", cfg.optimizer.weight_decay, 0, None)
     _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 0.99)
     _check_range("schedule.div_factor", cfg.schedule.div_factor, 1, None)
     if cfg.threads is not None:
         _check_range("threads", cfg.threads, 1, None, "; null leaves the choice to torch")
-    if cfg.mixup.alpha is not None:
-        _check_range("mixup.alpha", cfg.mixup.alpha, 1e-6, None, "; null switches mixup off")
-        if data.batch_size < 2:
-            msg = (
-                "mixup.alpha mixes the cadences of a batch, and data.batch_size=1 holds one: "
-                "raise it or set mixup.alpha=null"
-            )
-            raise SetiError(msg)
+    _check_mixing(cfg.mixup, data.batch_size)
     if cfg.early_stopping.patience is not None:
         _check_range("early_stopping.patience", cfg.early_stopping.patience, 1, None, "; null switches it off")
     _check_range("retries", cfg.retries, 0, None)
@@ -282,15 +283,45 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
 
 
-def _check_crop(augment: AugmentConfig) -> None:
-    _check_range("augment.crop", augment.crop, 0, 1)
-    scale = list(augment.crop_scale)
+def _check_crop_and_cutout(augment: AugmentConfig) -> None:
+    for name in ("crop", "cutout"):
+        _check_range(f"augment.{name}", augment[name], 0, 1)
+    scale, size = (list(augment[name]) for name in ("crop_scale", "cutout_size"))
     if len(scale) != 2 or not 0.01 <= scale[0] <= scale[1] <= 1:
         msg = f"augment.crop_scale={scale} is not [low, high], the share of each side that is kept, in 0.01..1"
         raise SetiError(msg)
     if augment.crop > 0 and scale == [1, 1]:
         msg = f"augment.crop={augment.crop} crops nothing: lower augment.crop_scale={scale}, or set augment.crop=0"
         raise SetiError(msg)
+    if len(size) != 2 or not all(0 < share <= 1 for share in size):
+        msg = f"augment.cutout_size={size} is not [height, width], shares of the picture's sides above 0 and up to 1"
+        raise SetiError(msg)
+    _check_range("augment.cutout_holes", augment.cutout_holes, 1, None, "; augment.cutout=0 switches cutout off")
+
+
+def _check_mixing(mixup: MixupConfig, batch_size: int) -> None:
+    _check_choice("mixup.label", mixup.label, MIX_LABELS)
+    _check_range("mixup.off_last", mixup.off_last, 0, 1)
+    on = {f"mixup.{name}": mixup[name] for name in ("alpha", "cutmix") if mixup[name] is not None}
+    for name, value in on.items():
+        _check_range(name, value, 1e-6, None, f"; null switches {name.removesuffix('.alpha').rsplit('.')[-1]} off")
+        if batch_size < 2:
+            msg = f"{name} mixes the cadences of a batch, and data.batch_size=1 holds one: raise it or set {name}=null"
+            raise SetiError(msg)
+    if mixup.off_last == 1 and on:
+        named = " and ".join(f"{name}={value:g}" for name, value in on.items())
+        off = " and ".join(f"{name}=null" for name in on)
+        msg = f"mixup.off_last={mixup.off_last:g} leaves no epoch for {named}: lower it, or set {off}"
+        raise SetiError(msg)
+    idle = {"label": "interpolate", "restandardise": False, "off_last": 0.0}
+    for name, value in idle.items():
+        if mixup[name] != value and not on:
+            said, back = (str(one).lower() for one in (mixup[name], value))
+            msg = (
+                f"mixup.{name}={said} does nothing while mixup.alpha and mixup.cutmix are null: set one of them, "
+                f"or mixup.{name}={back}"
+            )
+            raise SetiError(msg)
 
 
 def check_reading(data: DataConfig | PredictDataConfig) -> None:

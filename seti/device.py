@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 from seti.errors import SetiError
 
@@ -67,6 +68,13 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """Compute in the precision's type, for inference outside a Trainer."""
     dtype = AUTOCAST[precision]
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+def send(drawn: Tensor, device: torch.device) -> Tensor:
+    """Move what was drawn on the processor to the training device, without waiting for its queue to run empty."""
+    if device.type == "cuda":
+        drawn = drawn.pin_memory()  # else the copy would wait
+    return drawn.to(device, non_blocking=True)
 
 
 @contextmanager

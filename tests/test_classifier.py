@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader
 from unit_helpers import quiet_trainer
 
 from seti.classifier import CadenceClassifier, load_classifier
+from seti.cutout import Cutout
 from seti.errors import SetiError
+from seti.mixing import Mixing
 
 SIZE = (24, 32)
 SPEC = {
@@ -59,12 +61,13 @@ class Watch(pl.Callback):
         self.losses.append(float(trainer.callback_metrics["val_loss"]))
 
 
-def classifier(mixup_alpha=None, lr=MAX_LR, weight_decay=1e-2, pct_start=PCT_START, **model) -> CadenceClassifier:
+def classifier(
+    mixup=None, cutout=None, lr=MAX_LR, weight_decay=1e-2, pct_start=PCT_START, **model
+) -> CadenceClassifier:
     torch.manual_seed(0)
     optimizer = {"lr": lr, "weight_decay": weight_decay}
-    return CadenceClassifier(
-        SPEC, MODEL | model, optimizer, {"pct_start": pct_start, "div_factor": DIV_FACTOR}, mixup_alpha
-    )
+    schedule = {"pct_start": pct_start, "div_factor": DIV_FACTOR}
+    return CadenceClassifier(SPEC, MODEL | model, optimizer, schedule, mixup, cutout)
 
 
 def batches(count: int, seed: int = 0, size: int = 4) -> DataLoader:
@@ -210,7 +213,8 @@ def test_training_loss_without_mixup():
 
 
 def test_training_loss_with_mixup():
-    module, (pictures, targets, indices) = classifier(mixup_alpha=1.0).eval(), next(iter(batches(8, size=8)))
+    """The lambda-weighted loss of both parts, to float rounding."""
+    module, (pictures, targets, indices) = classifier(mixup={"alpha": 1.0}).eval(), next(iter(batches(8, size=8)))
     torch.manual_seed(5)
     loss, _ = logged_loss(module, (pictures, targets, indices))
     torch.manual_seed(5)
@@ -219,13 +223,41 @@ def test_training_loss_with_mixup():
     partner = torch.randperm(8)
     logits = module(share * pictures + (1 - share) * pictures[partner])
     bce = torch.nn.functional.binary_cross_entropy_with_logits
-    soft = share * targets + (1 - share) * targets[partner]
-    assert loss == pytest.approx(bce(logits, soft).item(), rel=1e-5)
+    expected = share * bce(logits, targets) + (1 - share) * bce(logits, targets[partner])
+    assert loss == pytest.approx(expected.item(), abs=1e-6)
     assert loss != pytest.approx(bce(module(pictures), targets).item(), rel=1e-3)
 
 
-def test_validation_is_never_mixed():
-    module, batch = classifier(mixup_alpha=1.0).eval(), next(iter(batches(8, size=8)))
+@pytest.mark.parametrize(
+    ("epoch", "max_epochs", "mixed"), [(0, 10, True), (7, 10, True), (8, 10, False), (9, 10, False), (50, -1, True)]
+)
+def test_the_last_epochs_of_the_trainer_are_not_mixed(epoch, max_epochs, mixed):
+    module, batch = classifier(mixup={"alpha": 5.0, "off_last": 0.2}).eval(), next(iter(batches(8, size=8)))
+    module.trainer = SimpleNamespace(current_epoch=epoch, max_epochs=max_epochs)
+    loss, _ = logged_loss(module, batch)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    plain = bce(module(batch[0]), batch[1]).item()
+    assert (loss == pytest.approx(plain, rel=1e-6)) is not mixed
+
+
+def test_pictures_are_cut_out_before_they_are_mixed():
+    cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
+    module = classifier(mixup={"cutmix": 1.0, "label": "union"}, cutout=cutout).eval()
+    pictures, targets, indices = next(iter(batches(8, size=8)))
+    fed = []
+    module.backbone.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
+    torch.manual_seed(5)
+    loss, _ = logged_loss(module, (pictures, targets, indices))
+    torch.manual_seed(5)
+    expected, soft = Mixing(cutmix=1.0, label="union")(Cutout(**cutout)(pictures), targets)
+    torch.testing.assert_close(fed[0], expected, rtol=0, atol=0)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    assert loss == pytest.approx(bce(module(expected), soft).item(), rel=1e-6)
+
+
+def test_validation_is_never_mixed_nor_cut_out():
+    cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
+    module, batch = classifier(mixup={"alpha": 1.0}, cutout=cutout).eval(), next(iter(batches(8, size=8)))
     logged = {}
     module.log = lambda name, value, **options: logged.update({name: value})
     module.validation_step(batch, 0)
@@ -258,7 +290,8 @@ def test_a_checkpoint_holds_plain_settings_and_loads_safely(checkpoint):
         "model": MODEL,
         "optimizer": {"lr": MAX_LR, "weight_decay": 0.03},
         "schedule": {"pct_start": PCT_START, "div_factor": DIV_FACTOR},
-        "mixup_alpha": None,
+        "mixup": None,
+        "cutout": None,
     }
 
     def check(value):
@@ -273,6 +306,19 @@ def test_a_loaded_classifier_gives_the_same_logits(run, checkpoint):
     loaded = load_classifier(checkpoint)
     assert not loaded.training
     assert loaded.spec.plain() == SPEC
+    pictures = torch.randn(3, 1, *SIZE)
+    torch.testing.assert_close(loaded(pictures), run[1].eval()(pictures))
+
+
+@pytest.mark.parametrize("alpha", [None, 0.1])
+def test_checkpoints_of_the_time_when_mixup_had_one_setting_load(run, checkpoint, alpha):
+    stored = torch.load(checkpoint, weights_only=True)
+    for name in ("mixup", "cutout"):
+        del stored["hyper_parameters"][name]
+    stored["hyper_parameters"]["mixup_alpha"] = alpha
+    torch.save(stored, checkpoint)
+    loaded = load_classifier(checkpoint)
+    assert loaded.mixing.alpha == alpha
     pictures = torch.randn(3, 1, *SIZE)
     torch.testing.assert_close(loaded(pictures), run[1].eval()(pictures))
 

@@ -11,6 +11,7 @@ from seti.config import check_settings, default_exp_name, job_suffix, plain
 from seti.errors import SetiError
 
 CONF = Path(__file__).parents[1] / "conf"
+NO_MIXING = {"alpha": None, "label": "interpolate", "cutmix": None, "restandardise": False, "off_last": 0.0}
 GROUPS = {
     group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for group in ("model", "augment", "trainer", "experiment")
@@ -66,7 +67,7 @@ def test_defaults_are_the_references_numbers(defaults):
     assert settings["schedule"] == {"pct_start": 0.1, "div_factor": 6.0}
     assert settings["optimizer"] == {"lr": 6e-4, "weight_decay": 1e-2}
     assert settings["data"]["n_folds"] == 5
-    assert settings["mixup"] == {"alpha": None}
+    assert settings["mixup"] == NO_MIXING
     assert settings["data"]["fold_seed"] == settings["seed"]
 
 
@@ -91,7 +92,7 @@ def test_reference_presets_carry_its_recipe_whatever_was_chosen_before(preset, a
     assert settings["trainer"]["max_epochs"] == 10
     assert settings["optimizer"] == {"lr": 6e-4, "weight_decay": 1e-2}
     assert settings["schedule"] == {"pct_start": 0.1, "div_factor": 6.0}
-    assert settings["mixup"] == {"alpha": alpha}
+    assert settings["mixup"] == NO_MIXING | {"alpha": alpha}
 
 
 def test_a_preset_gives_way_to_the_command_line():
@@ -197,6 +198,11 @@ def test_plain_is_plain():
         ("augment.crop_scale", [0.0, 0.5], "in 0.01..1"),
         ("augment.crop_scale", [0.5, 1.2], "in 0.01..1"),
         ("augment.crop_scale", [math.nan, 1.0], "in 0.01..1"),
+        ("augment.cutout", -0.1, "between 0 and 1"),
+        ("augment.cutout_size", [0.2], "[height, width]"),
+        ("augment.cutout_size", [0.0, 0.2], "above 0 and up to 1"),
+        ("augment.cutout_size", [0.2, 1.1], "above 0 and up to 1"),
+        ("augment.cutout_holes", 0, "at least 1; augment.cutout=0 switches"),
         ("optimizer.lr", 0.0, "at least 1e-12"),
         ("optimizer.lr", -1e-3, "at least 1e-12"),
         ("optimizer.lr", math.nan, "at least 1e-12"),
@@ -210,6 +216,11 @@ def test_plain_is_plain():
         ("threads", 0, "at least 1; null leaves the choice to torch"),
         ("mixup.alpha", 0.0, "null switches mixup off"),
         ("mixup.alpha", -1.0, "null switches mixup off"),
+        ("mixup.cutmix", 0.0, "null switches cutmix off"),
+        ("mixup.cutmix", math.inf, "finite"),
+        ("mixup.label", "sum", "none of interpolate, union"),
+        ("mixup.off_last", 1.1, "between 0 and 1"),
+        ("mixup.off_last", -0.1, "between 0 and 1"),
         ("early_stopping.patience", 0, "null switches it off"),
     ],
 )
@@ -245,9 +256,13 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
         ("schedule__div_factor", 1.0),
         ("threads", 1),
         ("mixup__alpha", 1e-6),
+        ("mixup__alpha", 100.0),
+        ("mixup__cutmix", 1e-6),
         ("augment__crop", 1.0),
         ("augment__crop_scale", [0.01, 0.01]),
         ("augment__crop_scale", [1.0, 1.0]),
+        ("augment__cutout", 1.0),
+        ("augment__cutout_size", [1.0, 1e-3]),
         ("early_stopping__patience", 1),
     ],
 )
@@ -260,10 +275,34 @@ def test_yaml_reads_on_as_true_and_the_message_says_so():
     assert "YAML" not in refusal(composed("data.panels=B"))
 
 
-def test_mixup_needs_two_cadences_a_batch(defaults):
-    message = refusal(changed(defaults, mixup__alpha=0.1, data__batch_size=1))
-    assert "mixup.alpha" in message
-    assert "data.batch_size=1" in message
+@pytest.mark.parametrize("name", ["alpha", "cutmix"])
+def test_mixing_needs_two_cadences_a_batch(defaults, name):
+    message = refusal(changed(defaults, **{f"mixup__{name}": 0.1}, data__batch_size=1))
+    assert message.startswith(f"mixup.{name} mixes the cadences of a batch, and data.batch_size=1 holds one")
+    assert f"mixup.{name}=null" in message
+
+
+@pytest.mark.parametrize("on", [{"alpha": 0.5}, {"cutmix": 1.0}, {"alpha": 0.5, "cutmix": 1.0}])
+def test_mixing_that_is_off_in_all_epochs_is_a_contradiction(defaults, on):
+    values = {f"mixup__{name}": value for name, value in on.items()}
+    message = refusal(changed(defaults, **values, mixup__off_last=1.0))
+    assert message.startswith("mixup.off_last=1 leaves no epoch for mixup.")
+    for name, value in on.items():
+        assert f"mixup.{name}={value:g}" in message
+        assert f"mixup.{name}=null" in message
+    check_settings(changed(defaults, **values, mixup__off_last=0.99))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "back"),
+    [("label", "union", "interpolate"), ("restandardise", True, "false"), ("off_last", 0.2, "0.0")],
+)
+def test_how_to_mix_says_nothing_where_nothing_is_mixed(defaults, name, value, back):
+    message = refusal(changed(defaults, **{f"mixup__{name}": value}))
+    assert message.startswith(f"mixup.{name}={str(value).lower()} does nothing while mixup.alpha and mixup.cutmix are")
+    assert message.endswith(f"or mixup.{name}={back}")
+    for on in ("alpha", "cutmix"):
+        check_settings(changed(defaults, **{f"mixup__{name}": value, f"mixup__{on}": 1.0}))
 
 
 def test_a_crop_that_keeps_everything_is_a_contradiction(defaults):

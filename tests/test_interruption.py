@@ -18,6 +18,15 @@ from seti.checkpoints import Position
 from seti.errors import SetiError
 from seti.interruption import Interrupted
 
+EVERYTHING = (
+    "mixup.cutmix=1",  # beside RECIPE's mixup
+    "mixup.label=union",
+    "mixup.restandardise=true",
+    "mixup.off_last=0.5",
+    "augment.crop=0.5",
+    "augment.cutout=0.5",
+    "augment.cutout_holes=2",
+)
 RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=2", "data.batch_size=4")  # 5 steps an epoch
 
 
@@ -79,6 +88,9 @@ def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
         ("training_step", 3, Position(0, 4), ("trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")),
         ("training_step", 6, Position(1, 1), ("data.balanced=true", "+trainer.limit_val_batches=2")),
         ("training_step", 2, Position(0, 2), ("trainer.limit_train_batches=3",)),
+        ("training_step", 3, Position(0, 3), EVERYTHING),
+        ("training_step", 7, Position(1, 2), (*EVERYTHING, "data.num_workers=1")),  # in the epoch without mixing
+        ("training_step", 3, Position(0, 3), (*EVERYTHING, "data.augment_on=device")),
     ],
 )
 def test_a_terminated_run_is_saved_and_goes_on_from_that_step(

@@ -158,6 +158,28 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert_same_run(fold, uninterrupted)
 
 
+@pytest.mark.parametrize("stopped", [None, 1, 3])
+def test_the_last_epochs_train_on_cadences_as_they_are(train, monkeypatch, stopped):
+    settings, mixed = ("mixup.alpha=5", "mixup.off_last=0.5", "trainer.max_epochs=4"), []
+    step = training.CadenceClassifier.training_step
+
+    def note(self, batch, batch_idx):
+        fed = []
+        with self.backbone.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0])):
+            loss = step(self, batch, batch_idx)
+        mixed.append((self.current_epoch, not torch.equal(fed[0], batch[0])))
+        return loss
+
+    monkeypatch.setattr(training.CadenceClassifier, "training_step", note)
+    if stopped is not None:
+        with monkeypatch.context() as patch:
+            stop_in_epoch(patch, stopped)
+            with pytest.raises(InterruptedError):
+                train(*settings)
+    train(*settings)
+    assert mixed == [(epoch, epoch < 2) for epoch in range(4) for _ in range(3)]  # 3 steps an epoch
+
+
 def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(start, small, train, fold, outputs):
     recipe = (*RECIPE, "trainer.max_epochs=10", "trainer.limit_train_batches=2")  # long enough to be caught
     program = start("train.py", *small, *recipe)

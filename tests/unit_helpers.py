@@ -23,6 +23,9 @@ NO_AUGMENT = {
     "rotate": 0.0,
     "crop": 0.0,
     "crop_scale": [0.8, 1.0],
+    "cutout": 0.0,
+    "cutout_size": [0.2, 0.2],
+    "cutout_holes": 1,
 }
 DATA = {
     "n_folds": 3,
