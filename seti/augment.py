@@ -12,7 +12,13 @@ import numpy as np
 
 from seti.cadence import PANEL_CHOICES
 from seti.crop import CropSides
+from seti.dedoppler import Dedoppler
+from seti.normalise import Normalisation
 from seti.warp import BORDER, Move, OneWarp, invert
+
+
+DEDOPPLER_LAYOUTS = ("dedoppler", "channel_dedoppler")
+NO_NORMALISATION = Normalisation()
 
 
 class Picture:
@@ -20,10 +26,13 @@ class Picture:
 
     Args:
         panels: `A` or `all`.
-        layout: `spatial` stacks the panels along time, one channel; `channel` makes each panel a channel.
+        layout: `spatial` stacks the panels along time, one channel; `channel` makes each panel a channel; `dedoppler`
+            makes its de-Doppler plane one; `channel_dedoppler` has the panels' channels and behind them the planes'.
         image_size: `[height, width]`, or None for native size.
         interpolation: `linear`, or `area`, which averages all pixels that fall into one (antialiased shrinking).
         augment: the fields of the `augment` config group, or None for validation and prediction.
+        normalisation: of the panels, before anything is moved.
+        fan: of the layouts with de-Doppler planes.
     """
 
     def __init__(
@@ -33,24 +42,41 @@ class Picture:
         image_size: list[int] | None,
         interpolation: str,
         augment: dict[str, Any] | None = None,
+        normalisation: Normalisation = NO_NORMALISATION,
+        fan: Dedoppler | None = None,
     ) -> None:
+        self.normalisation = normalisation
+        self.fan = fan if layout in DEDOPPLER_LAYOUTS else None
+        self.fan_alone = layout == "dedoppler"
+        self.numbers = PANEL_CHOICES[panels]
         # Shifting or flipping a stack of all panels in time would slide OFF panels into the places of ON panels.
         # Then each panel is transformed by itself before they are stacked.
         self.stack_first = layout == "spatial" and panels == "A"
         self.stack_last = layout == "spatial" and not self.stack_first
-        self.n_panels = len(PANEL_CHOICES[panels])
+        self.n_panels = len(self.numbers)
         self.image_size = image_size
         self.interpolation = interpolation
         self.transform = OneWarp(geometric(augment)) if augment and geometric(augment) else None
 
     @property
     def channels(self) -> int:
-        """Channels of the picture: 1 stacked, else one a panel."""
-        return 1 if self.stack_first or self.stack_last else self.n_panels
+        """Channels of the picture: 1 stacked, else one a panel, or two with its de-Doppler plane beside it."""
+        if self.stack_first or self.stack_last:
+            return 1
+        return self.n_panels * (2 if self.fan and not self.fan_alone else 1)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether pictures are made a batch at once (`seti.preparation`), on the host too."""
+        return self.fan is not None
 
     def shape(self, rows: int, bins: int) -> tuple[int, int, int]:
         """Channels, height and width of the picture of panels of that size."""
-        height, width = self.image_size or (rows * self.n_panels // self.channels, bins)
+        if self.fan_alone:
+            height, width = self.image_size or (self.fan.drifts, bins)
+        else:
+            stacked = self.n_panels if self.channels == 1 else 1
+            height, width = self.image_size or (rows * stacked, bins)
         return self.channels, height, width
 
     def frame(self, rows: int, bins: int) -> tuple[int, int]:

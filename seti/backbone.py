@@ -9,6 +9,7 @@ import torch
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
+from seti import needle_net  # noqa: F401  (makes its networks known to timm)
 from seti.errors import SetiError
 from seti.safe_load import refusal
 

@@ -13,8 +13,20 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from seti.augment import DEDOPPLER_LAYOUTS
 from seti.cadence import PANEL_CHOICES
 from seti.errors import SetiError
+from seti.normalise import NORMALISATIONS
+from seti.signals import SHAPES
+
+
+@dataclass
+class DedopplerConfig:
+    """The fan of drift rates of the layouts with de-Doppler planes; see `seti.dedoppler`."""
+
+    max_drift: float = MISSING
+    drifts: int = MISSING
+    gap: list[float] = MISSING
 
 
 @dataclass
@@ -35,11 +47,15 @@ class DataConfig:
     pack_dir: str | None = None
     on_error: str = MISSING
     augment_on: str = MISSING
+    normalise: str = MISSING
+    clip: list[float] | None = None
+    remove_spike: bool = MISSING
+    dedoppler: DedopplerConfig = field(default_factory=DedopplerConfig)
 
 
 @dataclass
 class AugmentConfig:
-    """Probabilities and limits of the training transforms; see `seti.augment` and `seti.cutout`."""
+    """Probabilities and limits of what training changes; see `seti.augment`, `seti.cutout`, `seti.recomposition`."""
 
     flip_frequency: float = MISSING
     flip_time: float = MISSING
@@ -52,6 +68,16 @@ class AugmentConfig:
     cutout: float = MISSING
     cutout_size: list[float] = MISSING
     cutout_holes: int = MISSING
+    swap_off: float = MISSING
+    shuffle_on: float = MISSING
+    shuffle_off: float = MISSING
+    roll: float = MISSING
+    inject: float = MISSING
+    inject_decoys: float = MISSING
+    inject_shapes: list[str] = MISSING
+    inject_snr: list[float] = MISSING
+    inject_drift: float = MISSING
+    inject_gap: list[float] = MISSING
 
 
 @dataclass
@@ -179,7 +205,7 @@ ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 INTERPOLATIONS = ("linear", "area")
 AUGMENT_ON = ("auto", "device", "host")
 MIX_LABELS = ("interpolate", "union")
-LAYOUTS = ("spatial", "channel")
+LAYOUTS = ("spatial", "channel", *DEDOPPLER_LAYOUTS)
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
 
@@ -264,6 +290,8 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_range("augment.scale", cfg.augment.scale, 0, 0.99)
     _check_range("augment.rotate", cfg.augment.rotate, 0, 180)
     _check_crop_and_cutout(cfg.augment)
+    _check_input(data)
+    _check_recomposition(cfg.augment, data)
     _check_range("optimizer.lr", cfg.optimizer.lr, 1e-12, None)
     _check_range("optimizer.weight_decay", cfg.optimizer.weight_decay, 0, None)
     _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 0.99)
@@ -281,6 +309,57 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         _check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
+
+
+def _check_input(data: DataConfig) -> None:
+    _check_choice("data.normalise", data.normalise, NORMALISATIONS)
+    if data.clip is not None:
+        _check_limits("data.clip", data.clip, "; null clips nothing")
+    fan = data.dedoppler
+    _check_range("data.dedoppler.max_drift", fan.max_drift, 1e-3, None)
+    _check_range("data.dedoppler.drifts", fan.drifts, 2, None)
+    _check_limits("data.dedoppler.gap", fan.gap, ", rows between two panels", low=0)
+    if data.layout in DEDOPPLER_LAYOUTS and data.normalise in ("none", "panel"):
+        msg = (
+            f"data.layout={data.layout} sums rows in deviations of the noise, and data.normalise={data.normalise} "
+            "scales by whatever is brightest: set data.normalise=whiten, flatten or robust"
+        )
+        raise SetiError(msg)
+
+
+def _check_recomposition(augment: AugmentConfig, data: DataConfig) -> None:
+    for name in ("swap_off", "shuffle_on", "shuffle_off", "inject", "inject_decoys"):
+        _check_range(f"augment.{name}", augment[name], 0, 1)
+    _check_range("augment.roll", augment.roll, 0, 0.5)
+    _check_range("augment.inject_drift", augment.inject_drift, 0, None)
+    _check_limits("augment.inject_snr", augment.inject_snr, ", both above 0", low=1e-6)
+    _check_limits("augment.inject_gap", augment.inject_gap, ", rows between two panels", low=0)
+    if not augment.inject_shapes:
+        msg = f"augment.inject_shapes=[] leaves nothing to add: name some of {', '.join(SHAPES)}"
+        raise SetiError(msg)
+    for shape in augment.inject_shapes:
+        _check_choice("augment.inject_shapes", shape, SHAPES)
+    if augment.inject + augment.inject_decoys > 1:
+        msg = (
+            f"augment.inject={augment.inject:g} and augment.inject_decoys={augment.inject_decoys:g} add up to more "
+            "than 1: a negative gets one of them or none; lower either"
+        )
+        raise SetiError(msg)
+    for name in ("inject_decoys", "shuffle_off"):
+        if augment[name] > 0 and data.panels == "A":
+            msg = (
+                f"augment.{name}={augment[name]:g} is about OFF panels, which data.panels=A does not look at: "
+                f"set data.panels=all or augment.{name}=0"
+            )
+            raise SetiError(msg)
+    if data.layout in DEDOPPLER_LAYOUTS:
+        for name in ("affine", "crop"):
+            if augment[name] > 0:
+                msg = (
+                    f"augment.{name}={augment[name]:g} would bend the tracks that data.layout={data.layout} sums along: "
+                    f"set augment.{name}=0 (augment.roll shifts along frequency), or data.layout=channel"
+                )
+                raise SetiError(msg)
 
 
 def _check_crop_and_cutout(augment: AugmentConfig) -> None:
@@ -348,4 +427,11 @@ def _check_range(name: str, value: float, low: float, high: float | None, hint: 
         if value == math.inf:
             wanted += " and finite"
         msg = f"{name}={value} must be {wanted}{hint}"
+        raise SetiError(msg)
+
+
+def _check_limits(name: str, values: list[float], what: str = "", low: float = -math.inf) -> None:
+    given = list(values)
+    if len(given) != 2 or not low <= given[0] <= given[1] < math.inf:  # also catches NaN
+        msg = f"{name}={given} is not [lowest, highest]{what}"
         raise SetiError(msg)

@@ -1,5 +1,6 @@
 """The LightningDataModule: training and validation cadences of one fold."""
 
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 from seti import catalog
 from seti.cadence import PANEL_CHOICES
 from seti.damage import open_usable
-from seti.dataset import CadenceDataset, InputSpec, loader
+from seti.dataset import CadenceDataset, InputSpec, loader, panels_to_read
 from seti.errors import SetiError
 from seti.experiment import fingerprint
 from seti.sampling import EpochSampler
@@ -60,7 +61,8 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def _usable(self) -> tuple[Store, dict[str, str]]:
-        panels, choices = PANEL_CHOICES[self.data["panels"]], ("packed", "pack_dir", "on_error")
+        panels = PANEL_CHOICES[panels_to_read(self.data["panels"], self.augment)]
+        choices = "packed", "pack_dir", "on_error"
         return open_usable(
             self.root, "train", self.labels["id"], panels, **{choice: self.data[choice] for choice in choices}
         )
@@ -92,8 +94,8 @@ class CadenceDataModule(pl.LightningDataModule):
     def spec(self) -> InputSpec:
         """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
         store = self._usable[0]
-        chosen = {key: self.data[key] for key in ("panels", "layout", "image_size", "interpolation")}
-        return InputSpec(**chosen, rows=store.rows, bins=store.bins)
+        given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
+        return InputSpec(**given, rows=store.rows, bins=store.bins)
 
     @cached_property
     def train_set(self) -> CadenceDataset:

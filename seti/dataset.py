@@ -1,6 +1,7 @@
 """Cadences as pictures, one by one and in batches, or as panels for the device to make pictures of."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_start_method
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from seti import interruption
 from seti.augment import Picture
-from seti.cadence import PANEL_CHOICES
-from seti.preparation import Panels
+from seti.cadence import PANEL_CHOICES, PANEL_LETTERS
+from seti.dedoppler import Dedoppler
+from seti.normalise import Normalisation
+from seti.preparation import Panels, prepare
+from seti.recomposition import Recomposition
 from seti.store import Store, open_store
+from seti.warp import Move
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class InputSpec:
     Attributes:
         panels, layout, image_size, interpolation: as the settings of the same names.
         rows, bins: of every panel on disk.
+        normalise, clip, remove_spike: the fields of `Normalisation`.
+        dedoppler: the fields of `Dedoppler`; other layouts than those with its planes ignore them.
     """
 
     panels: str
@@ -33,18 +40,28 @@ class InputSpec:
     interpolation: str
     rows: int
     bins: int
+    normalise: str = "none"
+    clip: list[float] | None = None
+    remove_spike: bool = False
+    dedoppler: dict[str, Any] = field(default_factory=dict)
 
     def picture(self, augment: dict[str, Any] | None = None) -> Picture:
         """What turns panels into the network's pictures."""
-        return Picture(self.panels, self.layout, self.image_size, self.interpolation, augment)
+        return Picture(
+            self.panels,
+            self.layout,
+            self.image_size,
+            self.interpolation,
+            augment,
+            Normalisation(self.normalise, tuple(self.clip) if self.clip else None, self.remove_spike),
+            Dedoppler(**self.dedoppler | {"gap": tuple(self.dedoppler["gap"])}) if self.dedoppler else None,
+        )
 
     @property
     def picture_size(self) -> tuple[int, int]:
         """Height and width of the picture."""
-        if self.image_size is not None:
-            return self.image_size[0], self.image_size[1]
-        stacked = len(PANEL_CHOICES[self.panels]) if self.layout == "spatial" else 1
-        return self.rows * stacked, self.bins
+        _, height, width = self.picture().shape(self.rows, self.bins)
+        return height, width
 
     def plain(self) -> dict[str, Any]:
         """As a dict of plain values, for a checkpoint."""
@@ -83,8 +100,10 @@ class CadenceDataset(Dataset):
         opened: Store | None = None,
     ) -> None:
         size = spec.rows, spec.bins
+        self.recomposition = Recomposition.of(augment) if augment else Recomposition()
+        read = panels_to_read(spec.panels, augment)
         if opened is None or (opened.rows, opened.bins) != size:  # another size is refused by name
-            opened = open_store(root, split, ids, PANEL_CHOICES[spec.panels], *size, packed=packed, pack_dir=pack_dir)
+            opened = open_store(root, split, ids, PANEL_CHOICES[read], *size, packed=packed, pack_dir=pack_dir)
         self.store = opened
         self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
         self.spec = spec
@@ -111,8 +130,8 @@ class CadenceDataset(Dataset):
         Raises:
             SetiError: the file is damaged or of another shape than the data set's.
         """
-        index, seed = _split(item)
-        return torch.from_numpy(self.picture(self.store.read(index), seed)), self.targets[index], index
+        inputs, targets, indices = self._batch([item], on_device=False)
+        return inputs[0], np.float32(targets[0]), int(indices[0])
 
     def __getitems__(self, items: list[int | tuple[int, int]]) -> Batch:
         """Load a batch, each cadence straight to its place in it.
@@ -127,25 +146,92 @@ class CadenceDataset(Dataset):
         Raises:
             SetiError: a file is damaged or of another shape than the data set's.
         """
-        indices, seeds = zip(*map(_split, items), strict=True)
-        inputs = self._panels(indices, seeds) if self.on_device else self._pictures(indices, seeds)
-        return inputs, torch.from_numpy(self.targets[list(indices)]), torch.tensor(indices)
+        return self._batch(items, self.on_device)
 
-    def _pictures(self, indices: tuple[int, ...], seeds: tuple[int | None, ...]) -> Tensor:
-        pictures = _empty((len(indices), *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
-        for index, seed, out in zip(indices, seeds, pictures.numpy(), strict=True):
-            self.picture(self.store.read(index), seed, out)
-        return pictures
+    def _batch(self, items: list[int | tuple[int, int]], on_device: bool) -> Batch:
+        # One after the other: while a cadence is in the processor's cache, its picture is made.
+        cadences = (self._load(*_split(item)) for item in items)
+        if self.picture.by_batch or on_device:
+            inputs, targets = self._panels(list(cadences))
+            if not on_device:
+                inputs = prepare(inputs, self.picture)
+        else:
+            inputs, targets = self._pictures(cadences, len(items))
+        indices = torch.tensor([_split(item)[0] for item in items])
+        return inputs, torch.tensor(targets, dtype=torch.float32), indices
 
-    def _panels(self, indices: tuple[int, ...], seeds: tuple[int | None, ...]) -> Panels:
-        cadences = [self.store.read(index) for index in indices]
-        widest = np.result_type(*{cadence.dtype.newbyteorder("=") for cadence in cadences})
-        panels = _empty((len(indices), *cadences[0].shape), torch.from_numpy(np.empty(0, widest)).dtype)
-        np.stack(cadences, out=panels.numpy())
-        if self.picture.transform is None or seeds[0] is None:
-            return Panels(panels, None)
-        moves = [self.picture.source(seed, self.spec.rows, self.spec.bins) for seed in seeds]
-        return Panels(panels, torch.from_numpy(np.stack(moves)))
+    def _load(self, index: int, seed: int | None) -> "_Loaded":
+        """Read a cadence, put it together anew where that is wanted, and pick the panels that the network sees."""
+        cadence, numbers, target = self.store.read(index), self.store.panels, float(self.targets[index])
+        now = np.array(numbers)
+        if seed is not None and self.recomposition.changes:
+            cadence, now, target = self.recomposition(cadence, numbers, target, seed)
+        if numbers != self.picture.numbers:
+            places = [numbers.index(number) for number in self.picture.numbers]
+            cadence, now = cadence[places], now[places]
+        return _Loaded(seed, cadence, now, target)
+
+    def _pictures(self, cadences: Iterable["_Loaded"], count: int) -> tuple[Tensor, list[float]]:
+        targets = []
+        pictures = _empty((count, *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
+        for cadence, out in zip(cadences, pictures.numpy(), strict=True):
+            panels = cadence.panels
+            if self.picture.normalisation.changes:
+                panels = self.picture.normalisation(torch.from_numpy(panels)[None])[0].numpy()
+            self.picture(panels, cadence.seed, out)
+            targets.append(cadence.target)
+        return pictures, targets
+
+    def _panels(self, cadences: list["_Loaded"]) -> tuple[Panels, list[float]]:
+        targets, seeds = ([getattr(cadence, name) for cadence in cadences] for name in ("target", "seed"))
+        moved = self.picture.transform is not None and seeds[0] is not None
+        if not self.picture.by_batch:
+            moves = [self.picture.source(seed, self.spec.rows, self.spec.bins) for seed in seeds] if moved else None
+            return Panels(_stacked(cadences), None if moves is None else torch.from_numpy(np.stack(moves))), targets
+        if moved:
+            # Before the transform, which aligns panels by the time they were observed at.
+            cadences = [cadence.mirrored(self.picture.draw(cadence.seed, 1, 1)) for cadence in cadences]
+        numbers = torch.from_numpy(np.stack([cadence.numbers for cadence in cadences]).astype(np.float32))
+        gaps = None if seeds[0] is None else torch.tensor([self.picture.fan.draw_gap(seed) for seed in seeds])
+        return Panels(_stacked(cadences), None, numbers, gaps), targets
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A cadence on its way into a batch.
+
+    Attributes:
+        seed: as it was asked for.
+        panels: `(panels, rows, bins)` in any precision.
+        numbers: `(panels,)`: which of the six each one is.
+        target: 0, 1 or NaN.
+    """
+
+    seed: int | None
+    panels: np.ndarray
+    numbers: np.ndarray
+    target: float
+
+    def mirrored(self, move: Move) -> "_Loaded":
+        """Mirror it; in time that is the whole cadence, of which the last panel then comes first."""
+        panels, numbers = self.panels, self.numbers
+        if move.flip_frequency:
+            panels = panels[:, :, ::-1]
+        if move.flip_time:
+            panels, numbers = panels[:, ::-1], len(PANEL_LETTERS) - 1 - numbers
+        return replace(self, panels=panels, numbers=numbers)
+
+
+def panels_to_read(panels: str, augment: dict[str, Any] | None) -> str:
+    """Which panels a dataset reads: also those that the network does not see, where training puts them in its place."""
+    return "all" if augment and Recomposition.of(augment).needs_off else panels
+
+
+def _stacked(cadences: list[_Loaded]) -> Tensor:
+    widest = np.result_type(*{cadence.panels.dtype.newbyteorder("=") for cadence in cadences})
+    panels = _empty((len(cadences), *cadences[0].panels.shape), torch.from_numpy(np.empty(0, widest)).dtype)
+    np.stack([cadence.panels for cadence in cadences], out=panels.numpy())
+    return panels
 
 
 def _split(item: int | tuple[int, int]) -> tuple[int, int | None]:

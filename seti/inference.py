@@ -23,7 +23,7 @@ from seti.dataset import Batch, CadenceDataset
 from seti.device import AUTOCAST, autocast, choose_precision
 from seti.errors import SetiError
 from seti.fusion import fold_batch_norm
-from seti.preparation import Panels, prepare, to_device
+from seti.preparation import Panels, in_reverse, prepare, to_device
 
 log = logging.getLogger(__name__)
 
@@ -186,21 +186,28 @@ class Views:
         self.dataset = dataset
         self.flips = flips
         # Mirroring a stack of all panels in time would bring OFF panels to the places of ON panels; and in the
-        # resized picture a panel need not begin with a row. So panels are mirrored before they are stacked.
-        self.inside = dataset.picture.stack_last
+        # resized picture a panel need not begin with a row. So panels are mirrored before they are stacked. De-Doppler
+        # planes are of panels in the order of time.
+        self.inside = dataset.picture.stack_last or dataset.picture.by_batch
 
     def __call__(self, inputs: Tensor | Panels) -> Iterator[Tensor]:
         """Make pictures of a batch, one view after the other."""
-        pictures = prepare(inputs, self.dataset.picture)
+        picture = self.dataset.picture
+        pictures = prepare(inputs, picture)
         yield pictures
         if not self.flips:
             return
-        yield pictures.flip(-1)
-        mirrored = (
-            prepare(Panels(inputs.panels.flip(2), None), self.dataset.picture) if self.inside else pictures.flip(-2)
-        )
-        yield mirrored
-        yield mirrored.flip(-1)
+        yield self._mirrored_in_frequency(inputs, pictures)
+        backwards = in_reverse(inputs, picture) if self.inside else inputs
+        pictures = prepare(backwards, picture) if self.inside else pictures.flip(-2)
+        yield pictures
+        yield self._mirrored_in_frequency(backwards, pictures)
+
+    def _mirrored_in_frequency(self, inputs: Tensor | Panels, pictures: Tensor) -> Tensor:
+        if not self.dataset.picture.by_batch:
+            return pictures.flip(-1)
+        # A plane's drift rates change their signs as well.
+        return prepare(inputs._replace(panels=inputs.panels.flip(3)), self.dataset.picture)
 
     @contextmanager
     def as_needed(self) -> Iterator[None]:

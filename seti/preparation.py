@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seti.augment import Picture
+from seti.cadence import PANEL_LETTERS
 from seti.warp import INTERPOLATIONS
 
 
@@ -23,18 +24,27 @@ class Panels(NamedTuple):
     Attributes:
         panels: `(B, panels, rows, bins)`, as they were read.
         moves: float32 `(B, 2, 3)`, see `Picture.source`; None where nothing is moved.
+        numbers: float32 `(B, panels)`, which of the cadence's six each panel is; None where all are in their places.
+        gaps: float32 `(B,)` rows between two panels, for the de-Doppler transform; None for the usual ones.
     """
 
     panels: Tensor
-    moves: Tensor | None
+    moves: Tensor | None = None
+    numbers: Tensor | None = None
+    gaps: Tensor | None = None
 
 
 def to_device(inputs: Tensor | Panels, device: torch.device) -> Tensor | Panels:
     """Move a batch's inputs, without waiting where they lie in pinned memory."""
     if isinstance(inputs, Tensor):
         return inputs.to(device, non_blocking=True)
-    moves = None if inputs.moves is None else inputs.moves.to(device, non_blocking=True)
-    return Panels(inputs.panels.to(device, non_blocking=True), moves)
+    return Panels(*(None if part is None else part.to(device, non_blocking=True) for part in inputs))
+
+
+def in_reverse(inputs: Panels, picture: Picture) -> Panels:
+    """Panels of a batch mirrored in time: each in its place, and the cadence's last one observed first."""
+    numbers = len(PANEL_LETTERS) - 1 - torch.tensor(picture.numbers if inputs.numbers is None else inputs.numbers)
+    return inputs._replace(panels=inputs.panels.flip(2), numbers=numbers.expand(len(inputs.panels), -1))
 
 
 def prepare(inputs: Tensor | Panels, picture: Picture) -> Tensor:
@@ -55,14 +65,32 @@ def prepare(inputs: Tensor | Panels, picture: Picture) -> Tensor:
 
 
 def _prepare(inputs: Panels, picture: Picture) -> Tensor:
-    batch, _, rows, bins = inputs.panels.shape
-    planes = inputs.panels.float().reshape(batch, -1, *picture.frame(rows, bins))
+    panels = picture.normalisation(inputs.panels) if picture.normalisation.changes else inputs.panels.float()
+    if picture.fan is None:
+        return _laid_out(panels, inputs.moves, picture)
+    planes = _dedoppler(panels, inputs, picture)
+    return planes if picture.fan_alone else torch.cat([_laid_out(panels, None, picture), planes], dim=1)
+
+
+def _dedoppler(panels: Tensor, inputs: Panels, picture: Picture) -> Tensor:
+    """De-Doppler planes of a batch: `(B, panels, height, width)`."""
+    numbers = torch.tensor(picture.numbers) if inputs.numbers is None else inputs.numbers
+    # A needle is worth tens of deviations, and a strong one no more than that.
+    planes = picture.fan(panels, numbers, inputs.gaps).asinh()
+    return _resize(planes, picture.shape(*panels.shape[2:])[1:], picture.interpolation)
+
+
+def _laid_out(panels: Tensor, moves: Tensor | None, picture: Picture) -> Tensor:
+    """Pictures of the panels themselves, moved and resized: `(B, channels, height, width)`."""
+    batch, count, rows, bins = panels.shape
+    planes = panels.reshape(batch, -1, *picture.frame(rows, bins))
     _, height, width = picture.shape(rows, bins)
-    if inputs.moves is not None:
+    if moves is not None:
         # One sampling where the layout lets it: the warp's own pixels are those of the resized picture.
         at_once = picture.interpolation == "linear" and not picture.stack_last
-        planes = _warp(planes, inputs.moves, (height, width) if at_once else planes.shape[2:])
-    planes = planes.reshape(batch, picture.channels, -1, bins) if picture.stack_last else planes
+        planes = _warp(planes, moves, (height, width) if at_once else planes.shape[2:])
+    if picture.stack_last:
+        planes = planes.reshape(batch, 1, count * rows, bins)
     return _resize(planes, (height, width), picture.interpolation)
 
 

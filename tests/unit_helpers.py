@@ -26,6 +26,16 @@ NO_AUGMENT = {
     "cutout": 0.0,
     "cutout_size": [0.2, 0.2],
     "cutout_holes": 1,
+    "swap_off": 0.0,
+    "shuffle_on": 0.0,
+    "shuffle_off": 0.0,
+    "roll": 0.0,
+    "inject": 0.0,
+    "inject_decoys": 0.0,
+    "inject_shapes": ["line", "sine", "wiggle", "dashes", "blip"],
+    "inject_snr": [10, 100],
+    "inject_drift": 32,
+    "inject_gap": [0, 56],
 }
 DATA = {
     "n_folds": 3,
@@ -41,6 +51,10 @@ DATA = {
     "pack_dir": None,
     "on_error": "raise",
     "augment_on": "auto",
+    "normalise": "none",
+    "clip": None,
+    "remove_spike": False,
+    "dedoppler": {"max_drift": 8, "drifts": 9, "gap": [0, 2]},
 }
 
 

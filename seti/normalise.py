@@ -1,0 +1,131 @@
+"""Scales and backgrounds of panels: what is taken off and divided by before the network sees them, a batch at once.
+
+The competition's panels have mean 0 and deviation 1, but one bright bin or burst holds most of that deviation. Noise
+then has another scale in every panel; the choices here bring it back to one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
+
+TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviation
+LEAST = 0.3  # of a panel's noise: a frequency or a row is divided by no less
+SPIKE_SNR = 10.0  # how far a spike stands above the scatter from bin to bin, in every panel
+SPIKE_SHARE = 0.2  # of its height may its neighbours have: a signal two bins wide has half
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How panels are scaled.
+
+    Attributes:
+        how: `none` leaves panels as they are; `panel` gives each mean 0 and deviation 1; `robust` median 0 and, by the
+            median absolute deviation, 1; `flatten` takes off each row's median, then each frequency's in its panel, and
+            divides each panel as `robust` does; `whiten` does so too, and then divides each frequency of the cadence
+            and each row by its own median absolute deviation, for bright frequencies and flickering rows are noisier
+            (a radiometer's noise grows with its power). A signal that does not drift goes with the background, as in
+            searches for drifting signals anyway: what stands still stands on the ground.
+        clip: `[lowest, highest]` value afterwards, or None.
+        remove_spike: replace the DC bin, where there is one, by its neighbours, before everything else.
+    """
+
+    how: str = "none"
+    clip: tuple[float, float] | None = None
+    remove_spike: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is done."""
+        return self.how != "none" or self.clip is not None or self.remove_spike
+
+    def __call__(self, panels: Tensor) -> Tensor:
+        """Normalise a batch; the input is left as it is.
+
+        Args:
+            panels: `(B, panels, rows, bins)`, any floating-point type.
+
+        Returns:
+            float32 of the same shape.
+        """
+        if panels.device.type != "cpu":
+            return self._in_place(panels.to(torch.float32, copy=True))
+        # One cadence after the other, each of which stays in the processor's cache: 4 times as fast as all at once.
+        out = torch.from_numpy(np.empty(panels.shape, np.float32))
+        for cadence, place in zip(panels.split(1), out.split(1), strict=True):
+            place.copy_(cadence)
+            self._in_place(place)
+        return out
+
+    def _in_place(self, panels: Tensor) -> Tensor:
+        if self.remove_spike:
+            panels.copy_(remove_spike(panels))
+        if self.how == "panel":
+            panels -= panels.mean(dim=(2, 3), keepdim=True)
+            panels /= _usable(panels.square().mean(dim=(2, 3), keepdim=True).sqrt())
+        elif self.how == "robust":
+            panels -= median(panels.flatten(2))[..., None, None]
+            panels /= noise(panels)
+        elif self.how in ("flatten", "whiten"):
+            panels -= median(panels)[..., None]
+            panels -= median(panels.transpose(2, 3))[:, :, None, :]
+            panels /= noise(panels)
+            if self.how == "whiten":
+                by_frequency = median(panels.abs().flatten(1, 2).transpose(1, 2))[:, None, None, :]
+                panels /= (TO_DEVIATION * by_frequency).clamp_(min=LEAST)
+                panels /= (TO_DEVIATION * median(panels.abs())[..., None]).clamp_(min=LEAST)
+        return panels if self.clip is None else panels.clamp_(*self.clip)
+
+
+def median(values: Tensor) -> Tensor:
+    """The median over the last axis, the lower one of the middle two: `(..., N)` to `(...)`."""
+    if values.device.type != "cpu":
+        return values.median(dim=-1).values
+    # numpy selects, torch sorts: 10 times the time.
+    middle = (values.shape[-1] - 1) // 2
+    return torch.from_numpy(np.partition(np.ascontiguousarray(values.numpy()), middle, axis=-1)[..., middle])
+
+
+def noise(panels: Tensor) -> Tensor:
+    """A panel's deviation by its median absolute deviation about 0, which bright signals do not move.
+
+    Args:
+        panels: `(B, panels, rows, bins)` of median 0.
+
+    Returns:
+        `(B, panels, 1, 1)`; where half of a panel is constant, its plain deviation, or 1 where all of it is.
+    """
+    flat = panels.flatten(2)
+    scale = TO_DEVIATION * median(flat.abs())
+    return _usable(torch.where(scale > 0, scale, flat.square().mean(-1).sqrt()))[..., None, None]
+
+
+def remove_spike(panels: Tensor) -> Tensor:
+    """Replace the DC bin by the mean of its neighbours.
+
+    It is one bin wide and stands in every panel, all the time: a bin whose mean is `SPIKE_SNR` above the scatter
+    between neighbouring bins in every panel, while its neighbours do not rise with it.
+
+    Args:
+        panels: `(B, panels, rows, bins)`; of fewer than 5 bins it is given back as it is.
+    """
+    if panels.shape[-1] < 5:
+        return panels
+    profile = panels.mean(dim=2)
+    # At the edges the two bins on the inner side stand for those that are missing.
+    wide = torch.cat([profile[..., 3:5], profile, profile[..., -5:-3]], dim=-1)
+    around = torch.stack([wide[..., :-4], wide[..., 4:]]).mean(dim=0)
+    near = torch.stack([wide[..., 1:-3], wide[..., 3:-1]])
+    height = profile - around
+    scatter = _usable(median((profile[..., 1:] - profile[..., :-1]).abs())[..., None])
+    rises = (near - around).abs().amax(dim=0)
+    spike = ((height > SPIKE_SNR * scatter) & (rises < SPIKE_SHARE * height)).all(dim=1)
+    columns = torch.cat([panels[..., 2:3], panels, panels[..., -3:-2]], dim=-1)
+    return torch.where(spike[:, None, None, :], (columns[..., :-2] + columns[..., 2:]) / 2, panels)
+
+
+def _usable(scale: Tensor) -> Tensor:
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
