@@ -11,7 +11,9 @@ from torchmetrics.classification import BinaryAUROC
 from seti.backbone import Backbone
 from seti.dataset import InputSpec
 from seti.errors import SetiError
-from seti.mixup import mixup, mixup_loss
+from seti.loss import training_loss
+from seti.mixup import mixup
+from seti.optimisation import make_optimizer, make_schedule
 from seti.preparation import Panels, prepare
 from seti.safe_load import read_checkpoint
 
@@ -25,6 +27,7 @@ class CadenceClassifier(pl.LightningModule):
         optimizer: the `optimizer` settings.
         schedule: the `schedule` settings.
         mixup_alpha: of mixup's Beta distribution, or None.
+        loss: the `loss` settings; None is plain cross-entropy.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class CadenceClassifier(pl.LightningModule):
         optimizer: dict[str, Any],
         schedule: dict[str, Any],
         mixup_alpha: float | None,
+        loss: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         # Plain values only: Lightning reads checkpoints with weights_only=True.
@@ -47,6 +51,8 @@ class CadenceClassifier(pl.LightningModule):
             pretrained=model["pretrained"],
             weights=model["weights"],
             freeze=model["freeze_backbone"],
+            # Checkpoints of earlier versions do not have these.
+            **{key: model.get(key) for key in ("pool", "drop_rate", "drop_path", "stem_stride")},
         )
         # Convolutions on a CPU, and in half precision on a GPU, are faster with channels innermost.
         self.backbone.to(memory_format=torch.channels_last)
@@ -65,17 +71,21 @@ class CadenceClassifier(pl.LightningModule):
         return prepare(inputs, self.picture), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Binary cross-entropy of one batch, with mixup where it is on."""
+        """Loss of one batch, with mixup where it is on."""
         pictures, targets, _ = batch
         alpha = self.hparams["mixup_alpha"]
         if alpha is None:
-            loss = nn.functional.binary_cross_entropy_with_logits(self(pictures).float(), targets)
+            loss = self.loss(self(pictures).float(), targets)
         else:
             blended, first, second, share = mixup(pictures, targets, alpha)
-            loss = mixup_loss(self(blended).float(), first, second, share)
+            loss = self.loss(self(blended).float(), share * first + (1.0 - share) * second)
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(targets))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """What training lowers: a scalar from `(B,)` logits and `(B,)` soft targets. Validation has its own."""
+        return training_loss(logits, targets, **(self.hparams["loss"] or {}))
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         """Accumulate loss and exact AUC over the held-out fold."""
@@ -102,24 +112,10 @@ class CadenceClassifier(pl.LightningModule):
             raise SetiError(msg)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with OneCycle (Smith & Topin 2017, arXiv:1708.07120), stepped every batch."""
-        settings, schedule = self.hparams["optimizer"], self.hparams["schedule"]
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=settings["lr"], weight_decay=settings["weight_decay"], fused=self._can_fuse()
-        )
-        steps, pct_start = int(self.trainer.estimated_stepping_batches), schedule["pct_start"]
-        if pct_start * steps == 1:  # the first step is the peak; torch would divide by the length of the rise, zero
-            pct_start *= 1 - 1e-6
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=settings["lr"],
-            total_steps=steps,
-            pct_start=pct_start,
-            div_factor=schedule["div_factor"],
-            anneal_strategy="cos",
-            cycle_momentum=False,
-        )
+        """The optimiser of what is trained, and its schedule, stepped every batch."""
+        optimizer = make_optimizer(self.backbone.network, self.hparams["optimizer"], fused=self._can_fuse())
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = make_schedule(optimizer, self.hparams["schedule"], steps, self.trainer.max_epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _can_fuse(self) -> bool:

@@ -224,6 +224,21 @@ def test_training_loss_with_mixup():
     assert loss != pytest.approx(bce(module(pictures), targets).item(), rel=1e-3)
 
 
+def test_the_loss_that_is_set_is_trained_with_and_validation_keeps_its_own():
+    settings = classifier().hparams
+    module = CadenceClassifier(
+        SPEC, MODEL, settings["optimizer"], settings["schedule"], None, loss={"name": "bce", "pos_weight": 4.0}
+    ).eval()
+    batch = next(iter(batches(8, size=8)))
+    logits, targets = module(batch[0]), batch[1]
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    loss, logged = logged_loss(module, batch)
+    assert loss == pytest.approx(bce(logits, targets, pos_weight=torch.tensor(4.0)).item(), rel=1e-5)
+    module.log = lambda name, value, **options: logged.update({name: value})
+    module.validation_step(batch, 0)
+    assert logged["val_loss"].item() == pytest.approx(bce(logits, targets).item(), rel=1e-5)
+
+
 def test_validation_is_never_mixed():
     module, batch = classifier(mixup_alpha=1.0).eval(), next(iter(batches(8, size=8)))
     logged = {}
@@ -259,6 +274,7 @@ def test_a_checkpoint_holds_plain_settings_and_loads_safely(checkpoint):
         "optimizer": {"lr": MAX_LR, "weight_decay": 0.03},
         "schedule": {"pct_start": PCT_START, "div_factor": DIV_FACTOR},
         "mixup_alpha": None,
+        "loss": None,
     }
 
     def check(value):
@@ -357,5 +373,7 @@ def test_pickled_code_in_a_checkpoint_does_not_run(checkpoint, tmp_path, place):
 )
 def test_the_optimiser_is_fused_unless_float16_gradients_are_clipped(clip, precision, fused):
     module = classifier()
-    module._trainer = SimpleNamespace(gradient_clip_val=clip, precision=precision, estimated_stepping_batches=10)
+    module._trainer = SimpleNamespace(
+        gradient_clip_val=clip, precision=precision, estimated_stepping_batches=10, max_epochs=1
+    )
     assert module.configure_optimizers()["optimizer"].defaults["fused"] is fused
