@@ -18,6 +18,7 @@ from seti.config import plain
 from seti.datamodule import CadenceDataModule
 from seti.device import choose_precision, settle_gpu
 from seti.errors import SetiError
+from seti.optimisation import layer_groups
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,14 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
             "size": config["augment"]["cutout_size"],
             "holes": config["augment"]["cutout_holes"],
         },
+        loss=config["loss"],
     )
     _check_size(classifier)
+    # Now, not when the optimiser is made: a forced run has taken an old fold away by then.
+    if config["optimizer"]["layer_decay"] is not None:
+        layer_groups(classifier.backbone.network, config["optimizer"]["lr"], config["optimizer"]["layer_decay"])
+    if config["model"]["head_epochs"]:
+        _ = classifier.backbone.head
     if config["model"]["compile"]:
         # In place, so that checkpoints keep their names. A last, smaller batch is compiled by itself.
         classifier.backbone.network.compile(dynamic=False)

@@ -16,7 +16,6 @@ from seti.dedoppler import Dedoppler
 from seti.normalise import Normalisation
 from seti.warp import BORDER, Move, OneWarp, invert
 
-
 DEDOPPLER_LAYOUTS = ("dedoppler", "channel_dedoppler")
 NO_NORMALISATION = Normalisation()
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import timm
 import torch
+from timm.layers import PatchEmbed
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
 from seti import needle_net  # noqa: F401  (makes its networks known to timm)
 from seti.errors import SetiError
+from seti.pooling import use_gem
 from seti.safe_load import refusal
 
 
@@ -24,9 +26,16 @@ class Backbone(nn.Module):
         pretrained: load timm's weights from the hub.
         weights: a local weight file (`.safetensors`, `.pth`, `.bin`) to load instead; stem and head are adapted.
         freeze: train the head alone; the rest keeps its weights and its batch statistics.
+        pool: `gem` for generalised-mean pooling in place of the average; None keeps timm's.
+        drop_rate: probability of dropout before the head; None leaves it to timm.
+        drop_path: probability of leaving out the last residual block (stochastic depth, Huang et al. 2016,
+            arXiv:1603.09382), less for earlier ones; None leaves it to timm.
+        stem_stride: of the first convolution; None leaves it to timm. Half the stride keeps thin lines apart, and takes
+            4 times the time and memory.
 
     Raises:
-        SetiError: the name is unknown, the weights cannot be fetched or do not fit, or nothing could be trained.
+        SetiError: the name is unknown, the weights cannot be fetched or do not fit, the network lacks what a setting
+            would change, or nothing could be trained.
     """
 
     def __init__(
@@ -37,24 +46,50 @@ class Backbone(nn.Module):
         pretrained: bool = False,
         weights: str | None = None,
         freeze: bool = False,
+        pool: str | None = None,
+        drop_rate: float | None = None,
+        drop_path: float | None = None,
+        stem_stride: int | None = None,
     ) -> None:
         super().__init__()
         _check_name(name)
-        self.frozen = freeze
-        self.network = _create(name, in_channels, image_size, pretrained, weights)
+        rates = {"drop_rate": drop_rate, "drop_path_rate": drop_path}
+        rates = {key: rate for key, rate in rates.items() if rate is not None}
+        self.network = _create(name, in_channels, image_size, pretrained, weights, rates)
+        _check_drops(self.network, name, rates)
+        if stem_stride is not None:
+            _set_stem_stride(self.network, name, stem_stride)
+        if pool == "gem":
+            use_gem(self.network, name)
+        # By name: fixed position embeddings are parameters too.
+        self.trained = {key for key, parameter in self.network.named_parameters() if parameter.requires_grad}
+        self.frozen = False
         if freeze:
-            self.network.requires_grad_(False)
-            self.head.requires_grad_(True)
-            self.train()  # a Trainer leaves every module in the mode that it finds it in
+            self.freeze(True)
 
     @property
     def head(self) -> nn.Module:
         """The layer that gives the logit."""
         head = self.network.get_classifier()
         if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
-            msg = "model.freeze_backbone=true: this backbone has no single head to train; set it to false"
+            msg = (
+                "model.freeze_backbone=true and model.head_epochs train the head alone, and this model.backbone has no "
+                "single head: set them to false and 0"
+            )
             raise SetiError(msg)
         return head
+
+    def freeze(self, frozen: bool) -> None:
+        """Train the head alone from now on, or everything.
+
+        Raises:
+            SetiError: there is no single head.
+        """
+        for parameter_name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not frozen and parameter_name in self.trained)
+        self.head.requires_grad_(True)
+        self.frozen = frozen
+        self.train()  # a Trainer leaves every module in the mode that it finds it in
 
     def train(self, mode: bool = True) -> "Backbone":
         """Switch to training mode; a frozen backbone stays in evaluation mode, or its batch statistics would drift."""
@@ -83,9 +118,14 @@ def _check_name(name: str) -> None:
 
 
 def _create(
-    name: str, in_channels: int, image_size: tuple[int, int], pretrained: bool, weights: str | None
+    name: str,
+    in_channels: int,
+    image_size: tuple[int, int],
+    pretrained: bool,
+    weights: str | None,
+    rates: dict[str, float],
 ) -> nn.Module:
-    options: dict = {"in_chans": in_channels, "num_classes": 1}
+    options: dict = {"in_chans": in_channels, "num_classes": 1} | rates
     if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
         options["img_size"] = image_size
     try:
@@ -107,6 +147,9 @@ def _create(
     except SetiError:
         raise
     except Exception as error:
+        for argument in rates:
+            if isinstance(error, TypeError) and argument in str(error):
+                raise SetiError(_no_drops(name, argument, rates[argument])) from error
         if weights is not None:
             msg = (
                 f"model.weights={weights} does not fit model.backbone={name}: {_one_line(error)}; "
@@ -122,6 +165,46 @@ def _create(
                 f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {_one_line(error)}"
             )
         raise SetiError(msg) from error
+
+
+def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None:
+    """Refuse rates that reached nothing: some networks take the argument and leave it at that."""
+    modules = list(network.modules())
+    reached = {
+        "drop_rate": lambda rate: (
+            getattr(network, "drop_rate", None) == rate
+            or any(isinstance(module, nn.Dropout) and module.p == rate for module in modules)
+        ),
+        "drop_path_rate": lambda _: any(getattr(module, "drop_prob", None) for module in modules),
+    }
+    for argument, rate in rates.items():
+        if rate and not reached[argument](rate):
+            raise SetiError(_no_drops(name, argument, rate))
+
+
+def _no_drops(name: str, argument: str, rate: float) -> str:
+    setting = argument.removesuffix("_rate") if argument == "drop_path_rate" else argument
+    return f"model.{setting}={rate:g}: model.backbone={name} has nothing of that kind to drop; set model.{setting}=null"
+
+
+def _set_stem_stride(network: nn.Module, name: str, stride: int) -> None:
+    """Change the stride of the convolution (or of the parallel ones) that looks at the picture."""
+    config = network.pretrained_cfg
+    stems = config.get("first_conv") or ()
+    try:
+        found = [network.get_submodule(stem) for stem in ((stems,) if isinstance(stems, str) else stems)]
+    except AttributeError:
+        found = []
+    # Position embeddings are made for the number of patches that the stride gives.
+    patches = config.get("fixed_input_size") or any(isinstance(module, PatchEmbed) for module in network.modules())
+    if patches or not found or not all(isinstance(stem, nn.Conv2d) for stem in found):
+        msg = (
+            f"model.stem_stride={stride}: model.backbone={name} has no first convolution whose stride can be changed; "
+            "set model.stem_stride=null"
+        )
+        raise SetiError(msg)
+    for stem in found:
+        stem.stride = (stride, stride)
 
 
 def _refuse_code(weights: str) -> None:

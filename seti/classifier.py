@@ -12,7 +12,9 @@ from seti.backbone import Backbone
 from seti.cutout import Cutout
 from seti.dataset import InputSpec
 from seti.errors import SetiError
+from seti.loss import training_loss
 from seti.mixing import Mixing
+from seti.optimisation import make_optimizer, make_schedule
 from seti.preparation import Panels, prepare
 from seti.safe_load import read_checkpoint
 
@@ -27,6 +29,7 @@ class CadenceClassifier(pl.LightningModule):
         schedule: the `schedule` settings.
         mixup: the `mixup` settings, see `seti.mixing.Mixing`; None mixes nothing.
         cutout: the fields of `seti.cutout.Cutout`; None hides nothing.
+        loss: the `loss` settings; None is plain cross-entropy.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class CadenceClassifier(pl.LightningModule):
         schedule: dict[str, Any],
         mixup: dict[str, Any] | None,
         cutout: dict[str, Any] | None = None,
+        loss: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         # Plain values only: Lightning reads checkpoints with weights_only=True.
@@ -51,6 +55,8 @@ class CadenceClassifier(pl.LightningModule):
             pretrained=model["pretrained"],
             weights=model["weights"],
             freeze=model["freeze_backbone"],
+            # Checkpoints of earlier versions do not have these.
+            **{key: model.get(key) for key in ("pool", "drop_rate", "drop_path", "stem_stride")},
         )
         # Convolutions on a CPU, and in half precision on a GPU, are faster with channels innermost.
         self.backbone.to(memory_format=torch.channels_last)
@@ -69,9 +75,9 @@ class CadenceClassifier(pl.LightningModule):
         return prepare(inputs, self.picture), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Binary cross-entropy of one batch, cut out and mixed where that is on."""
+        """Loss of one batch, cut out and mixed where that is on."""
         pictures, targets = self._disturb(batch[0], batch[1])
-        loss = nn.functional.binary_cross_entropy_with_logits(self(pictures).float(), targets)
+        loss = self.loss(self(pictures).float(), targets)
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(targets))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
@@ -85,6 +91,10 @@ class CadenceClassifier(pl.LightningModule):
         # From the Trainer, which a resumed run has counted on; a step without one is taken for the first epoch's.
         epochs = self.trainer.max_epochs if self._trainer else None
         return self.mixing(pictures, targets) if self.mixing.mixes(self.current_epoch, epochs) else (pictures, targets)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """What training lowers: a scalar from `(B,)` logits and `(B,)` soft targets. Validation has its own."""
+        return training_loss(logits, targets, **(self.hparams["loss"] or {}))
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         """Accumulate loss and exact AUC over the held-out fold."""
@@ -111,24 +121,10 @@ class CadenceClassifier(pl.LightningModule):
             raise SetiError(msg)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with OneCycle (Smith & Topin 2017, arXiv:1708.07120), stepped every batch."""
-        settings, schedule = self.hparams["optimizer"], self.hparams["schedule"]
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=settings["lr"], weight_decay=settings["weight_decay"], fused=self._can_fuse()
-        )
-        steps, pct_start = int(self.trainer.estimated_stepping_batches), schedule["pct_start"]
-        if pct_start * steps == 1:  # the first step is the peak; torch would divide by the length of the rise, zero
-            pct_start *= 1 - 1e-6
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=settings["lr"],
-            total_steps=steps,
-            pct_start=pct_start,
-            div_factor=schedule["div_factor"],
-            anneal_strategy="cos",
-            cycle_momentum=False,
-        )
+        """The optimiser of what is trained, and its schedule, stepped every batch."""
+        optimizer = make_optimizer(self.backbone.network, self.hparams["optimizer"], fused=self._can_fuse())
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = make_schedule(optimizer, self.hparams["schedule"], steps, self.trainer.max_epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _can_fuse(self) -> bool:
@@ -151,8 +147,6 @@ def load_classifier(path: Path) -> CadenceClassifier:
     try:
         settings = dict(checkpoint["hyper_parameters"])
         settings["model"] = settings["model"] | {"pretrained": False, "weights": None}
-        if "mixup_alpha" in settings:  # before there was more to set
-            settings["mixup"] = {"alpha": settings.pop("mixup_alpha")}
         classifier = CadenceClassifier(**settings)
         classifier.load_state_dict(checkpoint["state_dict"])
     except SetiError as error:

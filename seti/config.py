@@ -89,22 +89,49 @@ class ModelConfig:
     weights: str | None = None
     freeze_backbone: bool = MISSING
     compile: bool = MISSING
+    pool: str | None = None
+    drop_rate: float | None = None
+    drop_path: float | None = None
+    stem_stride: int | None = None
+    head_epochs: int = MISSING
 
 
 @dataclass
 class OptimizerConfig:
-    """AdamW."""
+    """The optimiser; see `seti.optimisation`."""
 
+    name: str = MISSING
     lr: float = MISSING
     weight_decay: float = MISSING
+    layer_decay: float | None = None
 
 
 @dataclass
 class ScheduleConfig:
-    """OneCycle, stepped every batch."""
+    """How the rate moves from batch to batch; see `seti.optimisation`."""
 
+    name: str = MISSING
     pct_start: float = MISSING
     div_factor: float = MISSING
+    warmup_epochs: float = MISSING
+    final_factor: float = MISSING
+
+
+@dataclass
+class LossConfig:
+    """What training lowers; see `seti.loss`."""
+
+    name: str = MISSING
+    gamma: float | None = None
+    smoothing: float = MISSING
+    pos_weight: float | None = None
+
+
+@dataclass
+class EmaConfig:
+    """The moving average of the weights; see `seti.averaging`. Off while `decay` is null."""
+
+    decay: float | None = None
 
 
 @dataclass
@@ -168,6 +195,8 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
     mixup: MixupConfig = field(default_factory=MixupConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -292,10 +321,11 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_crop_and_cutout(cfg.augment)
     _check_input(data)
     _check_recomposition(cfg.augment, data)
-    _check_range("optimizer.lr", cfg.optimizer.lr, 1e-12, None)
-    _check_range("optimizer.weight_decay", cfg.optimizer.weight_decay, 0, None)
-    _check_range("schedule.pct_start", cfg.schedule.pct_start, 0, 0.99)
-    _check_range("schedule.div_factor", cfg.schedule.div_factor, 1, None)
+    _check_model(cfg)
+    _check_optimisation(cfg)
+    _check_loss(cfg.loss)
+    if cfg.ema.decay is not None:
+        _check_range("ema.decay", cfg.ema.decay, 1e-6, 1 - 1e-6, "; null switches it off")
     if cfg.threads is not None:
         _check_range("threads", cfg.threads, 1, None, "; null leaves the choice to torch")
     _check_mixing(cfg.mixup, data.batch_size)
@@ -356,8 +386,8 @@ def _check_recomposition(augment: AugmentConfig, data: DataConfig) -> None:
         for name in ("affine", "crop"):
             if augment[name] > 0:
                 msg = (
-                    f"augment.{name}={augment[name]:g} would bend the tracks that data.layout={data.layout} sums along: "
-                    f"set augment.{name}=0 (augment.roll shifts along frequency), or data.layout=channel"
+                    f"augment.{name}={augment[name]:g} would bend the tracks that data.layout={data.layout} sums "
+                    f"along: set augment.{name}=0 (augment.roll shifts along frequency), or data.layout=channel"
                 )
                 raise SetiError(msg)
 
@@ -403,6 +433,91 @@ def _check_mixing(mixup: MixupConfig, batch_size: int) -> None:
             raise SetiError(msg)
 
 
+def _check_model(cfg: TrainConfig) -> None:
+    model, epochs = cfg.model, cfg.trainer.get("max_epochs")
+    if model.pool is not None:
+        _check_choice("model.pool", model.pool, ("gem",), "; null keeps the network's own")
+    for name in ("drop_rate", "drop_path"):
+        if model[name] is not None:
+            _check_range(f"model.{name}", model[name], 0, 0.99, "; null leaves it to timm")
+            if model[name] and model.freeze_backbone:
+                msg = (
+                    f"model.{name}={model[name]:g} drops nothing with model.freeze_backbone=true, which keeps the "
+                    f"network in evaluation mode: set model.{name}=null, or model.freeze_backbone=false"
+                )
+                raise SetiError(msg)
+    if model.stem_stride not in (None, 1, 2):
+        msg = f"model.stem_stride={model.stem_stride} is none of 1, 2; null keeps the network's own"
+        raise SetiError(msg)
+    _check_range("model.head_epochs", model.head_epochs, 0, None)
+    if model.head_epochs and model.freeze_backbone:
+        msg = (
+            f"model.head_epochs={model.head_epochs} trains everything afterwards, and model.freeze_backbone=true never "
+            "does: set model.head_epochs=0, or model.freeze_backbone=false"
+        )
+        raise SetiError(msg)
+    if model.head_epochs and isinstance(epochs, int) and model.head_epochs >= epochs:
+        msg = (
+            f"model.head_epochs={model.head_epochs} leaves nothing of trainer.max_epochs={epochs} for the backbone: "
+            "lower it, raise trainer.max_epochs, or set model.freeze_backbone=true to train the head alone"
+        )
+        raise SetiError(msg)
+
+
+def _check_optimisation(cfg: TrainConfig) -> None:
+    optimizer, schedule, epochs = cfg.optimizer, cfg.schedule, cfg.trainer.get("max_epochs")
+    if optimizer.name != "adamw":
+        from seti.optimisation import check_optimizer  # takes seconds to import, and most commands train nothing
+
+        check_optimizer(optimizer.name)
+    _check_range("optimizer.lr", optimizer.lr, 1e-12, None)
+    _check_range("optimizer.weight_decay", optimizer.weight_decay, 0, None)
+    if optimizer.layer_decay is not None:
+        _check_range("optimizer.layer_decay", optimizer.layer_decay, 1e-3, 0.999, "; null gives all layers one rate")
+        if cfg.model.freeze_backbone:
+            msg = (
+                f"optimizer.layer_decay={optimizer.layer_decay:g} needs layers to train, and "
+                "model.freeze_backbone=true trains the head alone: set optimizer.layer_decay=null"
+            )
+            raise SetiError(msg)
+        if cfg.lr_range_test:
+            msg = (
+                f"lr_range_test=true gives every layer the same rate, optimizer.layer_decay={optimizer.layer_decay:g} "
+                "does not: set optimizer.layer_decay=null for the test"
+            )
+            raise SetiError(msg)
+    _check_choice("schedule.name", schedule.name, ("onecycle", "cosine"))
+    _check_range("schedule.pct_start", schedule.pct_start, 0, 0.99)
+    _check_range("schedule.div_factor", schedule.div_factor, 1, None)
+    _check_range("schedule.warmup_epochs", schedule.warmup_epochs, 0, None)
+    _check_range("schedule.final_factor", schedule.final_factor, 0, 1)
+    for name in ("warmup_epochs", "final_factor"):
+        if schedule[name] and schedule.name != "cosine":
+            msg = (
+                f"schedule.{name}={schedule[name]:g} is of schedule.name=cosine, and schedule.name={schedule.name}: "
+                f"set schedule.{name}=0, or schedule.name=cosine"
+            )
+            raise SetiError(msg)
+    if schedule.warmup_epochs and isinstance(epochs, int) and schedule.warmup_epochs >= epochs:
+        msg = (
+            f"schedule.warmup_epochs={schedule.warmup_epochs:g} takes all of trainer.max_epochs={epochs}: lower it, or "
+            "raise trainer.max_epochs"
+        )
+        raise SetiError(msg)
+
+
+def _check_loss(loss: LossConfig) -> None:
+    _check_choice("loss.name", loss.name, ("bce", "focal"))
+    if loss.gamma is not None:
+        _check_range("loss.gamma", loss.gamma, 0, None)
+        if loss.name != "focal":
+            msg = f"loss.gamma={loss.gamma:g} is of loss.name=focal, and loss.name={loss.name}: set it to null"
+            raise SetiError(msg)
+    _check_range("loss.smoothing", loss.smoothing, 0, 0.99)
+    if loss.pos_weight is not None:
+        _check_range("loss.pos_weight", loss.pos_weight, 1e-6, None, "; null weighs both classes the same")
+
+
 def check_reading(data: DataConfig | PredictDataConfig) -> None:
     """Refuse settings of how cadences are read that do not exist.
 
@@ -414,9 +529,10 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     _check_choice("data.on_error", data.on_error, ON_ERROR)
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, choices: tuple[str, ...], hint: str = "") -> None:
     if value not in choices:
-        hint = " (YAML reads a bare `on` as true)" if name == "data.panels" and value.lower() in ("true", "on") else ""
+        if name == "data.panels" and value.lower() in ("true", "on"):
+            hint = " (YAML reads a bare `on` as true)"
         msg = f"{name}={value} is none of {', '.join(choices)}{hint}"
         raise SetiError(msg)
 

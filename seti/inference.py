@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import torch
+from timm.layers import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 # With precision=auto, half precision may move no probability of the first batch by more. The largest deviation among
 # tens of thousands is about twice that of a batch, and 2e-3 is what a prediction may be off.
 TOLERANCE = 1e-3
+# Their weights are standardised in every call, which needs all digits, and cast then.
+STANDARDISED = (ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame)
 CPU_BATCH_BYTES = 4 * 2**20  # of pictures: more of them fall out of the cache between two layers
 GPU_BATCH = 512  # to begin with
 
@@ -230,7 +233,7 @@ def _cast_once(network: nn.Module, precision: str) -> nn.Module:
     """A copy with the weights cast that autocast would cast in every call."""
     network = copy.deepcopy(network)
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, STANDARDISED):
             module.to(AUTOCAST[precision])
     return network
 

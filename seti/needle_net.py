@@ -8,7 +8,7 @@ by the question asked is alike by construction: ON panels may change places, and
 from typing import Any
 
 import torch
-from timm.models import register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
@@ -21,7 +21,8 @@ class NeedleNet(nn.Module):
         in_chans: 3, the ON panels, or 6.
         num_classes: of the head; 0 for none.
         width: channels of the panels' own convolutions; behind them there are twice as many.
-        depth: convolutions behind the comparison.
+        depth: convolutions behind the comparison, at half its resolution: so wide apart may its panels' tracks lie,
+            where signals do not drift evenly or the gaps between panels are not known.
         drop_rate: of the features before the head.
 
     Raises:
@@ -44,7 +45,8 @@ class NeedleNet(nn.Module):
         # A track is a few drift rates and bins wide: the brightest of four neighbours is enough, at a quarter the cost.
         self.stem = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(1, width), _convolution(width, width))
         compared = (4 if self.off else 2) * width
-        self.trunk = nn.Sequential(*(_convolution(2 * width if i else compared, 2 * width) for i in range(depth)))
+        self.compare = nn.Sequential(_convolution(compared, 2 * width), nn.MaxPool2d(2, ceil_mode=True))
+        self.trunk = nn.Sequential(*(_convolution(2 * width, 2 * width) for _ in range(depth)))
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(num_classes)
 
@@ -60,17 +62,17 @@ class NeedleNet(nn.Module):
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Which layers belong together, for layer-wise learning rates."""
-        return {"stem": r"^stem", "blocks": r"^trunk" if coarse else r"^trunk\.(\d+)"}
+        return {"stem": r"^stem|^compare", "blocks": r"^trunk" if coarse else r"^trunk\.(\d+)"}
 
     def forward_features(self, planes: Tensor) -> Tensor:
-        """Compare the panels: `(B, panels, drifts, bins)` to `(B, 2 width, drifts / 2, bins / 2)`."""
+        """Compare the panels: `(B, panels, drifts, bins)` to `(B, 2 width, drifts / 4, bins / 4)`."""
         batch, panels, drifts, bins = planes.shape
         features = self.stem(planes.reshape(batch * panels, 1, drifts, bins)).unflatten(0, (batch, panels))
         compared = []
         for places in filter(None, (self.on, self.off)):
             alike = features[:, places]
             compared += [alike.amax(dim=1), alike.mean(dim=1)]
-        return self.trunk(torch.cat(compared, dim=1).contiguous(memory_format=torch.channels_last))
+        return self.trunk(self.compare(torch.cat(compared, dim=1).contiguous(memory_format=torch.channels_last)))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """What stands out most and what is there on average, weighed: to `(B, num_classes)`."""
@@ -87,20 +89,19 @@ def _convolution(channels: int, to: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, to, 3, padding=1, bias=False), nn.BatchNorm2d(to), nn.ReLU(inplace=True))
 
 
+# Nobody has trained them for others yet: a local weight file can be loaded, the hub has none.
+default_cfgs = generate_default_cfgs(
+    {name: {"num_classes": 1, "classifier": "fc", "first_conv": None} for name in ("needle_net", "needle_net_wide")}
+)
+
+
 @register_model
 def needle_net(pretrained: bool = False, **options: Any) -> NeedleNet:
     """For a CPU: 30,000 parameters."""
-    return _create(pretrained, **options)
+    return build_model_with_cfg(NeedleNet, "needle_net", pretrained, **options)
 
 
 @register_model
 def needle_net_wide(pretrained: bool = False, **options: Any) -> NeedleNet:
     """For a GPU: a million parameters."""
-    return _create(pretrained, **{"width": 64, "depth": 6} | options)
-
-
-def _create(pretrained: bool, pretrained_cfg: Any = None, pretrained_cfg_overlay: Any = None, **options: Any) -> NeedleNet:
-    if pretrained:
-        msg = "there are no pretrained weights of it"
-        raise RuntimeError(msg)
-    return NeedleNet(**{key: value for key, value in options.items() if key != "cache_dir"})
+    return build_model_with_cfg(NeedleNet, "needle_net_wide", pretrained, **{"width": 64, "depth": 6} | options)

@@ -19,6 +19,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from seti import files, interruption, lock, provenance
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.attempts import Attempts
+from seti.averaging import MovingAverage
 from seti.checkpoints import Position, SaveWhenAsked, WholeCheckpoints
 from seti.classifier import CadenceClassifier, load_classifier
 from seti.config import check_settings, plain
@@ -32,6 +33,7 @@ from seti.experiment import Experiment, FoldFolder, differences
 from seti.history import History, ResumableEarlyStopping, StepSeed
 from seti.inference import predict_probabilities
 from seti.safe_load import read_checkpoint
+from seti.warmup import HeadWarmup
 from seti.watch import DyingFoldError, Watch
 
 log = logging.getLogger(__name__)
@@ -191,6 +193,8 @@ def _callbacks(cfg: DictConfig, folder: FoldFolder, origin: dict[str, Any]) -> l
     again = "the same command without force=true" if cfg.force else "the same command"
     label = f"fold {cfg.fold} of {cfg.exp_name}"
     callbacks: list[Callback] = [
+        *([HeadWarmup(cfg.model.head_epochs)] if cfg.model.head_epochs else []),
+        *([MovingAverage(cfg.ema.decay)] if cfg.ema.decay is not None else []),  # before those that save
         StepSeed((origin["seed"], cfg.fold)),
         history,
         Watch(label, history, cfg.watch.after, cfg.watch.auc_margin),

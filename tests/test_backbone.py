@@ -256,3 +256,78 @@ def test_weights_that_cannot_be_fetched(no_network):
 def test_freezing_a_network_without_a_head_is_refused(monkeypatch):
     monkeypatch.setattr(timm.models.resnet.ResNet, "get_classifier", lambda self, **_: torch.nn.Identity())
     assert "model.freeze_backbone=true" in refusal(NAME, 1, SIZE, freeze=True)
+
+
+def test_fixed_parameters_stay_fixed_when_a_backbone_is_thawed():
+    backbone = Backbone(NAME, 1, SIZE)
+    backbone.trained -= {"bn1.weight"}  # as a network with fixed position embeddings has
+    backbone.freeze(True)
+    backbone.freeze(False)
+    assert {key for key, p in backbone.network.named_parameters() if not p.requires_grad} == {"bn1.weight"}
+    assert all(module.training for module in backbone.modules())
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "efficientnet_b0", "test_vit", "test_convnext"])
+def test_stochastic_depth_reaches_the_network(name):
+    size = (64, 64)
+    backbone = Backbone(name, 1, size, drop_path=0.5)
+    pictures = torch.randn(2, 1, *size).expand(2, -1, -1, -1)
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # in some networks residual blocks begin with a scale of 0
+            module.weight.data.fill_(1.0)
+    last = [module.drop_prob for module in backbone.modules() if hasattr(module, "drop_prob")][-1]
+    assert 0.3 < last <= 0.5, "the rate grows up to the last block; timm starts its count at the first"
+    torch.manual_seed(0)
+    assert len({tuple(backbone.train()(pictures).tolist()) for _ in range(8)}) > 1
+    plain = Backbone(name, 1, size)
+    assert len({tuple(plain.train()(pictures).tolist()) for _ in range(3)}) == 1
+    backbone.eval()
+    assert len({tuple(backbone(pictures).tolist()) for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
+def test_dropout_reaches_the_head(name):
+    size = (64, 64)
+    backbone = Backbone(name, 1, size, drop_rate=0.5)
+    seen, pictures = [], torch.randn(4, 1, *size)
+    backbone.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for mode in (True, True, False, False):
+        backbone.train(mode)(pictures)
+    assert ((seen[0] == 0) != (seen[1] == 0)).float().mean() > 0.2
+    assert torch.equal(seen[2], seen[3])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("hrnet_w18", {"drop_path": 0.1}, "model.drop_path=0.1: model.backbone=hrnet_w18 has nothing of that kind"),
+        ("vgg11", {"drop_path": 0.1}, "model.drop_path=0.1: model.backbone=vgg11"),
+        ("test_vit", {"stem_stride": 1}, "model.stem_stride=1: model.backbone=test_vit has no first convolution"),
+        ("test_vit", {"pool": "gem"}, "model.pool=gem: model.backbone=test_vit has no global average pool"),
+    ],
+)
+def test_a_setting_that_the_network_lacks_is_refused(name, options, said):
+    with torch.device("meta"):
+        assert said in refusal(name, 1, (64, 64), **options)
+
+
+def test_a_rate_that_is_taken_but_reaches_nothing_is_refused(monkeypatch):
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, drop_path_rate, **options: create(name, **options))
+    assert "has nothing of that kind to drop; set model.drop_path=null" in refusal(NAME, 1, SIZE, drop_path=0.2)
+
+
+@pytest.mark.parametrize(("stride", "map_size"), [(None, (6, 8)), (2, (6, 8)), (1, (12, 16))])
+def test_the_stems_stride_sets_the_size_of_every_map(stride, map_size):
+    backbone, seen = Backbone(NAME, 1, (96, 128), stem_stride=stride), []
+    backbone.network.layer4.register_forward_hook(lambda *args: seen.append(tuple(args[2].shape[-2:])))
+    assert backbone.eval()(torch.randn(2, 1, 96, 128)).shape == (2,)
+    assert seen == [(map_size[0] // 2, map_size[1] // 2)]
+
+
+def test_weights_come_before_pool_and_stride(tmp_path, original):
+    torch.save(original, tmp_path / "w.pth")
+    changes = {"pool": "gem", "stem_stride": 1, "drop_rate": 0.2, "drop_path": 0.1}
+    made = Backbone(NAME, 3, SIZE, weights=str(tmp_path / "w.pth"), **changes).network.state_dict()
+    assert torch.equal(made[STEM], original[STEM])
+    assert made.keys() - original.keys() == {"global_pool.pool.p"}

@@ -7,9 +7,13 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from unit_helpers import NO_AUGMENT
 
+from seti import optimisation
 from seti.config import check_settings, default_exp_name, job_suffix, plain
 from seti.errors import SetiError
 
+OPTIMIZER = {"name": "adamw", "lr": 6e-4, "weight_decay": 1e-2, "layer_decay": None}
+SCHEDULE = {"name": "onecycle", "pct_start": 0.1, "div_factor": 6.0, "warmup_epochs": 0.0, "final_factor": 0.0}
+OFF = {"pool": None, "drop_rate": None, "drop_path": None, "stem_stride": None, "head_epochs": 0}
 CONF = Path(__file__).parents[1] / "conf"
 NO_MIXING = {"alpha": None, "label": "interpolate", "cutmix": None, "restandardise": False, "off_last": 0.0}
 GROUPS = {
@@ -64,10 +68,13 @@ def test_prediction_needs_its_experiment_alone():
 
 def test_defaults_are_the_references_numbers(defaults):
     settings = plain(defaults)
-    assert settings["schedule"] == {"pct_start": 0.1, "div_factor": 6.0}
-    assert settings["optimizer"] == {"lr": 6e-4, "weight_decay": 1e-2}
+    assert settings["schedule"] == SCHEDULE
+    assert settings["optimizer"] == OPTIMIZER
     assert settings["data"]["n_folds"] == 5
     assert settings["mixup"] == NO_MIXING
+    assert settings["loss"] == {"name": "bce", "gamma": None, "smoothing": 0.0, "pos_weight": None}
+    assert settings["ema"] == {"decay": None}
+    assert {key: settings["model"][key] for key in OFF} == OFF
     assert settings["data"]["fold_seed"] == settings["seed"]
 
 
@@ -79,6 +86,7 @@ def test_reference_presets_carry_its_recipe_whatever_was_chosen_before(preset, a
     assert settings["model"]["backbone"] == "efficientnet_b1.ft_in1k"
     assert settings["model"]["pretrained"] is True
     assert settings["model"]["freeze_backbone"] is False
+    assert {key: settings["model"][key] for key in OFF} == OFF
     data = {key: settings["data"][key] for key in ("panels", "layout", "image_size", "batch_size", "n_folds")}
     assert data == {"panels": "A", "layout": "spatial", "image_size": [512, 512], "batch_size": 32, "n_folds": 5}
     assert settings["augment"] == NO_AUGMENT | {
@@ -90,8 +98,8 @@ def test_reference_presets_carry_its_recipe_whatever_was_chosen_before(preset, a
         "rotate": 10.0,
     }
     assert settings["trainer"]["max_epochs"] == 10
-    assert settings["optimizer"] == {"lr": 6e-4, "weight_decay": 1e-2}
-    assert settings["schedule"] == {"pct_start": 0.1, "div_factor": 6.0}
+    assert settings["optimizer"] == OPTIMIZER
+    assert settings["schedule"] == SCHEDULE
     assert settings["mixup"] == NO_MIXING | {"alpha": alpha}
 
 
@@ -213,6 +221,23 @@ def test_plain_is_plain():
         ("schedule.pct_start", 1.1, "between 0 and 0.99"),
         ("schedule.pct_start", -0.1, "between 0 and 0.99"),
         ("schedule.div_factor", 0.5, "at least 1"),
+        ("schedule.name", "linear", "none of onecycle, cosine"),
+        ("schedule.warmup_epochs", -1.0, "at least 0"),
+        ("schedule.final_factor", 1.5, "between 0 and 1"),
+        ("optimizer.layer_decay", 0.0, "null gives all layers one rate"),
+        ("optimizer.layer_decay", 1.0, "between 0.001 and 0.999"),
+        ("loss.name", "hinge", "none of bce, focal"),
+        ("loss.smoothing", 1.0, "between 0 and 0.99"),
+        ("loss.smoothing", -0.1, "between 0 and 0.99"),
+        ("loss.pos_weight", 0.0, "null weighs both classes the same"),
+        ("loss.pos_weight", math.inf, "finite"),
+        ("ema.decay", 0.0, "null switches it off"),
+        ("ema.decay", 1.0, "null switches it off"),
+        ("model.pool", "max", "none of gem; null keeps the network's own"),
+        ("model.drop_rate", 1.0, "between 0 and 0.99; null leaves it to timm"),
+        ("model.drop_path", -0.1, "between 0 and 0.99; null leaves it to timm"),
+        ("model.stem_stride", 3, "none of 1, 2; null keeps"),
+        ("model.head_epochs", -1, "at least 0"),
         ("threads", 0, "at least 1; null leaves the choice to torch"),
         ("mixup.alpha", 0.0, "null switches mixup off"),
         ("mixup.alpha", -1.0, "null switches mixup off"),
@@ -254,6 +279,16 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
         ("schedule__pct_start", 0.0),
         ("schedule__pct_start", 0.99),
         ("schedule__div_factor", 1.0),
+        ("model__pool", "gem"),
+        ("model__drop_rate", 0.0),
+        ("model__drop_path", 0.99),
+        ("model__stem_stride", 1),
+        ("model__head_epochs", 9),
+        ("optimizer__layer_decay", 0.999),
+        ("optimizer__name", "radam"),
+        ("loss__smoothing", 0.99),
+        ("loss__pos_weight", 1e-6),
+        ("ema__decay", 0.9999),
         ("threads", 1),
         ("mixup__alpha", 1e-6),
         ("mixup__alpha", 100.0),
@@ -309,6 +344,49 @@ def test_a_crop_that_keeps_everything_is_a_contradiction(defaults):
     message = refusal(changed(defaults, augment__crop=0.5, augment__crop_scale=[1.0, 1.0]))
     assert "augment.crop=0.5" in message
     assert "augment.crop_scale=[1.0, 1.0]" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"model__head_epochs": 10}, ("model.head_epochs=10", "trainer.max_epochs=10")),
+        ({"model__head_epochs": 2, "model__freeze_backbone": True}, ("model.head_epochs=2", "freeze_backbone=true")),
+        ({"model__drop_path": 0.1, "model__freeze_backbone": True}, ("model.drop_path=0.1", "freeze_backbone=true")),
+        ({"model__drop_rate": 0.1, "model__freeze_backbone": True}, ("model.drop_rate=0.1", "freeze_backbone=true")),
+        ({"optimizer__layer_decay": 0.8, "model__freeze_backbone": True}, ("layer_decay=0.8", "freeze_backbone=true")),
+        ({"optimizer__layer_decay": 0.8, "lr_range_test": True}, ("optimizer.layer_decay=0.8", "lr_range_test=true")),
+        (
+            {"schedule__name": "cosine", "schedule__warmup_epochs": 10},
+            ("schedule.warmup_epochs=10", "trainer.max_epochs=10"),
+        ),
+        ({"schedule__warmup_epochs": 1}, ("schedule.warmup_epochs=1", "schedule.name=onecycle")),
+        ({"schedule__final_factor": 0.1}, ("schedule.final_factor=0.1", "schedule.name=onecycle")),
+        ({"loss__gamma": 2.0}, ("loss.gamma=2", "loss.name=bce")),
+    ],
+)
+def test_settings_that_contradict_each_other_are_both_named(defaults, values, said):
+    message = refusal(changed(defaults, **values))
+    assert all(part in message for part in said)
+    assert any(word in message for word in ("set ", "lower it"))
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("radm", "radam"), ("AdamW", "adamw"), ("adahessian", "adan"), ("lookahead_adma", "adamax")]
+)
+def test_an_unknown_optimiser_gets_the_nearest(defaults, name, near):
+    message = refusal(changed(defaults, optimizer__name=name))
+    assert f"optimizer.name={name} is no optimiser of timm" in message
+    assert near in message.split("near it: ")[1].split(", ")
+
+
+def test_an_optimiser_that_this_machine_lacks_is_refused(defaults, monkeypatch):
+    def fail(*args, **options):
+        msg = "package\nis missing"
+        raise ImportError(msg)
+
+    monkeypatch.setattr(optimisation, "create_optimizer_v2", fail)
+    message = refusal(changed(defaults, optimizer__name="lamb"))
+    assert message.startswith("optimizer.name=lamb cannot be made on this machine (package is missing)")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,10 @@ def test_spec_is_plain_and_comes_back():
         "interpolation": "linear",
         "rows": 273,
         "bins": 256,
+        "normalise": "none",
+        "clip": None,
+        "remove_spike": False,
+        "dedoppler": {},
     }
     assert InputSpec(**what.plain()) == what
 

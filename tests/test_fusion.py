@@ -41,6 +41,21 @@ def test_the_folded_network_gives_the_same_numbers(name):
         assert torch.equal(value, before[key])
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("test_nfnet", {}), ("test_nfnet", {"pool": "gem"}), ("test_efficientnet", {"pool": "gem", "stem_stride": 1})],
+)
+def test_networks_with_standardised_weights_or_another_pool_give_the_same_numbers(name, options):
+    network = settled(Backbone(name, 1, (64, 64), **options))
+    pictures = torch.randn(3, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    folded = fold_batch_norm(network, pictures[:1])
+    with torch.inference_mode():
+        expected = network(pictures)
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(folded(pictures), expected, rtol=1e-4, atol=1e-4)
+    assert batch_norms(folded) == 0
+
+
 class Twice(nn.Module):
     """Its convolution's output is looked at with and without normalisation; and one norm follows two convolutions."""
 

@@ -5,6 +5,7 @@ from torch import nn
 from unit_helpers import make_cadences
 
 from seti import inference
+from seti.backbone import Backbone
 from seti.classifier import CadenceClassifier
 from seti.dataset import CadenceDataset, InputSpec, loader
 from seti.errors import SetiError
@@ -153,3 +154,15 @@ def test_cpu_batches_fit_the_cache(tmp_path):
     assert auto_batch_size(dataset_of(tmp_path)[0], CPU) == 32
     assert auto_batch_size(dataset_of(tmp_path, image_size=[512, 512])[0], CPU) == 4
     assert auto_batch_size(dataset_of(tmp_path)[0], torch.device("cuda")) == inference.GPU_BATCH
+
+
+@pytest.mark.parametrize(("name", "pool"), [("test_nfnet", None), ("test_nfnet", "gem"), ("test_resnet", "gem")])
+def test_weights_cast_once_are_the_weights_that_are_cast_in_every_call(name, pool):
+    """Standardised weights too, which are made of the float32 ones."""
+    torch.manual_seed(0)
+    network = Backbone(name, 1, (64, 64), pool=pool).eval()
+    pictures = torch.randn(3, 1, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = network(pictures)
+        assert torch.equal(inference._cast_once(network, "bf16-mixed")(pictures), expected)
+    assert expected.std() > 1e-3

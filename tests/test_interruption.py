@@ -76,9 +76,29 @@ def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
     monkeypatch.setattr(training.CadenceClassifier, hook, raise_once)
 
 
+AVERAGED = ("ema.decay=0.9", "model.head_epochs=1")
+ELSE = (
+    *AVERAGED,
+    "model.pool=gem",
+    "model.drop_path=0.3",
+    "optimizer.name=lookahead_radam",
+    "optimizer.layer_decay=0.7",
+    "schedule.name=cosine",
+    "loss.name=focal",
+)
+
+
 @pytest.mark.parametrize(
     ("hook", "call", "position", "settings"),
     [
+        # The head alone, everything; and validations, in which the average stands in the network's place.
+        ("training_step", 3, Position(0, 3), AVERAGED),
+        ("training_step", 7, Position(1, 2), AVERAGED),
+        ("training_step", 5, Position(0, 5), AVERAGED),
+        ("validation_step", 2, Position(0, 5), AVERAGED),
+        ("validation_step", 7, Position(1, 5), AVERAGED),
+        ("training_step", 3, Position(0, 4), (*AVERAGED, "trainer.accumulate_grad_batches=2")),
+        ("training_step", 8, Position(1, 3), ELSE),
         ("training_step", 3, Position(0, 3), ()),
         ("training_step", 7, Position(1, 2), ("data.num_workers=2",)),
         ("training_step", 5, Position(0, 5), ()),  # the epoch's last step: ends in the validation

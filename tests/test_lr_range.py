@@ -192,3 +192,25 @@ def test_ctrl_c_ends_a_sweep_of_range_tests(start, small, outputs):
     assert done.err == "interrupted: the same command goes on with what is there\n"
     assert "Traceback" not in done.out
     assert len(list((outputs / "exp/fold_0/lr_range").iterdir())) == 1  # no second job
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("optimizer.name=lookahead_radam", "loss.name=focal", "model.pool=gem"),
+        ("schedule.name=cosine", "schedule.warmup_epochs=1", "ema.decay=0.9", "model.head_epochs=1"),
+    ],
+)
+def test_the_rates_are_the_tests_own_whatever_training_is_set_to(outputs, config, overrides):
+    curve, _ = range_test(outputs, config, "lr_range.steps=12", *overrides)
+    plain, _ = range_test(outputs, config, "lr_range.steps=12", name="plain")
+    np.testing.assert_allclose(curve["lr"], plain["lr"], rtol=1e-12)
+    assert np.isfinite(curve["loss"]).all()
+    # Neither the schedule, nor the average, nor a head that comes first, has a say in a range test.
+    assert curve["loss"].equals(plain["loss"]) == ("ema.decay=0.9" in overrides)
+
+
+def test_one_rate_for_all_layers_and_layers_with_their_own_contradict_each_other(outputs, config):
+    with pytest.raises(SetiError, match=r"lr_range_test=true .*optimizer\.layer_decay=0\.8 .*=null for the test"):
+        range_test(outputs, config, "optimizer.layer_decay=0.8")
+    assert not outputs.exists()

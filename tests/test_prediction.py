@@ -2,6 +2,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from unit_helpers import seal
 from seti import catalog, dataset, prediction, store
 from seti.cadence import read_cadence
 from seti.catalog import cadence_path
+from seti.classifier import load_classifier
 from seti.dataset import loader
 from seti.errors import SetiError
 
@@ -44,6 +46,29 @@ def test_every_fold_predicts_every_test_cadence(trained, predict, data_root):
 
     truth = pd.read_csv(data_root / "test_labels.csv", dtype={"id": str}).set_index("id")["target"]
     assert auc == pytest.approx(roc_auc_score(truth.loc[ids], table["prob"]), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        ("model.backbone=test_nfnet",),
+        ("model.pool=gem", "model.stem_stride=1"),
+        ("model.backbone=test_nfnet", "model.pool=gem"),
+    ],
+)
+def test_other_networks_predict_as_they_were_validated(train, predict, outputs, data_root, network):
+    train("trainer.max_epochs=1", "optimizer.lr=0.01", "ema.decay=0.5", *network)
+    predict()
+    table = pd.read_csv(outputs / "exp" / "predictions.csv", dtype={"id": str})
+    classifier = load_classifier(outputs / "exp" / "fold_0" / "checkpoints" / "best.ckpt")
+    pictures = []
+    for cadence_id in table["id"]:
+        panels = read_cadence(cadence_path(data_root, "test", cadence_id))[[0, 2, 4]].astype(np.float32)
+        pictures.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
+    with torch.no_grad():
+        probs = classifier(torch.from_numpy(np.stack(pictures))[:, None]).sigmoid().numpy()
+    assert table["fold_0"].nunique() > 5
+    np.testing.assert_allclose(table["fold_0"], probs, atol=1e-4)
 
 
 def test_rows_follow_the_ids_and_not_the_order(trained, predict, own_data, capsys):

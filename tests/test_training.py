@@ -180,6 +180,23 @@ def test_the_last_epochs_train_on_cadences_as_they_are(train, monkeypatch, stopp
     assert mixed == [(epoch, epoch < 2) for epoch in range(4) for _ in range(3)]  # 3 steps an epoch
 
 
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_stopped_run_brings_its_average_and_its_frozen_backbone_along(train, fold, outputs, monkeypatch, epoch):
+    recipe = (*RECIPE, "ema.decay=0.9", "model.head_epochs=1")
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, epoch)
+        with pytest.raises(InterruptedError):
+            train(*recipe)
+    train(*recipe)
+    train(*recipe, "exp_name=whole")
+    whole = outputs / "whole" / "fold_0"
+    assert_same_run(fold, whole)
+    for name in ("best", "last"):
+        one, other = (torch.load(path / f"checkpoints/{name}.ckpt", weights_only=True) for path in (fold, whole))
+        for part in ("state_dict", "current_model_state", "averaging_state"):
+            assert all(torch.equal(value, other[part][key]) for key, value in one[part].items())
+
+
 def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(start, small, train, fold, outputs):
     recipe = (*RECIPE, "trainer.max_epochs=10", "trainer.limit_train_batches=2")  # long enough to be caught
     program = start("train.py", *small, *recipe)
@@ -193,8 +210,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(start, small, train, 
     assert_same_run(fold, outputs / "whole" / "fold_0")
 
 
-def test_a_run_killed_before_its_result_is_not_trained_further(train, fold, monkeypatch):
-    settings = ("trainer.max_epochs=6", "early_stopping.patience=1", "early_stopping.min_delta=1000")
+@pytest.mark.parametrize("more", [(), ("ema.decay=0.5", "model.head_epochs=1")])
+def test_a_run_killed_before_its_result_is_not_trained_further(train, fold, monkeypatch, more):
+    settings = ("trainer.max_epochs=6", "early_stopping.patience=1", "early_stopping.min_delta=1000", *more)
 
     def fail(*_):
         raise InterruptedError
