@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti import catalog
+from seti.augment import DEDOPPLER_LAYOUTS
 from seti.cadence import PANEL_CHOICES
 from seti.damage import open_usable
 from seti.dataset import CadenceDataset, InputSpec, loader, panels_to_read
@@ -95,6 +96,12 @@ class CadenceDataModule(pl.LightningDataModule):
         """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
         store = self._usable[0]
         given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
+        if self.data["layout"] in DEDOPPLER_LAYOUTS and store.rows < 2:
+            msg = (
+                f"data.layout={self.data['layout']} integrates along the rows of a panel, and those of {self.root} have "
+                f"{store.rows}: set data.layout=channel"
+            )
+            raise SetiError(msg)
         return InputSpec(**given, rows=store.rows, bins=store.bins)
 
     @cached_property

@@ -43,7 +43,7 @@ def to_device(inputs: Tensor | Panels, device: torch.device) -> Tensor | Panels:
 
 def in_reverse(inputs: Panels, picture: Picture) -> Panels:
     """Panels of a batch mirrored in time: each in its place, and the cadence's last one observed first."""
-    numbers = len(PANEL_LETTERS) - 1 - torch.tensor(picture.numbers if inputs.numbers is None else inputs.numbers)
+    numbers = len(PANEL_LETTERS) - 1 - torch.as_tensor(picture.numbers if inputs.numbers is None else inputs.numbers)
     return inputs._replace(panels=inputs.panels.flip(2), numbers=numbers.expand(len(inputs.panels), -1))
 
 
