@@ -98,8 +98,8 @@ class CadenceDataModule(pl.LightningDataModule):
         given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
         if self.data["layout"] in DEDOPPLER_LAYOUTS and store.rows < 2:
             msg = (
-                f"data.layout={self.data['layout']} integrates along the rows of a panel, and those of {self.root} have "
-                f"{store.rows}: set data.layout=channel"
+                f"data.layout={self.data['layout']} integrates along the rows of a panel, and those of {self.root} "
+                f"have {store.rows}: set data.layout=channel"
             )
             raise SetiError(msg)
         return InputSpec(**given, rows=store.rows, bins=store.bins)

@@ -13,6 +13,7 @@ from torch import Tensor
 NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
 
 TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviation
+EVERY = 3  # rows: scales are as good by a third of them, which a coherent sum over the rows does not meet again
 LEAST = 0.3  # of a panel's noise: a frequency or a row is divided by no less
 SPIKE_SNR = 10.0  # how far a spike stands above the scatter from bin to bin, in every panel
 SPIKE_SHARE = 0.2  # of its height may its neighbours have: a signal two bins wide has half
@@ -74,7 +75,8 @@ class Normalisation:
             panels -= median(panels.transpose(2, 3))[:, :, None, :]
             panels /= noise(panels)
             if self.how == "whiten":
-                by_frequency = median(panels.abs().flatten(1, 2).transpose(1, 2))[:, None, None, :]
+                some = panels[:, :, ::EVERY].abs()
+                by_frequency = median(some.flatten(1, 2).transpose(1, 2))[:, None, None, :]
                 panels /= (TO_DEVIATION * by_frequency).clamp_(min=LEAST)
                 panels /= (TO_DEVIATION * median(panels.abs())[..., None]).clamp_(min=LEAST)
         return panels if self.clip is None else panels.clamp_(*self.clip)
@@ -98,7 +100,7 @@ def noise(panels: Tensor) -> Tensor:
     Returns:
         `(B, panels, 1, 1)`; where half of a panel is constant, its plain deviation, or 1 where all of it is.
     """
-    flat = panels.flatten(2)
+    flat = panels[:, :, ::EVERY].flatten(2)
     scale = TO_DEVIATION * median(flat.abs())
     return _usable(torch.where(scale > 0, scale, flat.square().mean(-1).sqrt()))[..., None, None]
 

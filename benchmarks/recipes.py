@@ -1,0 +1,284 @@
+"""Which settings carry their weight: recipes trained and scored on simulated cadences.
+
+    python benchmarks/recipes.py [--folder recipes] [--only headline ablation growth] [--docs] [--machine <words>]
+
+It simulates two data sets into the folder and runs `train.py` and `predict.py` for every recipe and seed, one after
+the other. What is finished is kept, so a run that was stopped goes on with the same command. `--docs` writes the tables
+into docs/recipes.md and the figures beside it. Nothing of it was tuned on these sets: they have seeds of their own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import recipe_figures
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs" / "recipes.md"
+START, END = "<!-- {}: written by benchmarks/recipes.py -->", "<!-- end of {} -->"
+SEEDS = (0, 1, 2)
+# By name: how many cadences, and the simulator's seed. The settings are its own: a tenth holds needles, of SNR 10 to
+# 100; a fifth of the rest are decoys in every panel, a fifth in OFF panels; S-shapes are in the test set alone.
+SETS = {"small": (2000, 202), "large": (20_000, 303)}
+TEST = 4000
+UNSEEN = "sine"  # the shape that no training set holds
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained.
+
+    Attributes:
+        name: of the experiment's folder, before the seed.
+        what: for the table.
+        overrides: of `train.py`.
+        data: one of `SETS`.
+        cadences: labelled ones that are used; 0 for all.
+        seeds: of the trainings; the folds stay the same.
+    """
+
+    name: str
+    what: str
+    overrides: tuple[str, ...]
+    data: str = "small"
+    cadences: int = 0
+    seeds: Sequence[int] = SEEDS
+
+
+def ablations() -> list[Recipe]:
+    """`best_cpu` with one thing changed each; shorter and on half of the cadences, so that there can be many."""
+    changes = {
+        "best": ("`best_cpu`", ()),
+        "no_injection": ("no injected signals", ("augment.inject=0", "augment.inject_decoys=0")),
+        "no_decoys": ("no injected decoys", ("augment.inject_decoys=0",)),
+        "no_mixup": ("no mixup", ("mixup.alpha=null", "mixup.label=interpolate")),
+        "interpolate": ("mixup by interpolation", ("mixup.label=interpolate",)),
+        "no_roll": ("no rolling", ("augment.roll=0",)),
+        "flatten": ("`data.normalise=flatten`", ("data.normalise=flatten",)),
+        "robust": ("`data.normalise=robust`", ("data.normalise=robust",)),
+        "on_panels": ("ON panels alone", ("data.panels=A", "augment.inject_decoys=0")),
+        "resnet": ("planes into timm's `test_resnet`", ("model=tiny", "optimizer.lr=5e-3")),
+        "both": (
+            "planes and panels into `test_resnet`",
+            ("model=tiny", "optimizer.lr=5e-3", *BESIDE, "data.layout=channel_dedoppler"),
+        ),
+        "no_planes": (
+            "panels alone into `test_resnet`",
+            ("model=tiny", "optimizer.lr=5e-3", *BESIDE, "data.layout=channel"),
+        ),
+        "ema": ("average of the weights, `ema.decay=0.99`", ("ema.decay=0.99",)),
+        "focal": ("focal loss", ("loss.name=focal",)),
+        "swap": ("OFF panels as negatives, `augment.swap_off=0.2`", ("augment.swap_off=0.2",)),
+    }
+    return [
+        Recipe(f"ablation-{name}", what, ("experiment=best_cpu", *SHORT, *overrides))
+        for name, (what, overrides) in changes.items()
+    ]
+
+
+SHORT = ("data.n_folds=2", "trainer.max_epochs=6")
+BESIDE = ("data.image_size=[96,128]", "data.interpolation=area")
+HEADLINE = [
+    Recipe("headline-reference_cpu", "`reference_cpu`", ("experiment=reference_cpu",)),
+    Recipe("headline-best_cpu", "`best_cpu`", ("experiment=best_cpu",)),
+]
+GROWTH = [
+    *[
+        Recipe(
+            f"growth-reference_cpu-{count}",
+            "`reference_cpu`",
+            ("experiment=reference_cpu", f"trainer.max_epochs={epochs}"),
+            "large",
+            count,
+            (0,),
+        )
+        for count, epochs in ((2000, 20), (5000, 20), (20_000, 10))
+    ],
+    *[
+        Recipe(
+            f"growth-best_cpu-{count}",
+            "`best_cpu`",
+            ("experiment=best_cpu", f"trainer.max_epochs={epochs}"),
+            "large",
+            count,
+            (0,),
+        )
+        for count, epochs in ((200, 60), (500, 40), (2000, 20))
+    ],
+]
+
+
+def parts() -> dict[str, list[Recipe]]:
+    """Recipes by the part of the benchmark that they belong to."""
+    return {"headline": HEADLINE, "ablation": ablations(), "growth": GROWTH}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe with one seed, trained and scored.
+
+    Attributes:
+        oof_auc: of the held-out fold.
+        test_auc: of the test set, S-shapes included.
+        seen_auc: the same without the needles of a shape that the training set lacks.
+        recall: share of the test set's needles above all but 1 % of the others.
+        seconds: to train the fold.
+    """
+
+    oof_auc: float
+    test_auc: float
+    seen_auc: float
+    recall: float
+    seconds: float
+
+
+class Bench:
+    """Runs recipes in a folder.
+
+    Args:
+        folder: of data sets and outputs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def root(self, data: str, cadences: int = 0) -> Path:
+        """A data set, simulated where it is not there yet; or its first labelled cadences, by links."""
+        root, (train, seed) = self.folder / data, SETS[data]
+        if not (root / "train_labels.csv").exists():
+            _call("-m", "seti.simulate", f"root={root}", f"train={train}", f"test={TEST}", f"seed={seed}")
+        if cadences in (0, train):
+            return root
+        part = self.folder / f"{data}-{cadences}"
+        if not part.exists():
+            part.mkdir()
+            for name in ("train", "test", "test_labels.csv", "sample_submission.csv", "truth.csv"):
+                (part / name).symlink_to(Path("..") / data / name)
+            # A tenth with needles, as in the whole.
+            labels = pd.read_csv(root / "train_labels.csv").sample(frac=1, random_state=0)
+            kept = [rows.head(round(cadences * len(rows) / train)) for _, rows in labels.groupby("target")]
+            pd.concat(kept).sort_values("id").to_csv(part / "train_labels.csv", index=False)
+        return part
+
+    def experiment(self, recipe: Recipe, seed: int) -> Path:
+        """Where its results are."""
+        return self.folder / "outputs" / f"{recipe.name}-seed{seed}"
+
+    def run(self, recipe: Recipe, seed: int) -> Run:
+        """Train fold 0 and predict the test set, unless that is done; and score both."""
+        folder, root = self.experiment(recipe, seed), self.root(recipe.data, recipe.cadences)
+        settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
+        if not (folder / "fold_0" / "result.json").exists():
+            _call("train.py", *recipe.overrides, *settings, f"seed={seed}", "data.fold_seed=0")
+        if not (folder / "predictions.json").exists():
+            _call("predict.py", f"ckpt_dir={folder}")
+        result = json.loads((folder / "fold_0" / "result.json").read_text())
+        scores = self.scores(recipe, seed)
+        needles = scores["target"] == 1
+        seen = ~needles | (scores["shape"] != UNSEEN)
+        found = scores["prob"] > scores["prob"][~needles].quantile(0.99)
+        return Run(
+            result["scores"]["auc"],
+            float(roc_auc_score(scores["target"], scores["prob"])),
+            float(roc_auc_score(scores["target"][seen], scores["prob"][seen])),
+            float(found[needles].mean()),
+            result["seconds"],
+        )
+
+    def scores(self, recipe: Recipe, seed: int) -> pd.DataFrame:
+        """Test predictions with what is in each cadence: prob, target, shape, snr, drift_rate, kind."""
+        truth = pd.read_csv(self.root(recipe.data) / "truth.csv", dtype={"id": str})
+        predicted = pd.read_csv(self.experiment(recipe, seed) / "predictions.csv", dtype={"id": str})
+        return predicted.merge(truth[truth["split"] == "test"], on="id", validate="one_to_one")
+
+
+def _call(*words: str) -> None:
+    print("python", *words, flush=True)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"that ended with code {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+COLUMNS = ("", "held-out AUC", "test AUC", "test AUC, seen shapes", "recall at 1 %", "seconds a fold")
+
+
+def rows_of(recipes: Sequence[Recipe], runs: dict[str, list[Run]]) -> Iterator[list[str]]:
+    """A row a recipe: mean and deviation over the seeds."""
+    for recipe in recipes:
+        seen = runs[recipe.name]
+        cells = [recipe.what + (f", {recipe.cadences:,} cadences" if recipe.cadences else "")]
+        for name in ("oof_auc", "test_auc", "seen_auc", "recall"):
+            values = np.array([getattr(run, name) for run in seen])
+            spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+            cells.append(f"{values.mean():.3f}{spread}")
+        yield [*cells, f"{np.median([run.seconds for run in seen]):.0f}"]
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table for a document."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def into_docs(name: str, text: str) -> None:
+    """Put text between the marks of that name."""
+    before, rest = DOCS.read_text().split(START.format(name))
+    after = rest.split(END.format(name))[1]
+    DOCS.write_text(f"{before}{START.format(name)}\n\n{text}\n\n{END.format(name)}{after}")
+
+
+def machine() -> str:
+    """What was measured on."""
+    return f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}"
+
+
+def main() -> None:
+    """Parse the command line, run the recipes, write what they gave."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=ROOT / "recipes")
+    parser.add_argument("--only", nargs="+", choices=list(parts()), default=list(parts()))
+    parser.add_argument("--docs", action="store_true")
+    parser.add_argument("--machine", default=machine(), help="what it runs on, in words")
+    given = parser.parse_args()
+    bench = Bench(given.folder.resolve())
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    for name in given.only:
+        recipes = parts()[name]
+        # A seed after the other, so that a run that is stopped has something to say of every recipe.
+        runs: dict[str, list[Run]] = {recipe.name: [] for recipe in recipes}
+        for seed in SEEDS:
+            for recipe in recipes:
+                if seed in recipe.seeds:
+                    runs[recipe.name].append(bench.run(recipe, seed))
+        rows = list(rows_of(recipes, runs))
+        table = Table(*COLUMNS, title=name)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        if given.docs:
+            into_docs(name, f"{given.machine}.\n\n{markdown(rows)}")
+            if name == "headline":
+                by_name = {
+                    recipe.what.strip("`"): [bench.scores(recipe, s) for s in recipe.seeds] for recipe in recipes
+                }
+                recipe_figures.draw_recall(by_name, DOCS.with_name("recall.png"))
+            if name == "growth":
+                recipe_figures.draw_growth(
+                    [(recipe.what.strip("`"), recipe.cadences, runs[recipe.name]) for recipe in recipes],
+                    DOCS.with_name("growth_of_auc.png"),
+                )
+
+
+if __name__ == "__main__":
+    main()
