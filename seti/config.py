@@ -28,7 +28,7 @@ class DataConfig:
     layout: str = MISSING
     image_size: list[int] | None = None
     interpolation: str = MISSING
-    batch_size: int = MISSING
+    batch_size: Any = MISSING  # a number, or auto
     balanced: bool = MISSING
     num_workers: int = MISSING
     packed: str = MISSING
@@ -172,6 +172,7 @@ AUGMENT_ON = ("auto", "device", "host")
 LAYOUTS = ("spatial", "channel")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
+AUTO = "auto"  # of data.batch_size
 
 
 def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
@@ -246,7 +247,7 @@ def check_settings(cfg: TrainConfig) -> None:
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):
         msg = f"data.image_size={list(data.image_size)} is not [height, width] in pixels, nor null for native size"
         raise SetiError(msg)
-    _check_range("data.batch_size", data.batch_size, 1, None)
+    check_batch_size(data.batch_size)
     _check_range("data.num_workers", data.num_workers, 0, None)
     for name in ("flip_frequency", "flip_time", "affine"):
         _check_range(f"augment.{name}", cfg.augment[name], 0, 1)
@@ -261,7 +262,7 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("threads", cfg.threads, 1, None, "; null leaves the choice to torch")
     if cfg.mixup.alpha is not None:
         _check_range("mixup.alpha", cfg.mixup.alpha, 1e-6, None, "; null switches mixup off")
-        if data.batch_size < 2:
+        if data.batch_size == 1:
             msg = (
                 "mixup.alpha mixes the cadences of a batch, and data.batch_size=1 holds one: "
                 "raise it or set mixup.alpha=null"
@@ -288,6 +289,17 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     data.packed = data.packed.lower()  # true and false reach a text setting as True and False
     _check_choice("data.packed", data.packed, PACKED)
     _check_choice("data.on_error", data.on_error, ON_ERROR)
+
+
+def check_batch_size(size: Any) -> None:
+    """Refuse a `data.batch_size` that is neither a number of cadences nor `auto`.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    if size != AUTO and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        msg = f"data.batch_size={size} must be at least 1, or auto"
+        raise SetiError(msg)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

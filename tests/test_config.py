@@ -179,7 +179,12 @@ def test_plain_is_plain():
         ("data.image_size", [1, 2, 3], "[height, width]"),
         ("data.image_size", [0, 512], "[height, width]"),
         ("data.image_size", [512, -1], "[height, width]"),
-        ("data.batch_size", 0, "at least 1"),
+        ("data.batch_size", 0, "at least 1, or auto"),
+        ("data.batch_size", "many", "at least 1, or auto"),
+        ("data.batch_size", "Auto", "at least 1, or auto"),
+        ("data.batch_size", 1.5, "at least 1, or auto"),
+        ("data.batch_size", True, "at least 1, or auto"),
+        ("data.batch_size", None, "at least 1, or auto"),
         ("data.num_workers", -1, "at least 0"),
         ("augment.flip_frequency", 1.1, "between 0 and 1"),
         ("augment.flip_time", -0.1, "between 0 and 1"),
@@ -227,6 +232,7 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
         ("data__image_size", None),
         ("data__image_size", [1, 1]),
         ("data__batch_size", 1),
+        ("data__batch_size", "auto"),
         ("data__num_workers", 0),
         ("augment__flip_time", 1.0),
         ("augment__shift", 1.0),
@@ -254,6 +260,7 @@ def test_mixup_needs_two_cadences_a_batch(defaults):
     message = refusal(changed(defaults, mixup__alpha=0.1, data__batch_size=1))
     assert "mixup.alpha" in message
     assert "data.batch_size=1" in message
+    check_settings(changed(defaults, mixup__alpha=0.1, data__batch_size="auto"))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +279,7 @@ def test_the_range_tests_settings_matter_when_it_runs(defaults, values, said):
 
 
 @pytest.mark.parametrize(
-    "override", ["data.batch_size=many", "fold=1.5", "seed=x", "optimizer.lr=fast", "data.bins=3", "batch_size=3"]
+    "override", ["data.n_folds=many", "fold=1.5", "seed=x", "optimizer.lr=fast", "data.bins=3", "batch_size=3"]
 )
 def test_wrong_types_and_unknown_keys_are_refused_when_composing(override):
     with pytest.raises(ConfigCompositionException):
