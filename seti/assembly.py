@@ -120,6 +120,7 @@ def settle_logs() -> None:
     for message in (
         ".*does not have many workers.*",  # data.num_workers is the user's to set
         ".*but have no `val_dataloader`.*",  # the range test needs none
+        "Total length of `list` across ranks is zero.*",  # nor do trials of batch sizes
         ".*is smaller than the logging interval.*",
         "Checkpoint directory .* exists and is not empty.*",  # a resumed fold
         ".*in eval mode at the start of training.*",  # a frozen backbone, on purpose

@@ -130,9 +130,10 @@ class CadenceClassifier(pl.LightningModule):
     def _can_fuse(self) -> bool:
         """Whether the optimiser may step all tensors in one kernel.
 
-        With float16 it then unscales the gradients by itself, when Lightning can no longer clip them.
+        With float16 it then unscales the gradients by itself, when Lightning can no longer clip them; Lightning
+        refuses to in bfloat16 as well.
         """
-        clips = self.trainer.gradient_clip_val and self.trainer.precision == "16-mixed"
+        clips = self.trainer.gradient_clip_val and self.trainer.precision in ("16-mixed", "bf16-mixed")
         return self.device.type in ("cpu", "cuda") and not clips
 
 

@@ -40,7 +40,7 @@ class DataConfig:
     layout: str = MISSING
     image_size: list[int] | None = None
     interpolation: str = MISSING
-    batch_size: int = MISSING
+    batch_size: Any = MISSING  # a number, or auto
     balanced: bool = MISSING
     num_workers: int = MISSING
     packed: str = MISSING
@@ -237,6 +237,7 @@ MIX_LABELS = ("interpolate", "union")
 LAYOUTS = ("spatial", "channel", *DEDOPPLER_LAYOUTS)
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
+AUTO = "auto"  # of data.batch_size
 
 
 def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
@@ -311,7 +312,7 @@ def check_settings(cfg: TrainConfig) -> None:
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):
         msg = f"data.image_size={list(data.image_size)} is not [height, width] in pixels, nor null for native size"
         raise SetiError(msg)
-    _check_range("data.batch_size", data.batch_size, 1, None)
+    check_batch_size(data.batch_size)
     _check_range("data.num_workers", data.num_workers, 0, None)
     for name in ("flip_frequency", "flip_time", "affine"):
         _check_range(f"augment.{name}", cfg.augment[name], 0, 1)
@@ -408,13 +409,13 @@ def _check_crop_and_cutout(augment: AugmentConfig) -> None:
     _check_range("augment.cutout_holes", augment.cutout_holes, 1, None, "; augment.cutout=0 switches cutout off")
 
 
-def _check_mixing(mixup: MixupConfig, batch_size: int) -> None:
+def _check_mixing(mixup: MixupConfig, batch_size: Any) -> None:
     _check_choice("mixup.label", mixup.label, MIX_LABELS)
     _check_range("mixup.off_last", mixup.off_last, 0, 1)
     on = {f"mixup.{name}": mixup[name] for name in ("alpha", "cutmix") if mixup[name] is not None}
     for name, value in on.items():
         _check_range(name, value, 1e-6, None, f"; null switches {name.removesuffix('.alpha').rsplit('.')[-1]} off")
-        if batch_size < 2:
+        if batch_size == 1:
             msg = f"{name} mixes the cadences of a batch, and data.batch_size=1 holds one: raise it or set {name}=null"
             raise SetiError(msg)
     if mixup.off_last == 1 and on:
@@ -527,6 +528,17 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     data.packed = data.packed.lower()  # true and false reach a text setting as True and False
     _check_choice("data.packed", data.packed, PACKED)
     _check_choice("data.on_error", data.on_error, ON_ERROR)
+
+
+def check_batch_size(size: Any) -> None:
+    """Refuse a `data.batch_size` that is neither a number of cadences nor `auto`.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    if size != AUTO and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        msg = f"data.batch_size={size} must be at least 1, or auto"
+        raise SetiError(msg)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...], hint: str = "") -> None:

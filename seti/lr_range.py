@@ -12,12 +12,13 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.tuner import Tuner
 
-from seti import files, plots
+from seti import batch_size, files, plots
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.classifier import CadenceClassifier
 from seti.config import check_settings, plain
 from seti.datamodule import CadenceDataModule
 from seti.errors import SetiError
+from seti.experiment import Experiment
 from seti.history import StepSeed
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
     """
     check_settings(cfg)
     settle_logs()
+    cfg = batch_size.settle(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name))
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
     pl.seed_everything(cfg.seed, verbose=False)

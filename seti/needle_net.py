@@ -45,7 +45,7 @@ class NeedleNet(nn.Module):
         # A track is a few drift rates and bins wide: the brightest of four neighbours is enough, at a quarter the cost.
         self.stem = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(1, width), _convolution(width, width))
         compared = (4 if self.off else 2) * width
-        self.compare = nn.Sequential(_convolution(compared, 2 * width), nn.MaxPool2d(2, ceil_mode=True))
+        self.compare = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(compared, 2 * width))
         self.trunk = nn.Sequential(*(_convolution(2 * width, 2 * width) for _ in range(depth)))
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(num_classes)

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from seti import catalog, crossval, files, lock, sidecar
 from seti.cadence import PANEL_CHOICES
 from seti.classifier import CadenceClassifier, load_classifier
-from seti.config import check_reading
+from seti.config import AUTO, check_batch_size, check_reading
 from seti.console import console
 from seti.damage import open_usable
 from seti.dataset import CadenceDataset, loader
@@ -136,10 +136,7 @@ def _root(cfg: Any, experiment: Experiment) -> Path:
 
 
 def _check_loading(data: Any) -> None:
-    size = data.batch_size
-    if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-        msg = f"data.batch_size={size} must be at least 1, or auto"
-        raise SetiError(msg)
+    check_batch_size(data.batch_size)
     if data.num_workers < 0:
         msg = f"data.num_workers={data.num_workers} must be at least 0"
         raise SetiError(msg)
@@ -186,7 +183,7 @@ def _predict_group(
     usable = ids[~ids.isin(skipped)].to_numpy()
     on_device = device.type == "cuda"
     dataset = CadenceDataset(root, "test", usable, None, spec, on_device=on_device, opened=opened, **reading)
-    auto = cfg.data.batch_size == "auto"
+    auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
     with memory_errors(f"data.batch_size={size}"):

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from sklearn.metrics import log_loss, roc_auc_score
 
-from seti import files, interruption, lock, provenance
+from seti import batch_size, files, interruption, lock, provenance
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.attempts import Attempts
 from seti.averaging import MovingAverage
@@ -58,6 +58,7 @@ def train(cfg: DictConfig) -> float:
     _check_length(cfg.trainer)
     settle_logs()
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
+    given, cfg = cfg, batch_size.settle(cfg, experiment)
     folder = experiment.fold(cfg.fold)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
@@ -79,6 +80,8 @@ def train(cfg: DictConfig) -> float:
     with lock.hold(folder.path, doing, cure=cure), files.naming(folder.path):
         for path in (folder.path, folder.last_checkpoint.parent):
             files.remove_parts(path)
+        if cfg is given:  # a number: what an earlier run with auto had settled is no longer true
+            batch_size.forget(folder)
         return _train_attempts(cfg, experiment, datamodule, origin)
 
 
@@ -146,6 +149,7 @@ def _train_once(
     result = _result(cfg, config, datamodule, oof, folder, time.monotonic() - started, attempts)
     files.write_json(folder.result, result)
     attempts.finish()
+    batch_size.forget(folder)
     (folder.path / FAILURE_FILE).unlink(missing_ok=True)  # of a sweep before this run
     log.info(
         "fold %d of %s is finished: AUC %.4f (epoch %d)",

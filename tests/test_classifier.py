@@ -403,9 +403,15 @@ def test_pickled_code_in_a_checkpoint_does_not_run(checkpoint, tmp_path, place):
 
 @pytest.mark.parametrize(
     ("clip", "precision", "fused"),
-    [(None, "32-true", True), (0.5, "bf16-mixed", True), (None, "16-mixed", True), (0.5, "16-mixed", False)],
+    [
+        (None, "32-true", True),
+        (0.5, "32-true", True),
+        (0.5, "bf16-mixed", False),
+        (None, "16-mixed", True),
+        (0.5, "16-mixed", False),
+    ],
 )
-def test_the_optimiser_is_fused_unless_float16_gradients_are_clipped(clip, precision, fused):
+def test_the_optimiser_is_fused_unless_gradients_of_mixed_precision_are_clipped(clip, precision, fused):
     module = classifier()
     module._trainer = SimpleNamespace(
         gradient_clip_val=clip, precision=precision, estimated_stepping_batches=10, max_epochs=1

@@ -189,7 +189,12 @@ def test_plain_is_plain():
         ("data.image_size", [1, 2, 3], "[height, width]"),
         ("data.image_size", [0, 512], "[height, width]"),
         ("data.image_size", [512, -1], "[height, width]"),
-        ("data.batch_size", 0, "at least 1"),
+        ("data.batch_size", 0, "at least 1, or auto"),
+        ("data.batch_size", "many", "at least 1, or auto"),
+        ("data.batch_size", "Auto", "at least 1, or auto"),
+        ("data.batch_size", 1.5, "at least 1, or auto"),
+        ("data.batch_size", True, "at least 1, or auto"),
+        ("data.batch_size", None, "at least 1, or auto"),
         ("data.num_workers", -1, "at least 0"),
         ("augment.flip_frequency", 1.1, "between 0 and 1"),
         ("augment.flip_time", -0.1, "between 0 and 1"),
@@ -270,6 +275,7 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
         ("data__image_size", None),
         ("data__image_size", [1, 1]),
         ("data__batch_size", 1),
+        ("data__batch_size", "auto"),
         ("data__num_workers", 0),
         ("augment__flip_time", 1.0),
         ("augment__shift", 1.0),
@@ -315,6 +321,7 @@ def test_mixing_needs_two_cadences_a_batch(defaults, name):
     message = refusal(changed(defaults, **{f"mixup__{name}": 0.1}, data__batch_size=1))
     assert message.startswith(f"mixup.{name} mixes the cadences of a batch, and data.batch_size=1 holds one")
     assert f"mixup.{name}=null" in message
+    check_settings(changed(defaults, **{f"mixup__{name}": 0.1}, data__batch_size="auto"))
 
 
 @pytest.mark.parametrize("on", [{"alpha": 0.5}, {"cutmix": 1.0}, {"alpha": 0.5, "cutmix": 1.0}])
@@ -405,8 +412,32 @@ def test_the_range_tests_settings_matter_when_it_runs(defaults, values, said):
 
 
 @pytest.mark.parametrize(
-    "override", ["data.batch_size=many", "fold=1.5", "seed=x", "optimizer.lr=fast", "data.bins=3", "batch_size=3"]
+    "override", ["data.n_folds=many", "fold=1.5", "seed=x", "optimizer.lr=fast", "data.bins=3", "batch_size=3"]
 )
 def test_wrong_types_and_unknown_keys_are_refused_when_composing(override):
     with pytest.raises(ConfigCompositionException):
         composed(override)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"data__layout": "dedoppler"}, ("data.layout=dedoppler", "data.normalise=none", "whiten")),
+        (
+            {"data__layout": "dedoppler", "data__normalise": "whiten"},  # the reference's augmentations
+            ("augment.affine=0.5", "data.layout=dedoppler", "augment.roll"),
+        ),
+        ({"augment__inject": 0.6, "augment__inject_decoys": 0.5}, ("augment.inject=0.6", "augment.inject_decoys=0.5")),
+        ({"augment__inject_decoys": 0.1}, ("augment.inject_decoys=0.1", "data.panels=A", "data.panels=all")),
+        ({"augment__shuffle_off": 1.0}, ("augment.shuffle_off=1", "data.panels=A")),
+        ({"augment__inject_shapes": ["line", "spiral"]}, ("augment.inject_shapes=spiral", "wiggle")),
+        ({"augment__inject_snr": [50, 10]}, ("augment.inject_snr=[50", "[lowest, highest]")),
+        ({"data__clip": [1, -1]}, ("data.clip=[1", "[lowest, highest]")),
+        ({"data__normalise": "mad"}, ("data.normalise=mad", "robust")),
+        ({"data__dedoppler__gap": [-1, 2]}, ("data.dedoppler.gap=[-1", "rows between two panels")),
+        ({"augment__roll": 0.6}, ("augment.roll=0.6", "0.5")),
+    ],
+)
+def test_inputs_that_cannot_work_are_refused_with_a_way_out(defaults, values, said):
+    message = refusal(changed(defaults, **values))
+    assert all(part in message for part in said), message

@@ -546,6 +546,22 @@ def test_pictures_made_on_the_device_train_as_those_of_the_host(train, outputs):
     assert (oofs[0]["id"] == oofs[1]["id"]).all()
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
+def test_gradients_are_clipped_in_every_precision(train, monkeypatch, precision):
+    norms = []
+    step = training.CadenceClassifier.on_before_zero_grad
+
+    def note(self, optimizer):  # behind the step, with the gradients that it took
+        grads = [parameter.grad.norm() for parameter in self.parameters() if parameter.grad is not None]
+        norms.extend([float(torch.stack(grads).norm())] if grads else [])
+        return step(self, optimizer)
+
+    monkeypatch.setattr(training.CadenceClassifier, "on_before_zero_grad", note)
+    train(f"trainer.precision={precision}", "trainer.gradient_clip_val=1e-3")
+    assert norms
+    assert max(norms) == pytest.approx(1e-3, rel=1e-3)
+
+
 def test_a_full_device_is_one_line(train, monkeypatch):
     def fill(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
