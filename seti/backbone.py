@@ -30,8 +30,8 @@ class Backbone(nn.Module):
         drop_rate: probability of dropout before the head; None leaves it to timm.
         drop_path: probability of leaving out the last residual block (stochastic depth, Huang et al. 2016,
             arXiv:1603.09382), less for earlier ones; None leaves it to timm.
-        stem_stride: of the first convolution; None leaves it to timm. Half the stride keeps thin lines apart, and takes
-            4 times the time and memory.
+        stem_stride: of the first convolution, or `[along time, along frequency]`; None leaves it to timm. Half the
+            stride keeps thin lines apart, and takes 4 times the time and memory.
 
     Raises:
         SetiError: the name is unknown, the weights cannot be fetched or do not fit, the network lacks what a setting
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
         pool: str | None = None,
         drop_rate: float | None = None,
         drop_path: float | None = None,
-        stem_stride: int | None = None,
+        stem_stride: int | list[int] | None = None,
     ) -> None:
         super().__init__()
         _check_name(name)
@@ -187,7 +187,7 @@ def _no_drops(name: str, argument: str, rate: float) -> str:
     return f"model.{setting}={rate:g}: model.backbone={name} has nothing of that kind to drop; set model.{setting}=null"
 
 
-def _set_stem_stride(network: nn.Module, name: str, stride: int) -> None:
+def _set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> None:
     """Change the stride of the convolution (or of the parallel ones) that looks at the picture."""
     config = network.pretrained_cfg
     stems = config.get("first_conv") or ()
@@ -204,7 +204,7 @@ def _set_stem_stride(network: nn.Module, name: str, stride: int) -> None:
         )
         raise SetiError(msg)
     for stem in found:
-        stem.stride = (stride, stride)
+        stem.stride = (stride, stride) if isinstance(stride, int) else tuple(stride)
 
 
 def _refuse_code(weights: str) -> None:

@@ -92,7 +92,7 @@ class ModelConfig:
     pool: str | None = None
     drop_rate: float | None = None
     drop_path: float | None = None
-    stem_stride: int | None = None
+    stem_stride: Any = None  # a number, or one for time and one for frequency
     head_epochs: int = MISSING
 
 
@@ -447,8 +447,10 @@ def _check_model(cfg: TrainConfig) -> None:
                     f"network in evaluation mode: set model.{name}=null, or model.freeze_backbone=false"
                 )
                 raise SetiError(msg)
-    if model.stem_stride not in (None, 1, 2):
-        msg = f"model.stem_stride={model.stem_stride} is none of 1, 2; null keeps the network's own"
+    if model.stem_stride not in (None, 1, 2, [1, 2], [2, 1]):
+        msg = (
+            f"model.stem_stride={model.stem_stride} is none of 1, 2, [1,2] (time, frequency), [2,1]; null keeps the own"
+        )
         raise SetiError(msg)
     _check_range("model.head_epochs", model.head_epochs, 0, None)
     if model.head_epochs and model.freeze_backbone:

@@ -317,7 +317,7 @@ def test_a_rate_that_is_taken_but_reaches_nothing_is_refused(monkeypatch):
     assert "has nothing of that kind to drop; set model.drop_path=null" in refusal(NAME, 1, SIZE, drop_path=0.2)
 
 
-@pytest.mark.parametrize(("stride", "map_size"), [(None, (6, 8)), (2, (6, 8)), (1, (12, 16))])
+@pytest.mark.parametrize(("stride", "map_size"), [(None, (6, 8)), (2, (6, 8)), (1, (12, 16)), ([1, 2], (12, 8))])
 def test_the_stems_stride_sets_the_size_of_every_map(stride, map_size):
     backbone, seen = Backbone(NAME, 1, (96, 128), stem_stride=stride), []
     backbone.network.layer4.register_forward_hook(lambda *args: seen.append(tuple(args[2].shape[-2:])))

@@ -241,7 +241,7 @@ def test_plain_is_plain():
         ("model.pool", "max", "none of gem; null keeps the network's own"),
         ("model.drop_rate", 1.0, "between 0 and 0.99; null leaves it to timm"),
         ("model.drop_path", -0.1, "between 0 and 0.99; null leaves it to timm"),
-        ("model.stem_stride", 3, "none of 1, 2; null keeps"),
+        ("model.stem_stride", 3, "none of 1, 2, [1,2] (time, frequency), [2,1]; null keeps"),
         ("model.head_epochs", -1, "at least 0"),
         ("threads", 0, "at least 1; null leaves the choice to torch"),
         ("mixup.alpha", 0.0, "null switches mixup off"),
