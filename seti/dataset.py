@@ -17,7 +17,7 @@ from seti.augment import Picture
 from seti.cadence import PANEL_CHOICES, PANEL_LETTERS
 from seti.dedoppler import Dedoppler
 from seti.normalise import Normalisation
-from seti.preparation import Panels, prepare
+from seti.preparation import Panels, prepare_in_parts
 from seti.recomposition import Recomposition
 from seti.store import Store, open_store
 from seti.warp import Move
@@ -154,7 +154,7 @@ class CadenceDataset(Dataset):
         if self.picture.by_batch or on_device:
             inputs, targets = self._panels(list(cadences))
             if not on_device:
-                inputs = prepare(inputs, self.picture)
+                inputs = prepare_in_parts(inputs, self.picture)
         else:
             inputs, targets = self._pictures(cadences, len(items))
         indices = torch.tensor([_split(item)[0] for item in items])

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from seti.cadence import PANEL_LETTERS
 
@@ -106,11 +105,10 @@ def _plan(fan: Dedoppler, rows: int, bins: int, device: torch.device) -> _Plan:
 
 
 def _sum_rows(panels: Tensor, group: int) -> Tensor:
-    """Sum rows that follow each other, zeros behind the last one: `(B, P, rows, F)` to `(B, P, groups, F)`."""
-    missing = -panels.shape[2] % group
-    if missing:
-        panels = F.pad(panels, (0, 0, 0, missing))
-    return panels.unflatten(2, (-1, group)).sum(dim=3)
+    """Sum rows that follow each other, at the end as many as are left: `(B, P, rows, F)` to `(B, P, groups, F)`."""
+    left = panels.shape[2] % group
+    whole = panels[:, :, : panels.shape[2] - left].unflatten(2, (-1, group)).sum(dim=3)
+    return torch.cat([whole, panels[:, :, -left:].sum(dim=2, keepdim=True)], dim=2) if left else whole
 
 
 def _round_up(length: int) -> int:

@@ -13,7 +13,9 @@ from torch import Tensor
 NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
 
 TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviation
-EVERY = 3  # rows: scales are as good by a third of them, which a coherent sum over the rows does not meet again
+ENOUGH = (
+    91  # rows of a panel for its scales; medians that are taken off need all, as sums over the rows meet them again
+)
 LEAST = 0.3  # of a panel's noise: a frequency or a row is divided by no less
 SPIKE_SNR = 10.0  # how far a spike stands above the scatter from bin to bin, in every panel
 SPIKE_SHARE = 0.2  # of its height may its neighbours have: a signal two bins wide has half
@@ -75,7 +77,7 @@ class Normalisation:
             panels -= median(panels.transpose(2, 3))[:, :, None, :]
             panels /= noise(panels)
             if self.how == "whiten":
-                some = panels[:, :, ::EVERY].abs()
+                some = _enough(panels).abs()
                 by_frequency = median(some.flatten(1, 2).transpose(1, 2))[:, None, None, :]
                 panels /= (TO_DEVIATION * by_frequency).clamp_(min=LEAST)
                 panels /= (TO_DEVIATION * median(panels.abs())[..., None]).clamp_(min=LEAST)
@@ -100,7 +102,7 @@ def noise(panels: Tensor) -> Tensor:
     Returns:
         `(B, panels, 1, 1)`; where half of a panel is constant, its plain deviation, or 1 where all of it is.
     """
-    flat = panels[:, :, ::EVERY].flatten(2)
+    flat = _enough(panels).flatten(2)
     scale = TO_DEVIATION * median(flat.abs())
     return _usable(torch.where(scale > 0, scale, flat.square().mean(-1).sqrt()))[..., None, None]
 
@@ -127,6 +129,10 @@ def remove_spike(panels: Tensor) -> Tensor:
     spike = ((height > SPIKE_SNR * scatter) & (rises < SPIKE_SHARE * height)).all(dim=1)
     columns = torch.cat([panels[..., 2:3], panels, panels[..., -3:-2]], dim=-1)
     return torch.where(spike[:, None, None, :], (columns[..., :-2] + columns[..., 2:]) / 2, panels)
+
+
+def _enough(panels: Tensor) -> Tensor:
+    return panels[:, :, :: max(1, panels.shape[2] // ENOUGH)]
 
 
 def _usable(scale: Tensor) -> Tensor:

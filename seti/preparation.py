@@ -5,6 +5,7 @@ read and where the transforms move them, and no step here waits for the device.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 from seti.augment import Picture
 from seti.cadence import PANEL_LETTERS
 from seti.warp import INTERPOLATIONS
+
+AT_ONCE = 4  # cadences: of 8 the spectra fall out of the cache
 
 
 class Panels(NamedTuple):
@@ -39,6 +42,16 @@ def to_device(inputs: Tensor | Panels, device: torch.device) -> Tensor | Panels:
     if isinstance(inputs, Tensor):
         return inputs.to(device, non_blocking=True)
     return Panels(*(None if part is None else part.to(device, non_blocking=True) for part in inputs))
+
+
+def prepare_in_parts(inputs: Panels, picture: Picture) -> Tensor:
+    """As `prepare`, but a few cadences at a time, which stay in a processor's cache."""
+    parts = zip(*(_split(part, len(inputs.panels)) for part in inputs), strict=True)
+    return torch.cat([prepare(Panels(*part), picture) for part in parts])
+
+
+def _split(part: Tensor | None, count: int) -> Sequence[Tensor | None]:
+    return [None] * -(-count // AT_ONCE) if part is None else part.split(AT_ONCE)
 
 
 def in_reverse(inputs: Panels, picture: Picture) -> Panels:
@@ -75,9 +88,16 @@ def _prepare(inputs: Panels, picture: Picture) -> Tensor:
 def _dedoppler(panels: Tensor, inputs: Panels, picture: Picture) -> Tensor:
     """De-Doppler planes of a batch: `(B, panels, height, width)`."""
     numbers = torch.tensor(picture.numbers) if inputs.numbers is None else inputs.numbers
-    # A needle is worth tens of deviations, and a strong one no more than that.
-    planes = picture.fan(panels, numbers, inputs.gaps).asinh()
+    planes = compressed(picture.fan(panels, numbers, inputs.gaps))
     return _resize(planes, picture.shape(*panels.shape[2:])[1:], picture.interpolation)
+
+
+def compressed(planes: Tensor) -> Tensor:
+    """The inverse hyperbolic sine: a needle is worth tens of deviations, and a strong one hardly more than that.
+
+    By the logarithm, which torch computes 10 times as fast on a CPU.
+    """
+    return torch.log(planes.abs() + (planes.square() + 1).sqrt()).copysign(planes)
 
 
 def _laid_out(panels: Tensor, moves: Tensor | None, picture: Picture) -> Tensor:
