@@ -41,7 +41,7 @@ def draw_recall(scores: dict[str, list[pd.DataFrame]], path: Path) -> None:
 
 def _recall(table: pd.DataFrame, column: str, edges: np.ndarray) -> list[float]:
     needles = table[table["target"] == 1]
-    found = needles["prob"] > table["prob"][table["target"] == 0].quantile(0.99)
+    found = needles["fold_0"] > table["fold_0"][table["target"] == 0].quantile(0.99)
     place = np.digitize(needles[column].abs(), edges[1:-1])
     return [float(found[place == number].mean()) for number in range(len(edges) - 1)]
 

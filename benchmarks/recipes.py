@@ -1,6 +1,6 @@
 """Which settings carry their weight: recipes trained and scored on simulated cadences.
 
-    python benchmarks/recipes.py [--folder recipes] [--only headline growth ablation] [--docs] [--machine <words>]
+    python benchmarks/recipes.py [--folder recipes] [--only headline growth folds ablation] [--docs] [--machine <words>]
 
 It simulates two data sets into the folder and runs `train.py` and `predict.py` for every recipe and seed, one after
 the other. What is finished is kept, so a run that was stopped goes on with the same command. `--docs` writes the tables
@@ -58,26 +58,19 @@ class Recipe:
 
 def ablations() -> list[Recipe]:
     """`best_cpu` with one thing changed each; shorter and on half of the cadences, so that there can be many."""
+    resnet = ("model=tiny", "optimizer.lr=5e-3")
     changes = {
         "best": ("`best_cpu`", ()),
         "no_injection": ("no injected signals", ("augment.inject=0", "augment.inject_decoys=0")),
-        "no_decoys": ("no injected decoys", ("augment.inject_decoys=0",)),
         "no_mixup": ("no mixup", ("mixup.alpha=null", "mixup.label=interpolate")),
-        "interpolate": ("mixup by interpolation", ("mixup.label=interpolate",)),
-        "no_roll": ("no rolling", ("augment.roll=0",)),
-        "flatten": ("`data.normalise=flatten`", ("data.normalise=flatten",)),
-        "robust": ("`data.normalise=robust`", ("data.normalise=robust",)),
+        "flatten": ("`data.normalise=flatten` instead of `whiten`", ("data.normalise=flatten",)),
         "on_panels": ("ON panels alone", ("data.panels=A", "augment.inject_decoys=0")),
-        "resnet": ("planes into timm's `test_resnet`", ("model=tiny", "optimizer.lr=5e-3")),
-        "both": (
-            "planes and panels into `test_resnet`",
-            ("model=tiny", "optimizer.lr=5e-3", *BESIDE, "data.layout=channel_dedoppler"),
-        ),
-        "no_planes": (
-            "panels alone into `test_resnet`",
-            ("model=tiny", "optimizer.lr=5e-3", *BESIDE, "data.layout=channel"),
-        ),
-        "ema": ("average of the weights, `ema.decay=0.99`", ("ema.decay=0.99",)),
+        "resnet": ("timm's `test_resnet` instead of `needle_net`", resnet),
+        "no_planes": ("panels instead of planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel")),
+        "both": ("panels beside planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel_dedoppler")),
+        "interpolate": ("mixup by interpolation", ("mixup.label=interpolate",)),
+        "ema": ("an average of the weights, `ema.decay=0.99`", ("ema.decay=0.99",)),
+        "robust": ("`data.normalise=robust`", ("data.normalise=robust",)),
         "focal": ("focal loss", ("loss.name=focal",)),
         "swap": ("OFF panels as negatives, `augment.swap_off=0.2`", ("augment.swap_off=0.2",)),
     }
@@ -87,8 +80,8 @@ def ablations() -> list[Recipe]:
     ]
 
 
-SHORT = ("data.n_folds=2", "trainer.max_epochs=6")
-BESIDE = ("data.image_size=[96,128]", "data.interpolation=area")
+SHORT = ("data.n_folds=2", "trainer.max_epochs=5")
+RESIZED = ("data.image_size=[96,128]", "data.interpolation=area")
 HEADLINE = [
     Recipe("headline-reference_cpu", "`reference_cpu`", ("experiment=reference_cpu",)),
     Recipe("headline-best_cpu", "`best_cpu`", ("experiment=best_cpu",)),
@@ -187,17 +180,33 @@ class Bench:
         scores = self.scores(recipe, seed)
         needles = scores["target"] == 1
         seen = ~needles | (scores["shape"] != UNSEEN)
-        found = scores["prob"] > scores["prob"][~needles].quantile(0.99)
+        prob = scores["fold_0"]
+        found = prob > prob[~needles].quantile(0.99)
         return Run(
             result["scores"]["auc"],
-            float(roc_auc_score(scores["target"], scores["prob"])),
-            float(roc_auc_score(scores["target"][seen], scores["prob"][seen])),
+            float(roc_auc_score(scores["target"], prob)),
+            float(roc_auc_score(scores["target"][seen], prob[seen])),
             float(found[needles].mean()),
             result["seconds"],
         )
 
+    def folds(self, recipe: Recipe) -> list[str]:
+        """Train every fold with the first seed, and predict with all of them: a row of the table of folds."""
+        folder, root = self.experiment(recipe, SEEDS[0]), self.root(recipe.data)
+        settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
+        seeds = [f"seed={SEEDS[0]}", "data.fold_seed=0"]
+        _call("train.py", "-m", "fold=0,1,2,3,4", *recipe.overrides, *settings, *seeds)
+        _call("predict.py", f"ckpt_dir={folder}")
+        summary, scores = json.loads((folder / "cv.json").read_text()), self.scores(recipe, SEEDS[0])
+        single = [roc_auc_score(scores["target"], scores[f"fold_{fold}"]) for fold in range(5)]
+        together, pooled = roc_auc_score(scores["target"], scores["prob"]), summary["pooled_auc"]
+        held_out = f"{summary['mean_auc']:.3f} ± {summary['deviation_auc']:.3f}"
+        tested = f"{np.mean(single):.3f} ± {np.std(single, ddof=1):.3f}"
+        gaps = [f"{pooled - auc:+.3f}" for auc in (np.mean(single), together)]
+        return [recipe.what, held_out, f"{pooled:.3f}", tested, f"{together:.3f}", *gaps]
+
     def scores(self, recipe: Recipe, seed: int) -> pd.DataFrame:
-        """Test predictions with what is in each cadence: prob, target, shape, snr, drift_rate, kind."""
+        """Test predictions with what is in each cadence: fold_0, ..., prob, target, shape, snr, drift_rate, kind."""
         truth = pd.read_csv(self.root(recipe.data) / "truth.csv", dtype={"id": str})
         predicted = pd.read_csv(self.experiment(recipe, seed) / "predictions.csv", dtype={"id": str})
         return predicted.merge(truth[truth["split"] == "test"], on="id", validate="one_to_one")
@@ -210,6 +219,15 @@ def _call(*words: str) -> None:
         sys.exit(f"that ended with code {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
+FOLDS_COLUMNS = (
+    "",
+    "held-out folds",
+    "pooled out-of-fold AUC",
+    "test AUC of a fold",
+    "of all five",
+    "pooled - a fold's",
+    "pooled - all five's",
+)
 COLUMNS = ("", "held-out AUC", "test AUC", "test AUC, seen shapes", "recall at 1 %", "seconds a fold")
 
 
@@ -225,9 +243,9 @@ def rows_of(recipes: Sequence[Recipe], runs: dict[str, list[Run]]) -> Iterator[l
         yield [*cells, f"{np.median([run.seconds for run in seen]):.0f}"]
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for a document."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -243,41 +261,40 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}"
 
 
+def measured(bench: Bench, name: str, figures: bool) -> tuple[Sequence[str], list[list[str]]]:
+    """Run a part; gives its table's columns and rows, and draws its figure where that is asked for."""
+    if name == "folds":
+        return FOLDS_COLUMNS, [bench.folds(recipe) for recipe in HEADLINE]
+    recipes = parts()[name]
+    runs = {recipe.name: [bench.run(recipe, seed) for seed in recipe.seeds] for recipe in recipes}
+    if figures and name == "headline":
+        scores = {recipe.what.strip("`"): [bench.scores(recipe, seed) for seed in SEEDS] for recipe in recipes}
+        recipe_figures.draw_recall(scores, DOCS.with_name("recall.png"))
+    if figures and name == "growth":
+        rows = [(recipe.what.strip("`"), recipe.cadences, runs[recipe.name]) for recipe in recipes]
+        recipe_figures.draw_growth(rows, DOCS.with_name("growth_of_auc.png"))
+    return COLUMNS, list(rows_of(recipes, runs))
+
+
 def main() -> None:
     """Parse the command line, run the recipes, write what they gave."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = ["headline", "growth", "folds", "ablation"]
     parser.add_argument("--folder", type=Path, default=ROOT / "recipes")
-    parser.add_argument("--only", nargs="+", choices=list(parts()), default=list(parts()))
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--docs", action="store_true")
     parser.add_argument("--machine", default=machine(), help="what it runs on, in words")
     given = parser.parse_args()
     bench = Bench(given.folder.resolve())
     bench.folder.mkdir(parents=True, exist_ok=True)
     for name in given.only:
-        recipes = parts()[name]
-        # A seed after the other, so that a run that is stopped has something to say of every recipe.
-        runs: dict[str, list[Run]] = {recipe.name: [] for recipe in recipes}
-        for seed in SEEDS:
-            for recipe in recipes:
-                if seed in recipe.seeds:
-                    runs[recipe.name].append(bench.run(recipe, seed))
-        rows = list(rows_of(recipes, runs))
-        table = Table(*COLUMNS, title=name)
+        columns, rows = measured(bench, name, given.docs)
+        table = Table(*columns, title=name)
         for row in rows:
             table.add_row(*row)
         Console().print(table)
         if given.docs:
-            into_docs(name, f"{given.machine}.\n\n{markdown(rows)}")
-            if name == "headline":
-                by_name = {
-                    recipe.what.strip("`"): [bench.scores(recipe, s) for s in recipe.seeds] for recipe in recipes
-                }
-                recipe_figures.draw_recall(by_name, DOCS.with_name("recall.png"))
-            if name == "growth":
-                recipe_figures.draw_growth(
-                    [(recipe.what.strip("`"), recipe.cadences, runs[recipe.name]) for recipe in recipes],
-                    DOCS.with_name("growth_of_auc.png"),
-                )
+            into_docs(name, f"{given.machine}.\n\n{markdown(columns, rows)}")
 
 
 if __name__ == "__main__":
