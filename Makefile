@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-faults bench bench-gpu lint format clean
+.PHONY: help install demo test test-all test-faults bench bench-gpu recipes lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,9 @@ bench: $(INSTALLED) ## Time every stage against the ordinary way, on a CPU in un
 
 bench-gpu: $(INSTALLED) ## The same for training and prediction on a GPU
 	$(BIN)/python benchmarks/run.py --device cuda --readme $(if $(MACHINE),--machine '$(MACHINE)')
+
+recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (2 hours on 2 cores; goes on where it was)
+	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check .

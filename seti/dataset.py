@@ -163,6 +163,7 @@ class CadenceDataset(Dataset):
     def _load(self, index: int, seed: int | None) -> "_Loaded":
         """Read a cadence, put it together anew where that is wanted, and pick the panels that the network sees."""
         cadence, numbers, target = self.store.read(index), self.store.panels, float(self.targets[index])
+        cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch knows no other order of bytes
         now = np.array(numbers)
         if seed is not None and self.recomposition.changes:
             cadence, now, target = self.recomposition(cadence, numbers, target, seed)
@@ -228,7 +229,7 @@ def panels_to_read(panels: str, augment: dict[str, Any] | None) -> str:
 
 
 def _stacked(cadences: list[_Loaded]) -> Tensor:
-    widest = np.result_type(*{cadence.panels.dtype.newbyteorder("=") for cadence in cadences})
+    widest = np.result_type(*{cadence.panels.dtype for cadence in cadences})
     panels = _empty((len(cadences), *cadences[0].panels.shape), torch.from_numpy(np.empty(0, widest)).dtype)
     np.stack([cadence.panels for cadence in cadences], out=panels.numpy())
     return panels

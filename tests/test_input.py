@@ -143,6 +143,18 @@ def test_off_panels_are_read_where_they_may_take_the_places_of_on_panels(tmp_pat
     np.testing.assert_array_equal(held[0], other[[0, 2, 4]].astype(np.float32))
 
 
+@pytest.mark.parametrize("layout", ["dedoppler", "channel"])
+@pytest.mark.parametrize("dtype", [">f2", "<f8"])
+def test_files_of_any_byte_order_and_precision(tmp_path, layout, dtype):
+    augment = NO_AUGMENT | {"inject": 0.5, "shuffle_on": 1.0, "flip_frequency": 0.5, "roll": 0.3}
+    data = dataset(tmp_path, augment, layout=layout)
+    expected = made(data, SEEDED)
+    for name in IDS:
+        path = tmp_path / "train" / name[0] / f"{name}.npy"
+        np.save(path, np.load(path).astype(dtype))
+    torch.testing.assert_close(made(dataset(tmp_path, augment, layout=layout), SEEDED), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_panels_of_one_row_have_no_drift_rates(tmp_path):
     make_train_set(tmp_path, 12, 4, rows=1)
     data = DATA | {"root": str(tmp_path), "layout": "dedoppler", "normalise": "whiten"}
