@@ -1,5 +1,9 @@
-"""Figures of the recipes: what is found, by how bright it is and how fast it drifts; AUC by number of cadences."""
+"""Figures of the recipes: what is found, by how bright it is and how fast it drifts; AUC by number of cadences; planes.
 
+python benchmarks/recipe_figures.py <data set> <id>      # docs/planes.png: a training cadence and its planes
+"""
+
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +12,15 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 
+from seti.cadence import PANEL_LETTERS, read_cadence
+from seti.catalog import cadence_path
+from seti.dedoppler import Dedoppler
+from seti.normalise import Normalisation
+from seti.preparation import compressed
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 COLOURS = ("#888888", "#0b6e99", "#c2541b")
 
 
@@ -63,3 +75,36 @@ def draw_growth(rows: Sequence[tuple[str, int, Sequence[Any]]], path: Path) -> N
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def draw_planes(root: Path, cadence_id: str, path: Path) -> None:
+    """A cadence as it is, whitened, and as de-Doppler planes, panel by panel.
+
+    Args:
+        root: the data set's folder.
+        cadence_id: of a training cadence.
+        path: of the PNG.
+    """
+    mpl.use("Agg")
+    read = torch.from_numpy(read_cadence(cadence_path(root, "train", cadence_id)))[None]
+    white = Normalisation("whiten", (-4.0, 5.0))(read)
+    planes = compressed(Dedoppler(32, 33, (0, 56))(white, torch.arange(6)))
+    figure, axes = plt.subplots(6, 3, figsize=(9, 9), layout="constrained", sharex=True)
+    for row, letter, *shown in zip(axes, PANEL_LETTERS, read[0].float(), white[0], planes[0], strict=True):
+        for axis, picture, limits in zip(row, shown, ((-2, 4), (-2, 4), (-1, 4)), strict=True):
+            drift = (0, 256, 32, -32) if picture is shown[-1] else (0, 256, 273, 0)
+            axis.imshow(picture, aspect="auto", vmin=limits[0], vmax=limits[1], extent=drift, cmap="viridis")
+        row[0].set_ylabel(f"{letter}\nrow")
+        row[2].yaxis.tick_right()
+    for axis, title in zip(axes[0], ("as it is", "whitened", "along drift rates (bins a panel)"), strict=True):
+        axis.set_title(title, fontsize=10)
+    for axis in axes[-1]:
+        axis.set_xlabel("frequency (bins)")
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python benchmarks/recipe_figures.py <data set> <id of a training cadence>")
+    draw_planes(Path(sys.argv[1]), sys.argv[2], DOCS / "planes.png")

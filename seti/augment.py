@@ -10,13 +10,12 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from seti.cadence import PANEL_CHOICES
+from seti.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
 from seti.crop import CropSides
 from seti.dedoppler import Dedoppler
 from seti.normalise import Normalisation
 from seti.warp import BORDER, Move, OneWarp, invert
 
-DEDOPPLER_LAYOUTS = ("dedoppler", "channel_dedoppler")
 NO_NORMALISATION = Normalisation()
 
 

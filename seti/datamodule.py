@@ -11,8 +11,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti import catalog
-from seti.augment import DEDOPPLER_LAYOUTS
-from seti.cadence import PANEL_CHOICES
+from seti.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
 from seti.damage import open_usable
 from seti.dataset import CadenceDataset, InputSpec, loader, panels_to_read
 from seti.errors import SetiError

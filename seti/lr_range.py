@@ -15,11 +15,12 @@ from pytorch_lightning.tuner import Tuner
 from seti import batch_size, files, plots
 from seti.assembly import build_classifier, build_trainer, settle_logs
 from seti.classifier import CadenceClassifier
-from seti.config import check_settings, plain
+from seti.config import plain
 from seti.datamodule import CadenceDataModule
 from seti.errors import SetiError
 from seti.experiment import Experiment
 from seti.history import StepSeed
+from seti.settings import check_settings
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
-
 TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviation
 ENOUGH = (
     91  # rows of a panel for its scales; medians that are taken off need all, as sums over the rows meet them again

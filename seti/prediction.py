@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from seti import catalog, crossval, files, lock, sidecar
 from seti.cadence import PANEL_CHOICES
 from seti.classifier import CadenceClassifier, load_classifier
-from seti.config import AUTO, check_batch_size, check_reading
+from seti.config import AUTO
 from seti.console import console
 from seti.damage import open_usable
 from seti.dataset import CadenceDataset, loader
@@ -25,6 +25,7 @@ from seti.device import choose_device, choose_precision, memory_errors
 from seti.errors import SetiError
 from seti.experiment import Experiment, open_experiment
 from seti.inference import auto_batch_size, predict_probabilities
+from seti.settings import check_batch_size, check_reading
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from seti.attempts import Attempts
 from seti.averaging import MovingAverage
 from seti.checkpoints import Position, SaveWhenAsked, WholeCheckpoints
 from seti.classifier import CadenceClassifier, load_classifier
-from seti.config import check_settings, plain
+from seti.config import plain
 from seti.damage import write_skipped
 from seti.datamodule import CadenceDataModule
 from seti.dataset import loader
@@ -33,6 +33,7 @@ from seti.experiment import Experiment, FoldFolder, differences
 from seti.history import History, ResumableEarlyStopping, StepSeed
 from seti.inference import predict_probabilities
 from seti.safe_load import read_checkpoint
+from seti.settings import check_settings
 from seti.warmup import HeadWarmup
 from seti.watch import DyingFoldError, Watch
 

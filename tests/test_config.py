@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 from unit_helpers import NO_AUGMENT
 
 from seti import optimisation
-from seti.config import check_settings, default_exp_name, job_suffix, plain
+from seti.config import default_exp_name, job_suffix, plain
 from seti.errors import SetiError
+from seti.settings import check_settings
 
 OPTIMIZER = {"name": "adamw", "lr": 6e-4, "weight_decay": 1e-2, "layer_decay": None}
 SCHEDULE = {"name": "onecycle", "pct_start": 0.1, "div_factor": 6.0, "warmup_epochs": 0.0, "final_factor": 0.0}

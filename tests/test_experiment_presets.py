@@ -6,7 +6,8 @@ import pytest
 from conftest import compose
 
 from seti import training
-from seti.config import check_settings, plain
+from seti.config import plain
+from seti.settings import check_settings
 
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "experiment").glob("*.yaml"))
 # Of the same family, with all that can be set on it.

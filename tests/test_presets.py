@@ -10,10 +10,10 @@ from conftest import compose
 from timm.layers import DropPath
 
 from seti.backbone import Backbone
-from seti.config import check_settings
 from seti.fusion import fold_batch_norm
 from seti.optimisation import layer_groups
 from seti.pooling import GeM
+from seti.settings import check_settings
 
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "model").glob("*.yaml"))
 PRESETS = [preset for preset in PRESETS if not preset.startswith("needle_net")]  # the project's own: test_needle_net.py
