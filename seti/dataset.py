@@ -1,7 +1,8 @@
 """Cadences as pictures, one by one and in batches, or as panels for the device to make pictures of."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from multiprocessing import get_start_method
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from seti.augment import Picture
 from seti.cadence import PANEL_CHOICES, PANEL_LETTERS
 from seti.dedoppler import Dedoppler
 from seti.normalise import Normalisation
-from seti.preparation import Panels, prepare_in_parts
+from seti.preparation import Panels, prepare
 from seti.recomposition import Recomposition
 from seti.store import Store, open_store
 from seti.warp import Move
@@ -67,6 +68,8 @@ class InputSpec:
         """As a dict of plain values, for a checkpoint."""
         return asdict(self)
 
+
+AT_ONCE = 4  # cadences: the spectra of 8 fall out of a processor's cache
 
 Batch = tuple[Tensor | Panels, Tensor, Tensor]
 
@@ -151,12 +154,11 @@ class CadenceDataset(Dataset):
     def _batch(self, items: list[int | tuple[int, int]], on_device: bool) -> Batch:
         # One after the other: while a cadence is in the processor's cache, its picture is made.
         cadences = (self._load(*_split(item)) for item in items)
-        if self.picture.by_batch or on_device:
-            inputs, targets = self._panels(list(cadences))
-            if not on_device:
-                inputs = prepare_in_parts(inputs, self.picture)
+        if on_device:
+            inputs, targets = self._panels(list(cadences), _empty)
         else:
-            inputs, targets = self._pictures(cadences, len(items))
+            inputs = _empty((len(items), *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
+            targets = (self._draw_by_batch if self.picture.by_batch else self._draw)(cadences, inputs)
         indices = torch.tensor([_split(item)[0] for item in items])
         return inputs, torch.tensor(targets, dtype=torch.float32), indices
 
@@ -172,29 +174,41 @@ class CadenceDataset(Dataset):
             cadence, now = cadence[places], now[places]
         return _Loaded(seed, cadence, now, target)
 
-    def _pictures(self, cadences: Iterable["_Loaded"], count: int) -> tuple[Tensor, list[float]]:
+    def _draw(self, cadences: Iterable["_Loaded"], pictures: Tensor) -> list[float]:
+        """Make pictures in their places; gives the targets."""
         targets = []
-        pictures = _empty((count, *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
         for cadence, out in zip(cadences, pictures.numpy(), strict=True):
             panels = cadence.panels
             if self.picture.normalisation.changes:
                 panels = self.picture.normalisation(torch.from_numpy(panels)[None])[0].numpy()
             self.picture(panels, cadence.seed, out)
             targets.append(cadence.target)
-        return pictures, targets
+        return targets
 
-    def _panels(self, cadences: list["_Loaded"]) -> tuple[Panels, list[float]]:
+    def _draw_by_batch(self, cadences: Iterable["_Loaded"], pictures: Tensor) -> list[float]:
+        """The same where pictures are made of several cadences at once: of few, which stay in the cache."""
+        targets = []
+        for part in pictures.split(AT_ONCE):
+            panels, some = self._panels(list(islice(cadences, len(part))), _plain_empty)
+            part.copy_(prepare(panels, self.picture))
+            targets += some
+        return targets
+
+    def _panels(
+        self, cadences: list["_Loaded"], empty: Callable[[tuple[int, ...], torch.dtype], Tensor]
+    ) -> tuple[Panels, list[float]]:
         targets, seeds = ([getattr(cadence, name) for cadence in cadences] for name in ("target", "seed"))
         moved = self.picture.transform is not None and seeds[0] is not None
         if not self.picture.by_batch:
             moves = [self.picture.source(seed, self.spec.rows, self.spec.bins) for seed in seeds] if moved else None
-            return Panels(_stacked(cadences), None if moves is None else torch.from_numpy(np.stack(moves))), targets
+            panels = _stacked(cadences, empty)
+            return Panels(panels, None if moves is None else torch.from_numpy(np.stack(moves))), targets
         if moved:
             # Before the transform, which aligns panels by the time they were observed at.
             cadences = [cadence.mirrored(self.picture.draw(cadence.seed, 1, 1)) for cadence in cadences]
         numbers = torch.from_numpy(np.stack([cadence.numbers for cadence in cadences]).astype(np.float32))
         gaps = None if seeds[0] is None else torch.tensor([self.picture.fan.draw_gap(seed) for seed in seeds])
-        return Panels(_stacked(cadences), None, numbers, gaps), targets
+        return Panels(_stacked(cadences, empty), None, numbers, gaps), targets
 
 
 @dataclass(frozen=True)
@@ -228,9 +242,9 @@ def panels_to_read(panels: str, augment: dict[str, Any] | None) -> str:
     return "all" if augment and Recomposition.of(augment).needs_off else panels
 
 
-def _stacked(cadences: list[_Loaded]) -> Tensor:
+def _stacked(cadences: list[_Loaded], empty: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> Tensor:
     widest = np.result_type(*{cadence.panels.dtype for cadence in cadences})
-    panels = _empty((len(cadences), *cadences[0].panels.shape), torch.from_numpy(np.empty(0, widest)).dtype)
+    panels = empty((len(cadences), *cadences[0].panels.shape), torch.from_numpy(np.empty(0, widest)).dtype)
     np.stack([cadence.panels for cadence in cadences], out=panels.numpy())
     return panels
 
@@ -239,12 +253,16 @@ def _split(item: int | tuple[int, int]) -> tuple[int, int | None]:
     return item if isinstance(item, tuple) else (item, None)
 
 
-def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    if get_worker_info() is not None:
-        # Else it would be copied on its way out of the worker's process.
-        return torch.empty(shape, dtype=dtype).share_memory_()
+def _plain_empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     # numpy asks for huge pages: torch's fresh memory takes 3 times as long to be written to.
     return torch.from_numpy(np.empty(shape, torch.empty(0, dtype=dtype).numpy().dtype))
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """For what leaves this process where it is a worker: else it would be copied on its way out."""
+    if get_worker_info() is not None:
+        return torch.empty(shape, dtype=dtype).share_memory_()
+    return _plain_empty(shape, dtype)
 
 
 def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options: Any) -> DataLoader:

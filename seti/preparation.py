@@ -5,7 +5,6 @@ read and where the transforms move them, and no step here waits for the device.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -17,8 +16,6 @@ from torch.nn import functional as F
 from seti.augment import Picture
 from seti.cadence import PANEL_LETTERS
 from seti.warp import INTERPOLATIONS
-
-AT_ONCE = 4  # cadences: of 8 the spectra fall out of the cache
 
 
 class Panels(NamedTuple):
@@ -42,16 +39,6 @@ def to_device(inputs: Tensor | Panels, device: torch.device) -> Tensor | Panels:
     if isinstance(inputs, Tensor):
         return inputs.to(device, non_blocking=True)
     return Panels(*(None if part is None else part.to(device, non_blocking=True) for part in inputs))
-
-
-def prepare_in_parts(inputs: Panels, picture: Picture) -> Tensor:
-    """As `prepare`, but a few cadences at a time, which stay in a processor's cache."""
-    parts = zip(*(_split(part, len(inputs.panels)) for part in inputs), strict=True)
-    return torch.cat([prepare(Panels(*part), picture) for part in parts])
-
-
-def _split(part: Tensor | None, count: int) -> Sequence[Tensor | None]:
-    return [None] * -(-count // AT_ONCE) if part is None else part.split(AT_ONCE)
 
 
 def in_reverse(inputs: Panels, picture: Picture) -> Panels:
