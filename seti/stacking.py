@@ -164,6 +164,7 @@ def fit_calibrator(calibrate: str, fitted: Fitted, rows: Rows, seed: int) -> cal
     """Fit the calibrator of a meta-model on nothing but the rows that it was fitted to, by `held_out`.
 
     Its own probabilities of these rows would not do: they are surer than those of new rows.
+    What it cannot know is that a test cadence's features are means over the folds' networks, which are less extreme.
     """
     if calibrate == "none":
         return calibration.unchanged
