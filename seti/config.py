@@ -161,6 +161,7 @@ class PredictConfig:
     device: str = MISSING
     precision: str = MISSING
     flips: bool = MISSING
+    average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
 
 
@@ -172,6 +173,7 @@ AUGMENT_ON = ("auto", "device", "host")
 LAYOUTS = ("spatial", "channel")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
+AVERAGE = ("mean", "rank")
 
 
 def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
@@ -288,6 +290,15 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     data.packed = data.packed.lower()  # true and false reach a text setting as True and False
     _check_choice("data.packed", data.packed, PACKED)
     _check_choice("data.on_error", data.on_error, ON_ERROR)
+
+
+def check_average(average: str) -> None:
+    """Refuse a way of averaging folds that does not exist.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    _check_choice("average", average, AVERAGE)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
