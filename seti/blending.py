@@ -12,15 +12,22 @@ import numpy as np
 import pandas as pd
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
-from rich.table import Table
-from rich.text import Text
-from sklearn.metrics import roc_auc_score
 
 from seti import catalog, files, lock, plots, sidecar
-from seti.console import console
+from seti.calibration import CALIBRATE
 from seti.errors import SetiError
 from seti.experiment import Experiment, find_experiments
-from seti.stacking import OutOfFold, grid_search, join_oof, join_predictions, nested_probabilities, rank_mean
+from seti.stack_report import TestProbs, print_report, stack_report
+from seti.stacking import (
+    META_MODELS,
+    Nested,
+    OutOfFold,
+    fit_calibrator,
+    join_oof,
+    join_predictions,
+    nested_probabilities,
+    rank_mean,
+)
 
 STACK_FOLDER = "stack"
 
@@ -31,6 +38,8 @@ class StackConfig:
 
     output_dir: str = MISSING
     experiments: list[str] | None = None
+    meta: str = MISSING
+    calibrate: str = MISSING
     seed: int = MISSING
     n_jobs: int | None = None
 
@@ -45,11 +54,11 @@ def stack(cfg: StackConfig) -> float:
         cfg: `conf/stack.yaml`.
 
     Returns:
-        AUC of the nested cross-validation.
+        AUC of the nested cross-validation, of all rows at once.
 
     Raises:
-        SetiError: no finished experiment, an unknown or unfinished one, tables that do not fit together, or another
-            run that stacks.
+        SetiError: an unknown meta-model or calibration, no finished experiment, an unknown or unfinished one, tables
+            that do not fit together, or another run that stacks.
     """
     if not 0 <= cfg.seed < 2**32:
         msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
@@ -57,7 +66,10 @@ def stack(cfg: StackConfig) -> float:
     if cfg.n_jobs == 0:
         msg = "n_jobs=0 leaves nobody to do the work: use a number of threads, or null for one a core"
         raise SetiError(msg)
-    n_jobs = -1 if cfg.n_jobs is None else cfg.n_jobs
+    for name, value, choices in (("meta", cfg.meta, META_MODELS), ("calibrate", cfg.calibrate, CALIBRATE)):
+        if value not in choices:
+            msg = f"{name}={value} is none of {', '.join(choices)}"
+            raise SetiError(msg)
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} stands alone: a stack of one ranks as it does by itself")
@@ -75,12 +87,11 @@ def stack(cfg: StackConfig) -> float:
     folder.mkdir(exist_ok=True)
     with lock.hold(folder, "stacking"):
         files.remove_parts(folder)
-        return _blend(cfg.seed, n_jobs, folder, experiments, oof, test_ids, test, lacking)
+        return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
 
 
 def _blend(
-    seed: int,
-    n_jobs: int,
+    cfg: StackConfig,
     folder: Path,
     experiments: Sequence[Experiment],
     oof: OutOfFold,
@@ -88,27 +99,26 @@ def _blend(
     test: pd.DataFrame | None,
     lacking: Sequence[Experiment],
 ) -> float:
-    features = np.ascontiguousarray(oof.probs.to_numpy())
-    search = grid_search(features, oof.targets, seed, n_jobs)
-    nested, nested_c = nested_probabilities(features, oof.targets, oof.folds, seed, n_jobs)
-    blends = {"mean": oof.probs.mean(axis=1), "rank_mean": rank_mean(oof.probs), "stack": nested}
-    test_blends = {}
+    seed, n_jobs = cfg.seed, -1 if cfg.n_jobs is None else cfg.n_jobs
+    rows = oof.rows()
+    fitted = {name: fit(rows, seed, n_jobs) for name, fit in META_MODELS.items()}
+    # Calibrating costs more fits, and only the meta-model that is handed in needs it.
+    nested = {
+        name: nested_probabilities(fit, rows, seed, n_jobs, cfg.calibrate if name == cfg.meta else "none")
+        for name, fit in META_MODELS.items()
+    }
+    chosen = nested[cfg.meta]
+    calibrator = fit_calibrator(cfg.calibrate, fitted[cfg.meta], rows, seed)
+    blends = {"mean": oof.probs.mean(axis=1), "rank_mean": rank_mean(oof.probs), "stack": chosen.calibrated}
+    test_probs = TestProbs()
     if test is not None:
-        stack_probs = search.model.predict_proba(test[oof.probs.columns].to_numpy())[:, 1]
-        test_blends = {"mean": test.mean(axis=1), "rank_mean": rank_mean(test), "stack": stack_probs}
-    test_targets = None if test is None else _test_targets(experiments, test.index)
-
-    report = {
-        "experiments": {
-            name: {
-                "weight": float(weight),
-                **_scores(oof, oof.probs[name], None if test is None else test[name], test_targets),
-            }
-            for name, weight in zip(oof.probs.columns, search.model.coef_[0], strict=True)
-        },
-        **{name: _scores(oof, probs, test_blends.get(name), test_targets) for name, probs in blends.items()},
-        "grid_search": {"c": search.c, "intercept": float(search.model.intercept_[0]), "auc": search.score},
-        "nested_c": nested_c,
+        models = {name: model.predict(test[oof.probs.columns].to_numpy()) for name, model in fitted.items()}
+        stacked = calibrator(models[cfg.meta])
+        mixed = {"mean": test.mean(axis=1), "rank_mean": rank_mean(test), "stack": stacked}
+        test_probs = TestProbs(test, models, mixed, _test_targets(experiments, test.index))
+    report = stack_report(oof, cfg.meta, fitted, nested, blends, test_probs)
+    report |= {
+        "calibrate": cfg.calibrate,
         "cadences": len(oof.ids),
         "positives": int(oof.targets.sum()),
         "seed": int(seed),
@@ -118,10 +128,10 @@ def _blend(
     submission = None
     if test is not None:
         prior = float(oof.targets.mean())  # for what could not be read, as predict.py does
-        stacked = pd.Series(test_blends["stack"], index=test.index).reindex(test_ids).fillna(prior)
-        submission = pd.DataFrame({"id": test_ids, "target": stacked.to_numpy()})
-    _write(folder, report, oof, nested, submission)
-    _print_scores(report, test_targets is not None)
+        target = pd.Series(stacked, index=test.index).reindex(test_ids).fillna(prior)
+        submission = pd.DataFrame({"id": test_ids, "target": target.to_numpy()})
+    _write(folder, report, oof, chosen, submission)
+    print_report(report)
     for experiment in lacking:
         command = f"python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
         print(f"no submission yet: {experiment.name} lacks predictions by all of its folds: {command}")
@@ -191,7 +201,7 @@ def _read_predictions(experiments: Sequence[Experiment]) -> tuple[dict[str, pd.D
     """Read the predictions, and list the experiments that lack any of their folds'."""
     tables, lacking = {}, []
     for experiment in experiments:
-        table = sidecar.read_predictions(experiment)
+        table = sidecar.read_probabilities(experiment)
         if table is None:
             lacking.append(experiment)
         else:
@@ -212,33 +222,15 @@ def _test_targets(experiments: Sequence[Experiment], ids: pd.Index) -> np.ndarra
     return None
 
 
-def _scores(
-    oof: OutOfFold,
-    probs: Sequence[float],
-    test_probs: Sequence[float] | None,
-    test_targets: np.ndarray | None,
-) -> dict[str, Any]:
-    probs = np.asarray(probs)
-    scores: dict[str, Any] = {"oof_auc": float(roc_auc_score(oof.targets, probs)), "fold_auc": {}}
-    for fold in np.unique(oof.folds):
-        rows = oof.folds == fold
-        both = len(np.unique(oof.targets[rows])) == 2
-        scores["fold_auc"][str(fold)] = float(roc_auc_score(oof.targets[rows], probs[rows])) if both else None
-    scores["mean_auc"] = float(np.mean([auc for auc in scores["fold_auc"].values() if auc is not None] or [np.nan]))
-    if test_targets is not None and test_probs is not None:
-        scores["test_auc"] = float(roc_auc_score(test_targets, np.asarray(test_probs)))
-    return scores
-
-
 def _write(
     folder: Path,
     report: dict[str, Any],
     oof: OutOfFold,
-    nested: np.ndarray,
+    nested: Nested,
     submission: pd.DataFrame | None,
 ) -> None:
     """Write every file beside its name first: where one cannot be written, an earlier stack stays as it was."""
-    table = pd.DataFrame({"id": oof.ids, "fold": oof.folds, "target": oof.targets, "prob": nested})
+    table = pd.DataFrame({"id": oof.ids, "fold": oof.folds, "target": oof.targets, "prob": nested.calibrated})
     curves = {name: (oof.targets, oof.probs[name].to_numpy()) for name in oof.probs}
     several = len(oof.probs.columns) > 1
     with ExitStack() as staged:
@@ -248,7 +240,10 @@ def _write(
 
         # Renamed in reverse: the report comes last, as the sign that the others are whole.
         report_path = beside("stack.json")
-        plots.save_figure(plots.draw_roc({"stack (nested)": (oof.targets, nested), **curves}), beside("roc.png"))
+        stack = {"stack (nested)": (oof.targets, nested.calibrated)}
+        before = {"before calibration": (oof.targets, nested.probs)} if report["calibrate"] != "none" else {}
+        plots.save_figure(plots.draw_roc({**stack, **curves}), beside("roc.png"))
+        plots.save_figure(plots.draw_reliability({**stack, **before}), beside("reliability.png"))
         if several:
             plots.save_figure(plots.draw_correlation(oof.probs), beside("correlation.png"))
         files.write_csv(beside("oof.csv"), table)
@@ -259,47 +254,3 @@ def _write(
     for name, written in (("submission.csv", submission is not None), ("correlation.png", several)):
         if not written:
             (folder / name).unlink(missing_ok=True)
-
-
-def _print_scores(report: Mapping[str, Any], with_test: bool) -> None:
-    rows = {
-        **{name: (scores, "") for name, scores in report["experiments"].items()},
-        "mean": (report["mean"], "nothing fitted"),
-        "rank mean": (report["rank_mean"], "nothing fitted"),
-        "stack, grid search": ({"mean_auc": report["grid_search"]["auc"]}, "optimistic"),
-        "stack, nested": (report["stack"], "honest"),
-    }
-    columns = ["mean_auc", "oof_auc", *(["test_auc"] if with_test else [])]
-    # The grid search's score does not compete: it is no estimate for new cadences.
-    honest = [scores for _, (scores, remark) in rows.items() if remark != "optimistic"]
-    best = {column: max(scores[column] for scores in honest) for column in columns}
-    search = report["grid_search"]
-    table = Table(
-        title=f"{report['cadences']} held-out cadences, {report['positives']} with a needle",
-        caption="optimistic: C was chosen by this very score, the mean over the inner folds. honest: weights "
-        "and C were chosen without the fold that is scored; each fold's blend has a scale of its own, so compare it "
-        "by the mean of folds. * best of all but the optimistic one.\n"
-        f"stack = logistic({search['intercept']:.3f} + sum of weight x probability), C = {search['c']:.3g}",
-        caption_justify="left",
-    )
-    table.add_column("experiment", overflow="fold")
-    table.add_column("weight", justify="right", no_wrap=True)
-    table.add_column("mean of folds", justify="right", no_wrap=True)
-    table.add_column("pooled AUC", justify="right", no_wrap=True)
-    if with_test:
-        table.add_column("test AUC", justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for number, (name, (scores, remark)) in enumerate(rows.items()):
-        if number == len(report["experiments"]):
-            table.add_section()
-        cells = [Text(name), Text(f"{scores['weight']:+.3f}" if "weight" in scores else "")]
-        for column in columns:
-            value = scores.get(column)
-            if value is None:
-                cells.append(Text(""))
-            elif value == best[column] and remark != "optimistic":
-                cells.append(Text(f"{value:.4f} *", style="bold green"))
-            else:
-                cells.append(Text(f"{value:.4f}  "))
-        table.add_row(*cells, Text(remark))
-    console().print(table)

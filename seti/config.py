@@ -220,6 +220,7 @@ class PredictConfig:
     device: str = MISSING
     precision: str = MISSING
     flips: bool = MISSING
+    average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti import files, gallery, plots
+from seti import calibration, files, gallery, plots
 from seti.console import console
 from seti.errors import SetiError
 from seti.experiment import Experiment
@@ -24,7 +24,8 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
     Returns:
         The content of `cv.json`: AUC and loss a fold; mean and sample deviation of the folds' AUC (0 for one
         fold); `pooled_auc`, the AUC of all out-of-fold rows together, which also pays for folds whose
-        probabilities are on different scales.
+        probabilities are on different scales; `calibration_error` and `brier` of the same rows, see
+        `seti.calibration`.
     """
     oof = experiment.read_oof()
     folds = [
@@ -45,6 +46,7 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
         "mean_auc": float(aucs.mean()),
         "deviation_auc": float(aucs.std(ddof=1)) if len(aucs) > 1 else 0.0,
         "pooled_auc": float(roc_auc_score(oof["target"], oof["prob"])),
+        **calibration.scores(oof["target"], oof["prob"]),
         "cadences": len(oof),
         "positives": int(oof["target"].sum()),
         "seconds": float(sum(fold["seconds"] or 0 for fold in folds)),
@@ -107,3 +109,4 @@ def _print_table(summary: dict[str, Any]) -> None:
     )
     table.add_row("pooled", f"{summary['pooled_auc']:.4f}", "", "", "")
     console().print(table)
+    print(f"calibration error {summary['calibration_error']:.4f}, Brier score {summary['brier']:.4f}, pooled")

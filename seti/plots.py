@@ -1,4 +1,4 @@
-"""Figures: cadences, ROC curves, training histories, correlations, learning-rate range tests.
+"""Figures: cadences, ROC and reliability curves, training histories, correlations, learning-rate range tests.
 
 Every function draws one figure and returns it; `save_figure` writes it. Figures are made without pyplot, so
 none is kept alive behind the caller's back and no display is needed.
@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from seti.cadence import ON_PANELS, PANEL_LETTERS
+from seti.calibration import calibration_error, reliability
 from seti.files import whole_file
 
 # Okabe and Ito's palette, told apart with every common kind of colour blindness (https://jfly.uni-koeln.de/color/).
@@ -185,6 +186,28 @@ def draw_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     )
     _tidy(axis)
     axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=9)
+    return figure
+
+
+def draw_reliability(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw how often a probability comes true, the legend giving the expected calibration error.
+
+    Args:
+        curves: by name, targets `(N,)` of 0 and 1 and probabilities `(N,)`; the first one is drawn in front. A dot is
+            a bin of `calibration.reliability`, all of about as many rows.
+    """
+    figure = Figure(figsize=(6.5, 6.2), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, label="as it says")
+    for number, (name, (targets, probs)) in enumerate(curves.items()):
+        table = reliability(targets, probs)
+        label = f"error {calibration_error(targets, probs):.4f}  {name}"
+        style = {"marker": "o", "markersize": 4, "linewidth": 1.6, "zorder": 3 - number / 10, **_line(number)}
+        axis.plot(table["prob"], table["share"], label=label, **style)
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title="Reliability")
+    axis.set(xlabel="probability", ylabel="share of needles at this probability")
+    _tidy(axis)
+    axis.legend(loc="upper left", frameon=False, fontsize=9)
     return figure
 
 

@@ -25,11 +25,13 @@ from seti.device import choose_device, choose_precision, memory_errors
 from seti.errors import SetiError
 from seti.experiment import Experiment, open_experiment
 from seti.inference import auto_batch_size, predict_probabilities
-from seti.settings import check_batch_size, check_reading
+from seti.settings import check_average, check_batch_size, check_reading
+from seti.stacking import rank_mean
 
 log = logging.getLogger(__name__)
 
 INSTANT = 1  # s to wait for a fold's training, which holds an experiment while it clears an old fold away
+AVERAGE_NAMES = {"mean": "mean of folds", "rank": "mean of ranks in folds"}
 RESIDENT_BYTES = 4 * 2**30  # of weights that are kept at once; more experiments are predicted in groups
 
 
@@ -83,6 +85,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     choose_precision(cfg.precision, device)  # refuses an unknown one before anything is read
     _check_loading(cfg.data)
     check_reading(cfg.data)
+    check_average(cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: catalog.read_test_ids(root) for root in roots}
     members = [
@@ -94,13 +97,13 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     for group in _groups(members):
         usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
         for member, probs in zip(group, tables, strict=True):
-            table = _write(member.experiment, ids[member.root], usable, probs)
+            table = _write(member.experiment, ids[member.root], usable, probs, cfg.average)
             made = f"{cfg.precision} on {device.type}"
-            record = sidecar.describe_predictions(member.experiment, member.root, table["id"], made)
+            record = sidecar.describe_predictions(member.experiment, member.root, table["id"], made, cfg.average)
             files.write_json(member.experiment.predictions_record, record)
             if cfg.data.root is None and member.experiment.is_finished():
                 crossval.draw_gallery(member.experiment)  # which shows the test set's highest scores from now on
-            scores.append(_report_test_auc(member, table))
+            scores.append(_report_test_auc(member, table, cfg.average))
     return float(np.mean(scores))
 
 
@@ -202,26 +205,44 @@ def _predict_group(
     return usable, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
 
 
-def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np.ndarray) -> pd.DataFrame:
+def average_folds(probs: np.ndarray, average: str) -> np.ndarray:
+    """Average the folds.
+
+    Args:
+        probs: `(N, folds)` probabilities.
+        average: `mean`; or `rank`, the mean of every fold's ranks, scaled to (0, 1]: what a fold says of a cadence
+            then counts alike in every fold, however sure its network is of itself. It is no probability.
+
+    Returns:
+        `(N,)`.
+    """
+    return probs.mean(axis=1) if average == "mean" else rank_mean(pd.DataFrame(probs)).to_numpy()
+
+
+def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np.ndarray, average: str) -> pd.DataFrame:
     """Write an experiment's `predictions.csv` and `submission.csv`; gives the first one's table.
 
-    A damaged cadence has no score in the first one, and the training prior in the second.
+    A damaged cadence has no score in the first one, and the training prior in the second; among ranks, the rank that
+    a cadence of this probability would have.
     """
+    prior = _prior(experiment)
+    submitted = prior if average == "mean" else float((probs.mean(axis=1) <= prior).mean())
     table = pd.DataFrame({"id": usable})
     for column, fold in enumerate(experiment.finished_folds()):
         table[f"fold_{fold}"] = probs[:, column]
-    table["prob"] = probs.mean(axis=1)
+    table["prob"] = average_folds(probs, average)
     table = pd.DataFrame({"id": ids}).merge(table, how="left", on="id")
     files.write_csv(experiment.predictions_path, table)
-    submission = pd.DataFrame({"id": ids, "target": table["prob"].fillna(_prior(experiment))})
+    submission = pd.DataFrame({"id": ids, "target": table["prob"].fillna(submitted)})
     files.write_csv(experiment.submission_path, submission)
     if len(usable) < len(ids):
         log.warning(
-            "%d of %d test cadences are damaged: empty in %s, the training prior %.4g in %s",
+            "%d of %d test cadences are damaged: empty in %s, the %s %.4g in %s",
             len(ids) - len(usable),
             len(ids),
             experiment.predictions_path,
-            _prior(experiment),
+            "training prior" if average == "mean" else f"rank of the training prior {prior:.4g},",
+            submitted,
             experiment.submission_path,
         )
     log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
@@ -234,7 +255,7 @@ def _prior(experiment: Experiment) -> float:
     return data["positives"] / data["cadences"]
 
 
-def _report_test_auc(member: Member, table: pd.DataFrame) -> float:
+def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:
     labels = catalog.read_test_labels(member.root)
     if labels is None:
         return float("nan")
@@ -249,7 +270,7 @@ def _report_test_auc(member: Member, table: pd.DataFrame) -> float:
     columns = [column for column in table.columns if column != "id"]
     scores = {column: float(roc_auc_score(joined["target"], joined[column])) for column in columns}
     for column, score in scores.items():
-        report.add_row("mean of folds" if column == "prob" else column, f"{score:.4f}")
+        report.add_row(AVERAGE_NAMES[average] if column == "prob" else column, f"{score:.4f}")
     console().print(report)
     return scores["prob"]
 

@@ -28,6 +28,7 @@ LAYOUTS = ("spatial", "channel", *DEDOPPLER_LAYOUTS)
 NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
+AVERAGE = ("mean", "rank")
 
 
 def check_settings(cfg: TrainConfig) -> None:
@@ -272,6 +273,15 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     data.packed = data.packed.lower()  # true and false reach a text setting as True and False
     _check_choice("data.packed", data.packed, PACKED)
     _check_choice("data.on_error", data.on_error, ON_ERROR)
+
+
+def check_average(average: str) -> None:
+    """Refuse a way of averaging folds that does not exist.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    _check_choice("average", average, AVERAGE)
 
 
 def check_batch_size(size: Any) -> None:

@@ -16,7 +16,9 @@ from seti.experiment import Experiment
 VERSIONS = ("seti", "torch", "timm", "numpy")
 
 
-def describe_predictions(experiment: Experiment, root: Path, ids: Iterable[str], precision: str) -> dict[str, Any]:
+def describe_predictions(
+    experiment: Experiment, root: Path, ids: Iterable[str], precision: str, average: str = "mean"
+) -> dict[str, Any]:
     """Say what an experiment's `predictions.csv` and `submission.csv`, as they now lie there, were made with.
 
     Args:
@@ -24,6 +26,7 @@ def describe_predictions(experiment: Experiment, root: Path, ids: Iterable[str],
         root: the test set's folder.
         ids: of the test set, in the tables' order.
         precision: that the networks ran in.
+        average: `mean` or `rank`, what prob is of the folds' probabilities.
 
     Returns:
         The content of `predictions.json`.
@@ -34,6 +37,7 @@ def describe_predictions(experiment: Experiment, root: Path, ids: Iterable[str],
         "checkpoints": _checkpoints(experiment),
         "data": {"root": str(root.resolve()), "test_ids": _fingerprint(ids), "cadences": len(ids)},
         "precision": precision,
+        "average": average,
         "versions": {package: version(package) for package in VERSIONS},
     }
 
@@ -78,6 +82,18 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
         msg = f"{path} lists other test ids than it was made for: {cure}"
         raise SetiError(msg)
     return table.assign(**probs)
+
+
+def read_probabilities(experiment: Experiment) -> pd.DataFrame | None:
+    """As `read_predictions`, but prob is always the mean of the folds' probabilities.
+
+    A blend needs it so: its meta-model learns from out-of-fold probabilities, which no rank is on the scale of.
+    """
+    table = read_predictions(experiment)
+    if table is None or files.read_json(experiment.predictions_record).get("average", "mean") == "mean":
+        return table
+    columns = [column for column in table if column.startswith("fold_")]
+    return table.assign(prob=table[columns].mean(axis=1))
 
 
 def _read_record(path: Path, cure: str) -> dict[str, Any]:

@@ -1,23 +1,22 @@
-"""The meta-model: a logistic regression on several experiments' out-of-fold probabilities, and how it is scored."""
+"""Stacking: experiments' out-of-fold tables joined by id, and meta-models scored on rows that they never saw."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits
 
+from seti import boosted_trees, calibration, hill_climbing, logistic
 from seti.errors import SetiError
 from seti.experiment import OOF_COLUMNS
+from seti.meta_model import INNER_FOLDS, Fit, Fitted, Rows, held_out
 
-C_VALUES = np.logspace(2, -2, 50)
-INNER_FOLDS = 5
+META_MODELS: dict[str, Fit] = {
+    "logistic": logistic.fit,
+    "hill_climbing": hill_climbing.fit,
+    "boosted_trees": boosted_trees.fit,
+}
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,24 @@ class OutOfFold:
     targets: np.ndarray
     probs: pd.DataFrame
 
+    def rows(self) -> Rows:
+        """Its numbers, as meta-models take them."""
+        return Rows(np.ascontiguousarray(self.probs.to_numpy()), self.targets, self.folds)
+
 
 @dataclass(frozen=True)
-class GridSearch:
-    """Outcome of `grid_search`.
+class Nested:
+    """What a meta-model says of rows that it has not seen.
 
     Attributes:
-        c: the best inverse strength of regularisation.
-        score: its AUC, the mean over the inner folds.
-        model: fitted with it to all rows.
+        probs: `(N,)`.
+        calibrated: `(N,)`, the same after calibration.
+        choices: what was chosen without each fold, by fold number.
     """
 
-    c: float
-    score: float
-    model: LogisticRegression
+    probs: np.ndarray
+    calibrated: np.ndarray
+    choices: dict[str, dict[str, Any]]
 
 
 def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
@@ -124,41 +127,12 @@ def rank_mean(probs: pd.DataFrame) -> pd.Series:
     return probs.rank().mean(axis=1) / len(probs)
 
 
-def grid_search(features: np.ndarray, targets: np.ndarray, seed: int, n_jobs: int = 1) -> GridSearch:
-    """Fit a logistic regression whose C has the best AUC in a stratified 5-fold cross-validation.
+def nested_probabilities(fit: Fit, rows: Rows, seed: int, n_jobs: int = 1, calibrate: str = "none") -> Nested:
+    """Predict every row by a meta-model that has not seen it, neither its weights nor its choices.
 
-    The 50 values of C are spaced evenly in their logarithm from 100 to 0.01; the weaker regularisation wins a
-    tie. The outcome is that of scikit-learn's `GridSearchCV` with the same tolerance. The loop is written out
-    because each fit can then begin at its neighbour's solution, which takes a Newton step or two in place of
-    four to six: for 60,000 rows it is 1.7 times as fast with 3 columns and 2.8 times with 20.
-
-    Args:
-        features: `(N, models)` probabilities.
-        targets: `(N,)`, 0 or 1.
-        seed: shuffles the rows into the folds.
-        n_jobs: threads, as joblib counts them. The outcome does not depend on it.
-    """
-    splitter = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
-    # One thread a matrix product: they are narrow, and their last bit depends on how they are divided.
-    with threadpool_limits(1), warnings.catch_warnings():
-        # On small tables the solver may fall back to lbfgs, which warns and reaches the same minimum.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = Parallel(n_jobs, prefer="threads")(
-            delayed(_scores_of_c)(features, targets, train, test) for train, test in splitter.split(features, targets)
-        )
-        means = np.mean(scores, axis=0)
-        best = int(np.argmax(means))
-        model = _regression().set_params(C=C_VALUES[best]).fit(features, targets)
-    return GridSearch(float(C_VALUES[best]), float(means[best]), model)
-
-
-def nested_probabilities(
-    features: np.ndarray, targets: np.ndarray, folds: np.ndarray, seed: int, n_jobs: int = 1
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Predict every row by a meta-model that has not seen it, neither its weights nor its choice of C.
-
-    For every fold the whole grid search runs on the other folds' rows. The score of the grid search itself is
-    optimistic, for C was chosen by it.
+    For every fold everything runs on the other folds' rows alone: the whole search, the fit, and the calibrator, which
+    is fitted to what the inner cross-validation says of these rows. The score of a search itself is optimistic, for
+    its choices were made by it.
 
     The outer folds are the experiments' own. Fold k's probabilities all come from one network an experiment,
     which did not train on fold k, and each network has a scale of its own. With these folds the meta-model
@@ -168,38 +142,33 @@ def nested_probabilities(
     scored on, and the networks of the other folds trained on fold k.
 
     Args:
-        features: `(N, models)` probabilities.
-        targets: `(N,)`, 0 or 1.
-        folds: `(N,)` fold numbers.
+        fit: one of `META_MODELS`.
+        rows: of all folds.
         seed: of every inner search.
         n_jobs: threads.
-
-    Returns:
-        `(N,)` probabilities, and each outer fold's choice of C by fold number.
+        calibrate: one of `calibration.CALIBRATE`.
     """
-    probs = np.full(len(targets), np.nan)
-    chosen = {}
-    for fold in np.unique(folds):
-        outside, inside = folds != fold, folds == fold
-        search = grid_search(features[outside], targets[outside], seed, n_jobs)
-        probs[inside] = search.model.predict_proba(features[inside])[:, 1]
-        chosen[str(fold)] = search.c
-    return probs, chosen
+    probs, calibrated = np.full((2, len(rows.targets)), np.nan)
+    choices = {}
+    for fold in np.unique(rows.folds):
+        inside = rows.folds == fold
+        outside = rows[~inside]
+        fitted = fit(outside, seed, n_jobs)
+        probs[inside] = fitted.predict(rows.features[inside])
+        calibrated[inside] = fit_calibrator(calibrate, fitted, outside, seed)(probs[inside])
+        choices[str(fold)] = fitted.choices
+    return Nested(probs, calibrated, choices)
 
 
-def _regression() -> LogisticRegression:
-    # newton-cholesky: made for many more rows than columns; a third of lbfgs' time with 20 columns.
-    return LogisticRegression(solver="newton-cholesky", tol=1e-8, warm_start=True)
+def fit_calibrator(calibrate: str, fitted: Fitted, rows: Rows, seed: int) -> calibration.Calibrator:
+    """Fit the calibrator of a meta-model on nothing but the rows that it was fitted to, by `held_out`.
 
-
-def _scores_of_c(features: np.ndarray, targets: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    model = _regression()
-    inputs, wanted = features[train], targets[train]
-    scores = np.empty(len(C_VALUES))
-    for number in reversed(range(len(C_VALUES))):  # from strong to weak regularisation, where a fit is near the next
-        model.set_params(C=C_VALUES[number]).fit(inputs, wanted)
-        scores[number] = roc_auc_score(targets[test], model.decision_function(features[test]))
-    return scores
+    Its own probabilities of these rows would not do: they are surer than those of new rows.
+    What it cannot know is that a test cadence's features are means over the folds' networks, which are less extreme.
+    """
+    if calibrate == "none":
+        return calibration.unchanged
+    return calibration.fit(calibrate, rows.targets, held_out(fitted, rows, seed))
 
 
 def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.DataFrame:
@@ -252,7 +221,7 @@ def _check_classes(targets: np.ndarray, folds: np.ndarray) -> None:
         fewest = min(int((targets[folds != fold] == value).sum()) for fold in np.unique(folds))
         if fewest < INNER_FOLDS:
             msg = (
-                f"too few {name}: {fewest} stand outside one of the folds, and the search for C needs "
+                f"too few {name}: {fewest} stand outside one of the folds, and the search for settings needs "
                 f"{INNER_FOLDS}: train on more cadences"
             )
             raise SetiError(msg)

@@ -57,7 +57,7 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
         assert f"fold {fold} of {exp.name} is finished" in log
         assert "epoch 2 of 2" in log
     assert {path.name for path in (tmp_path / "outputs" / "stack").iterdir()} == {
-        *("stack.json", "oof.csv", "submission.csv", "roc.png"),
+        *("stack.json", "oof.csv", "submission.csv", "roc.png", "reliability.png"),
     }
     for figure in tmp_path.rglob("*.png"):
         assert figure.read_bytes().startswith(PNG)
@@ -90,7 +90,7 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
     assert report["experiments"][exp.name]["test_auc"] == pytest.approx(scores[exp.name], abs=1e-12)
     assert report["stack"]["test_auc"] == pytest.approx(scores["stack"], abs=1e-12)
     assert f"{scores[exp.name]:.4f}" in predicted.out
-    search = report["grid_search"]
+    search = report["meta_models"]["logistic"]["choices"]
     logits = search["intercept"] + report["experiments"][exp.name]["weight"] * predictions["prob"]
     blended = pd.read_csv(tmp_path / "outputs" / "stack" / "submission.csv")["target"]
     np.testing.assert_allclose(blended, 1 / (1 + np.exp(-logits)), rtol=1e-9)

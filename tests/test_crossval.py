@@ -7,6 +7,7 @@ from conftest import compose, read_json
 from sklearn.metrics import log_loss, roc_auc_score
 
 from seti import catalog, crossval
+from seti.calibration import calibration_error
 from seti.config import plain
 from seti.errors import SetiError
 from seti.experiment import Experiment, differences
@@ -40,6 +41,8 @@ def test_all_folds_together_hold_every_cadence_out_once(train, two_of_three, out
     assert cv["mean_auc"] == pytest.approx(np.mean(aucs), abs=1e-12)
     assert cv["deviation_auc"] == pytest.approx(np.sqrt(np.sum((aucs - np.mean(aucs)) ** 2) / 2), abs=1e-12)
     assert cv["pooled_auc"] == pytest.approx(roc_auc_score(pooled["target"], pooled["prob"]), abs=1e-12)
+    assert cv["brier"] == pytest.approx(((pooled["prob"] - pooled["target"]) ** 2).mean(), abs=1e-12)
+    assert cv["calibration_error"] == pytest.approx(calibration_error(pooled["target"], pooled["prob"]), abs=1e-12)
     assert (cv["cadences"], cv["positives"], cv["n_folds"]) == (40, 20, 3)
     assert cv["finished_folds"] == [0, 1, 2]
     assert cv["seconds"] == pytest.approx(sum(fold["seconds"] for fold in cv["folds"]))
@@ -47,6 +50,7 @@ def test_all_folds_together_hold_every_cadence_out_once(train, two_of_three, out
         assert (experiment.path / name).read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
     assert f"{cv['mean_auc']:.4f} ± {cv['deviation_auc']:.4f}" in said
+    assert f"calibration error {cv['calibration_error']:.4f}, Brier score {cv['brier']:.4f}, pooled" in said
     assert f"next:  python predict.py ckpt_dir={experiment.path}" in said
 
 

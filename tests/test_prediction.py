@@ -12,12 +12,13 @@ from sklearn.metrics import roc_auc_score
 from test_training import forward
 from unit_helpers import seal
 
-from seti import catalog, dataset, prediction, store
+from seti import catalog, dataset, prediction, sidecar, store
 from seti.cadence import read_cadence
 from seti.catalog import cadence_path
 from seti.classifier import load_classifier
 from seti.dataset import loader
 from seti.errors import SetiError
+from seti.experiment import Experiment
 
 
 @pytest.fixture
@@ -69,6 +70,58 @@ def test_other_networks_predict_as_they_were_validated(train, predict, outputs, 
         probs = classifier(torch.from_numpy(np.stack(pictures))[:, None]).sigmoid().numpy()
     assert table["fold_0"].nunique() > 5
     np.testing.assert_allclose(table["fold_0"], probs, atol=1e-4)
+
+
+def test_averaged_ranks_by_hand():
+    """The first fold is sure of the second cadence; the other two, which say little, rank it in the middle."""
+    probs = np.array([[0.1, 0.20, 0.31], [0.9, 0.21, 0.32], [0.1, 0.23, 0.30], [0.5, 0.22, 0.33]])
+    ranks = [[1.5, 1, 2], [4, 2, 3], [1.5, 4, 1], [3, 3, 4]]
+    expected = np.array([4.5, 9, 6.5, 10]) / 3 / 4
+    np.testing.assert_allclose(np.mean(ranks, axis=1) / 4, expected)
+    np.testing.assert_allclose(prediction.average_folds(probs, "rank"), expected)
+    np.testing.assert_array_equal(prediction.average_folds(probs, "mean"), probs.mean(axis=1))
+    assert probs.mean(axis=1).argmax() == 1
+    assert expected.argmax() == 3
+
+
+def test_folds_may_be_averaged_by_rank(trained, predict, data_root, capsys):
+    predict()
+    plain = pd.read_csv(trained / "predictions.csv", dtype={"id": str})
+    assert read_json(trained / "predictions.json")["average"] == "mean"
+    assert "mean of folds " in capsys.readouterr().out
+    auc = predict("average=rank")
+    table = pd.read_csv(trained / "predictions.csv", dtype={"id": str})
+    pd.testing.assert_frame_equal(table.drop(columns="prob"), plain.drop(columns="prob"))
+    ranks = table[["fold_0", "fold_1"]].rank().mean(axis=1) / len(table)
+    np.testing.assert_allclose(table["prob"], ranks, rtol=1e-12)
+    assert list(pd.read_csv(trained / "submission.csv")["target"]) == list(table["prob"])
+    truth = pd.read_csv(data_root / "test_labels.csv", dtype={"id": str}).set_index("id")["target"]
+    assert auc == pytest.approx(roc_auc_score(truth.loc[table["id"]], table["prob"]), abs=1e-12)
+    assert "mean of ranks in folds" in capsys.readouterr().out
+
+    assert read_json(trained / "predictions.json")["average"] == "rank"
+    pd.testing.assert_frame_equal(sidecar.read_predictions(Experiment(trained)), table)
+    blended = sidecar.read_probabilities(Experiment(trained))
+    pd.testing.assert_frame_equal(blended, plain, rtol=1e-12)
+
+
+def test_a_damaged_cadence_has_no_rank_and_is_submitted_at_the_priors(trained, predict, own_data, caplog):
+    lost = catalog.read_test_ids(own_data)[3]
+    cadence_path(own_data, "test", lost).unlink()
+    with caplog.at_level(logging.WARNING):
+        predict("average=rank", "data.on_error=skip", f"data.root={own_data}")
+    table = pd.read_csv(trained / "predictions.csv", dtype={"id": str}).set_index("id")
+    assert table.loc[lost].isna().all()
+    usable = table.drop(index=lost)
+    np.testing.assert_allclose(usable["prob"], usable[["fold_0", "fold_1"]].rank().mean(axis=1) / 11, rtol=1e-12)
+    assert usable["prob"].max() <= 1
+    # 20 of 40 training cadences are positive: as many ranks lie below as means lie below a half.
+    rank = (usable[["fold_0", "fold_1"]].mean(axis=1) <= 0.5).mean()
+    submitted = pd.read_csv(trained / "submission.csv", dtype={"id": str}).set_index("id")["target"]
+    assert submitted[lost] == pytest.approx(rank, abs=1e-12)
+    assert list(submitted.drop(lost)) == list(usable["prob"])
+    assert f"the rank of the training prior 0.5, {rank:.4g} in" in caplog.text
+    assert sidecar.read_probabilities(Experiment(trained)).set_index("id").loc[lost].isna().all()
 
 
 def test_rows_follow_the_ids_and_not_the_order(trained, predict, own_data, capsys):
@@ -313,6 +366,7 @@ def test_what_cannot_be_predicted_is_named_and_nothing_written(trained, predict,
     [
         ("device=gpu9", "device=gpu9 is unknown to torch"),
         ("precision=8", "precision=8 is none of auto"),
+        ("average=median", "average=median is none of mean, rank"),
         ("data.batch_size=0", "data.batch_size=0 must be at least 1"),
         ("data.batch_size=some", "data.batch_size=some must be at least 1, or auto"),
         ("data.num_workers=-1", "data.num_workers=-1 must be at least 0"),

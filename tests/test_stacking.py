@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from unit_helpers import assert_ended, seal, seal_predictions
 
-from seti import blending, entry, stacking
+from seti import blending, boosted_trees, entry, logistic, stacking
 from seti.blending import StackConfig
+from seti.calibration import CALIBRATE, calibration_error
 from seti.errors import SetiError
+from seti.experiment import Experiment
+from seti.meta_model import Rows
 
 MODELS = ("alpha", "beta", "gamma")
 CADENCES, TESTED, FOLDS = 400, 90, 4
@@ -24,8 +28,9 @@ FEW = np.logspace(2, -2, 4)
 
 @pytest.fixture(autouse=True)
 def few_values(monkeypatch):
-    """Search four values of C in place of fifty; one test searches them all."""
-    monkeypatch.setattr(stacking, "C_VALUES", FEW)
+    """Search four values of C in place of fifty, and one number of trees; one test searches all C."""
+    monkeypatch.setattr(logistic, "C_VALUES", FEW)
+    monkeypatch.setattr(boosted_trees, "ROUNDS", (5,))
 
 
 def expit(values):
@@ -99,7 +104,9 @@ def outputs(tmp_path, tables, test_rows) -> Path:
 
 
 def config(outputs: Path, **settings) -> StackConfig:
-    return StackConfig(output_dir=str(outputs), seed=0, n_jobs=1, **settings)
+    return StackConfig(
+        output_dir=str(outputs), **{"meta": "logistic", "calibrate": "none", "seed": 0, "n_jobs": 1} | settings
+    )
 
 
 def sklearn_search(features, targets, seed=0, c_values=FEW) -> GridSearchCV:
@@ -129,9 +136,9 @@ def expected(rows, test_rows) -> dict[str, np.ndarray]:
 def test_the_search_is_scikit_learns_over_fifty_values_from_100_to_a_hundredth(rows, monkeypatch):
     monkeypatch.undo()
     features, targets = rows[list(MODELS)].to_numpy(), rows["target"].to_numpy()
-    found = stacking.grid_search(features, targets, seed=5)
+    found = logistic.grid_search(features, targets, seed=5)
     search = sklearn_search(features, targets, seed=5, c_values=np.logspace(2, -2, 50))
-    assert len(stacking.C_VALUES) == 50
+    assert len(logistic.C_VALUES) == 50
     assert found.c == pytest.approx(search.best_params_["C"])
     assert found.score == pytest.approx(search.best_score_, abs=1e-9)
     np.testing.assert_allclose(found.model.coef_, search.best_estimator_.coef_, atol=1e-5)
@@ -142,8 +149,9 @@ def test_stacking_is_scikit_learns_grid_search(outputs, rows, test_rows, expecte
     joined, search = expected["joined"], expected["search"]
     report = json.loads((outputs / "stack" / "stack.json").read_text())
 
-    assert report["grid_search"]["c"] == pytest.approx(search.best_params_["C"])
-    assert report["grid_search"]["auc"] == pytest.approx(search.best_score_, abs=1e-9)
+    model = report["meta_models"]["logistic"]
+    assert model["choices"]["c"] == pytest.approx(search.best_params_["C"])
+    assert model["search_auc"] == pytest.approx(search.best_score_, abs=1e-9)
     weights = [report["experiments"][name]["weight"] for name in MODELS]
     assert weights == pytest.approx(search.best_estimator_.coef_[0], abs=1e-5)
 
@@ -168,28 +176,36 @@ def test_stacking_is_scikit_learns_grid_search(outputs, rows, test_rows, expecte
     assert report["experiments"]["beta"]["fold_auc"]["2"] == pytest.approx(
         roc_auc_score(held_out["target"], held_out["beta"])
     )
-    assert set(report["nested_c"]) == {"0", "1", "2", "3"}
+    assert set(model["nested_choices"]) == {"0", "1", "2", "3"}
     assert "test_auc" not in report["stack"]
+    assert "test_auc" not in model
 
     written = sorted(path.name for path in (outputs / "stack").iterdir())
-    assert written == ["correlation.png", "oof.csv", "roc.png", "stack.json", "submission.csv"]
+    assert written == [
+        *("correlation.png", "oof.csv", "reliability.png", "roc.png", "stack.json", "submission.csv"),
+    ]
     told = capsys.readouterr().out
     assert "optimistic" in told
     assert "honest" in told
     assert str(outputs / "stack" / "submission.csv") in told
 
 
-def test_the_nested_score_never_sees_the_fold_that_it_scores(tables):
-    """On models of pure noise a leak would lift the score."""
+@pytest.mark.parametrize("calibrate", CALIBRATE)
+@pytest.mark.parametrize("meta", stacking.META_MODELS)
+def test_neither_meta_model_nor_calibrator_sees_the_fold_that_is_scored(tables, meta, calibrate):
+    """Turning that fold's targets round changes nothing of what is said about it."""
     oof = stacking.join_oof(tables)
     targets = np.random.default_rng(3).permutation(oof.targets)
-    features = oof.probs.to_numpy()
-    probs, _ = stacking.nested_probabilities(features, targets, oof.folds, seed=0)
-    turned = np.where(oof.folds == 1, 1 - targets, targets)
-    again, _ = stacking.nested_probabilities(features, turned, oof.folds, seed=0)
+    rows = Rows(oof.probs.to_numpy(), targets, oof.folds)
     inside = oof.folds == 1
-    np.testing.assert_array_equal(probs[inside], again[inside])
-    assert not np.array_equal(probs[~inside], again[~inside])
+    fit = stacking.META_MODELS[meta]
+    nested = stacking.nested_probabilities(fit, rows, seed=0, calibrate=calibrate)
+    turned = replace(rows, targets=np.where(inside, 1 - targets, targets))
+    again = stacking.nested_probabilities(fit, turned, seed=0, calibrate=calibrate)
+    for name in ("probs", "calibrated"):
+        first, second = getattr(nested, name), getattr(again, name)
+        np.testing.assert_array_equal(first[inside], second[inside])
+        assert not np.array_equal(first[~inside], second[~inside])
 
 
 def test_the_same_inputs_give_the_same_bytes_in_any_order_of_rows_and_threads(outputs, tables, tmp_path):
@@ -236,6 +252,7 @@ def test_the_best_honest_score_is_marked(outputs, capsys):
     scores = {name: values["oof_auc"] for name, values in report["experiments"].items()}
     scores |= {"mean": report["mean"]["oof_auc"], "rank mean": report["rank_mean"]["oof_auc"]}
     scores["stack, nested"] = report["stack"]["oof_auc"]
+    scores |= {f"{name}, nested": report["meta_models"][name]["oof_auc"] for name in ("hill_climbing", "boosted_trees")}
     lines = [line for line in capsys.readouterr().out.splitlines() if " * " in line and "│" in line]
     marked = [name for name in scores if any(f"│ {name} " in line for line in lines)]
     assert marked == [name for name, score in scores.items() if score == max(scores.values())]
@@ -316,6 +333,113 @@ def test_n_jobs_of_zero_is_refused(outputs):
     settings.n_jobs = 0
     with pytest.raises(SetiError, match="n_jobs=0"):
         blending.stack(settings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"meta": "forest"}, "meta=forest is none of logistic, hill_climbing, boosted_trees"),
+        ({"calibrate": "platt"}, "calibrate=platt is none of none, sigmoid, isotonic"),
+    ],
+)
+def test_unknown_choices_are_refused(outputs, setting, message):
+    with pytest.raises(SetiError, match=message):
+        blending.stack(config(outputs, **setting))
+    assert not (outputs / "stack").exists()
+
+
+def read_stack(outputs):
+    folder = outputs / "stack"
+    names = ("oof.csv", "submission.csv")
+    return json.loads((folder / "stack.json").read_text()), *(pd.read_csv(folder / name) for name in names)
+
+
+def test_the_chosen_meta_model_is_written_and_all_are_scored(outputs, tmp_path, test_rows, capsys):
+    root = tmp_path / "data"
+    root.mkdir()
+    test_rows[["id", "target"]].to_csv(root / "test_labels.csv", index=False)
+    scores = {}
+    for meta in stacking.META_MODELS:
+        assert blending.stack(config(outputs, meta=meta)) == read_stack(outputs)[0]["stack"]["oof_auc"]
+        report, oof, submission = read_stack(outputs)
+        told = capsys.readouterr().out
+        scores[meta] = report["meta_models"]
+        own = report["meta_models"][meta]
+        assert report["meta"] == meta
+        assert own["oof_auc"] == pytest.approx(roc_auc_score(oof["target"], oof["prob"]), abs=1e-12)
+        aucs = [roc_auc_score(rows["target"], rows["prob"]) for _, rows in oof.groupby("fold")]
+        assert own["mean_auc"] == pytest.approx(np.mean(aucs), abs=1e-12)
+        assert own["test_auc"] == pytest.approx(roc_auc_score(test_rows["target"], submission["target"]), abs=1e-12)
+        assert own["calibration_error"] == pytest.approx(calibration_error(oof["target"], oof["prob"]), abs=1e-9)
+        assert own["brier"] == pytest.approx(((oof["target"] - oof["prob"]) ** 2).mean(), abs=1e-12)
+        assert {key: own[key] for key in report["stack"]} == report["stack"]
+        for other in stacking.META_MODELS:
+            assert f"{report['meta_models'][other]['mean_auc']:.4f}" in told
+        has_weights = {"weight" in values for values in report["experiments"].values()}
+        assert has_weights == {meta != "boosted_trees"}
+    assert scores["logistic"] == scores["hill_climbing"] == scores["boosted_trees"]
+
+    blending.stack(config(outputs, meta="hill_climbing"))
+    report, oof, submission = read_stack(outputs)
+    weights = [report["experiments"][name]["weight"] for name in MODELS]
+    assert sum(weights) == pytest.approx(1)
+    np.testing.assert_allclose(submission["target"], test_rows[list(MODELS)] @ weights, atol=1e-12)
+
+
+@pytest.mark.parametrize("calibrate", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("meta", ["hill_climbing", "boosted_trees"])
+def test_calibration_is_told_before_and_after(outputs, tmp_path, meta, calibrate, capsys):
+    blending.stack(config(outputs, meta=meta))
+    _, plain_oof, plain = read_stack(outputs)
+    capsys.readouterr()
+    blending.stack(config(outputs, meta=meta, calibrate=calibrate))
+    report, oof, submission = read_stack(outputs)
+    told = capsys.readouterr().out
+    before, after = report["meta_models"][meta], report["stack"]
+    assert report["calibrate"] == calibrate
+    for scores, table in ((before, plain_oof), (after, oof)):
+        assert scores["calibration_error"] == pytest.approx(calibration_error(table["target"], table["prob"]), abs=1e-9)
+        assert f"calibration error {scores['calibration_error']:.4f}, Brier score {scores['brier']:.4f}" in told
+    assert submission["target"].between(0, 1).all()
+    assert oof["prob"].between(0, 1).all()
+    # Never against the order of what was calibrated, and of the sigmoid, exactly in it.
+    order = plain["target"].argsort()
+    assert submission["target"][order].is_monotonic_increasing
+    if calibrate == "sigmoid":
+        assert after["fold_auc"] == pytest.approx(before["fold_auc"], abs=1e-12)
+        assert list(submission["target"].rank()) == list(plain["target"].rank())
+    else:
+        assert submission["target"].nunique() < plain["target"].nunique()
+
+
+def test_an_experiment_may_bear_the_name_of_a_blend(outputs, tmp_path, test_rows):
+    root = tmp_path / "data"
+    root.mkdir()
+    test_rows[["id", "target"]].to_csv(root / "test_labels.csv", index=False)
+    blending.stack(config(outputs))
+    before = read_stack(outputs)[0]
+    for old, new in zip(MODELS, ("boosted_trees", "mean", "rank_mean"), strict=True):
+        (outputs / old).rename(outputs / new)
+    blending.stack(config(outputs))
+    report = read_stack(outputs)[0]
+    for name in ("mean", "rank_mean", "stack", "meta_models"):
+        assert report[name] == before[name]
+    assert list(report["experiments"].values()) == list(before["experiments"].values())
+
+
+def test_predictions_of_averaged_ranks_are_blended_as_probabilities(outputs, test_rows):
+    """Whatever predict.py's `average` was: meta-models learn from probabilities."""
+    blending.stack(config(outputs))
+    before = read_stack(outputs)[2]
+    experiment = Experiment(outputs / "beta")
+    table = pd.read_csv(experiment.predictions_path)
+    table.assign(prob=table["prob"].rank(pct=True)).to_csv(experiment.predictions_path, index=False)
+    seal_predictions(experiment.path)
+    record = json.loads(experiment.predictions_record.read_text())
+    assert record["average"] == "mean"
+    experiment.predictions_record.write_text(json.dumps(record | {"average": "rank"}))
+    blending.stack(config(outputs))
+    np.testing.assert_allclose(read_stack(outputs)[2]["target"], before["target"], rtol=1e-12)
 
 
 def refusal(tables) -> str:
@@ -403,6 +527,7 @@ def test_the_command_takes_its_keys(outputs):
         cfg = compose("stack", [f"output_dir={outputs}", "experiments=[alpha,gamma]"])
         default = compose("stack")
     assert (default.output_dir, default.experiments, default.n_jobs) == ("outputs", None, None)
+    assert (default.meta, default.calibrate) == ("logistic", "none")
     blending.stack(cfg)
     report = json.loads((outputs / "stack" / "stack.json").read_text())
     assert list(report["experiments"]) == ["alpha", "gamma"]
@@ -420,7 +545,7 @@ def test_out_of_fold_tables_are_joined_by_id(rows, tables):
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        (blending, "grid_search", 1),
+        (logistic, "grid_search", 1),
         (blending.plots, "save_figure", 2),
         (blending.files, "write_csv", 2),
         (blending.files, "write_json", 1),
