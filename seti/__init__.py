@@ -1,6 +1,6 @@
 """Find needles in Green Bank Telescope cadences."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 import os
 import sys
