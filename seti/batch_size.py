@@ -78,7 +78,8 @@ def settle(cfg: DictConfig, experiment: Experiment) -> DictConfig:
 
 def forget(folder: FoldFolder) -> None:
     """Take away what an unfinished fold had settled."""
-    (folder.path / NAME).unlink(missing_ok=True)
+    if (folder.path / NAME).exists():
+        (folder.path / NAME).unlink()
 
 
 def tune(cfg: DictConfig, probe: bool = False) -> tuple[int, str]:

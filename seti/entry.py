@@ -207,6 +207,7 @@ def _end(error: BaseException) -> None:
         error = Interrupted(interruption.asked())  # a library's answer to the signal
     if isinstance(error, Interrupted):
         _say(str(error))
+        interruption.hush_half_made()
         sys.exit(error.code)
     message = explain(error) if isinstance(error, Exception) else None
     if message is None:

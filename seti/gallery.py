@@ -105,7 +105,7 @@ def _scores(experiment: Experiment, split: str) -> pd.Series:
     """Read the probabilities by id: out-of-fold ones for train; for test none before they are predicted."""
     if split == "train":
         return experiment.read_oof().set_index("id")["prob"]
-    predictions = sidecar.read_predictions(experiment)
+    predictions = sidecar.read_probabilities(experiment)
     return pd.Series(dtype=float) if predictions is None else predictions.set_index("id")["prob"].dropna()
 
 

@@ -152,13 +152,29 @@ def _end_here(signum: int, _: FrameType | None) -> None:
 
 
 def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
-    """Where Python drops errors, such as while it frees an object, a signal's is dropped as well: send it again."""
+    """Where Python drops errors, such as while it frees an object, a signal's is dropped as well: send it again.
+
+    Of other errors that are dropped after a signal nothing is said: workers that it met, for instance, are missed by
+    torch in the middle of anything.
+    """
     if not isinstance(lost.exc_value, Interrupted):
-        hook(lost)
+        if _State.asked is None:
+            hook(lost)
         return
     again = threading.Timer(0.01, _send_again, (lost.exc_value.signum,))
     again.daemon = True
     again.start()
+
+
+def hush_half_made() -> None:
+    """Say nothing of objects that a signal met while they were made: torch's loader cannot take itself apart then."""
+    hook = sys.unraisablehook
+
+    def hushed(lost: Any) -> None:
+        if not isinstance(lost.exc_value, AttributeError):
+            hook(lost)
+
+    sys.unraisablehook = hushed
 
 
 def _send_again(signum: signal.Signals) -> None:

@@ -376,3 +376,44 @@ def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
     with lock.hold(fold, "a test"):  # but it keeps nobody out
         assert "a test" in (fold / ".lock").read_text()
     assert not (fold / ".lock").exists()
+
+
+def test_what_a_signal_met_while_it_was_made_says_nothing(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
+    interruption.hush_half_made()
+
+    class HalfMade:
+        error = AttributeError
+
+        def __del__(self):
+            raise self.error
+
+    class Broken(HalfMade):
+        error = ValueError
+
+    HalfMade(), Broken()
+    assert told == [ValueError]
+
+
+def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
+
+    class Broken:
+        def __init__(self, message):
+            self.message = message
+
+        def __del__(self):
+            raise RuntimeError(self.message)
+
+    def interrupted():
+        Broken("before")
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            Broken("a worker is gone")
+
+    with pytest.raises(Interrupted), interruption.ending():
+        interrupted()
+    assert told == ["before"]
