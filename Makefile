@@ -27,7 +27,7 @@ demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a
 	$(BIN)/python stack.py output_dir=demo/outputs
 	$(BIN)/python -m seti.baseline data.root=demo/data
 
-test: $(INSTALLED) ## Run the tests (offline, under 5 minutes)
+test: $(INSTALLED) ## Run the tests (offline, 5 to 10 minutes)
 	$(BIN)/python -m pytest
 
 test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole programs
