@@ -252,5 +252,6 @@ def _write(
         files.write_json(report_path, report)
     # What an earlier stack of other experiments left must not be taken for this one's.
     for name, written in (("submission.csv", submission is not None), ("correlation.png", several)):
-        if not written:
-            (folder / name).unlink(missing_ok=True)
+        if not written and (folder / name).exists():
+            (folder / name).unlink()
+            print(f"note: took away {folder / name}, which an earlier stack of other predictions had written")

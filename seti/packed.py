@@ -292,6 +292,10 @@ def open_packed(
     for name, held in PANEL_CHOICES.items():
         pack = PackFiles(pack_folder(root, pack_dir), split, name)
         if not set(panels) <= set(held):
+            if pack.manifest.exists():
+                again = f"python -m seti.pack data.root={root} panels=all"
+                again += "" if pack_dir is None else f" pack_dir={pack_dir}"
+                reasons.append(f"{pack.data} holds the {name} panels alone, and all are needed: {again}")
             continue
         if not pack.manifest.exists():
             if pack.partial.exists():

@@ -19,8 +19,8 @@ class Recomposition:
 
     Attributes:
         injection: signals added to negatives.
-        swap_off: probability that the OFF panels take the places of the ON panels and the other way round; what comes
-            of it is a negative, whatever it was: what stands in OFF panels is no needle.
+        swap_off: probability that a needle's OFF panels take the places of its ON panels and the other way round: what
+            stands in OFF panels is no needle. Not of negatives: a decoy in OFF panels would come out as a needle.
         shuffle_on, shuffle_off: probabilities that the ON panels, or the OFF panels, change places among themselves.
         roll: the largest shift along frequency, as a share of the band; bins that leave it come in on the other side.
     """
@@ -75,7 +75,7 @@ class Recomposition:
         for panels, probability in ((on, self.shuffle_on), (off, self.shuffle_off)):
             if rng.random() < probability:
                 order[panels] = rng.permutation(panels)
-        if rng.random() < self.swap_off:
+        if rng.random() < self.swap_off and target == 1:
             order[on], order[off] = order[off], order[on]
             target = 0.0
         places = {number: place for place, number in enumerate(numbers)}

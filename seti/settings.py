@@ -3,8 +3,12 @@
 Values alone are looked at here. What the data or the network have to say, their rooms say.
 """
 
+import difflib
 import math
+from dataclasses import fields, is_dataclass
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from seti.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
 from seti.config import (
@@ -37,6 +41,7 @@ def check_settings(cfg: TrainConfig) -> None:
     Raises:
         SetiError: naming the setting, its value, and what is allowed.
     """
+    _check_known(cfg)
     data = cfg.data
     _check_choice("data.panels", data.panels, tuple(PANEL_CHOICES))
     _check_choice("data.layout", data.layout, LAYOUTS)
@@ -83,6 +88,20 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         _check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
+
+
+def _check_known(cfg: TrainConfig, prefix: str = "") -> None:
+    """Refuse settings that nothing reads: Hydra lets `+data.x=1` add any."""
+    known = [field.name for field in fields(OmegaConf.get_type(cfg))]
+    for name in cfg:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1, 0.6)
+            hint = f": did you mean {prefix}{near[0]}?" if near else ""
+            msg = f"{prefix}{name} is no setting{hint or ': python train.py --cfg job prints those that there are'}"
+            raise SetiError(msg)
+        section = cfg._get_node(name)
+        if isinstance(section, DictConfig) and is_dataclass(OmegaConf.get_type(section)):
+            _check_known(section, f"{prefix}{name}.")
 
 
 def _check_input(data: DataConfig) -> None:

@@ -57,7 +57,7 @@ def stack_report(
     Returns:
         Under `experiments`, `meta_models` and every blend's name: `oof_auc`, of all rows at once, `fold_auc`,
         `mean_auc`, and `test_auc` where it is known. Of meta-models, which are not calibrated here, and of the stack
-        also `calibration_error` and `brier`; see `seti.calibration`.
+        also `calibration_error` and `brier`; of the stack the curve `reliability`, too; see `seti.calibration`.
     """
 
     def scores(probs: np.ndarray, test_probs: np.ndarray | None) -> dict[str, Any]:
@@ -82,7 +82,9 @@ def stack_report(
         for name, model in fitted.items()
     }
     blended = {name: scores(probs, test.blends.get(name)) for name, probs in blends.items()}
-    blended["stack"] |= calibration.scores(oof.targets, blends["stack"])
+    stack = np.asarray(blends["stack"])
+    curve = calibration.reliability(oof.targets, stack).to_dict("list")
+    blended["stack"] |= {**calibration.scores(oof.targets, stack), "reliability": curve}
     return {"experiments": experiments, **blended, "meta": meta, "meta_models": models}
 
 

@@ -442,3 +442,16 @@ def test_wrong_types_and_unknown_keys_are_refused_when_composing(override):
 def test_inputs_that_cannot_work_are_refused_with_a_way_out(defaults, values, said):
     message = refusal(changed(defaults, **values))
     assert all(part in message for part in said), message
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("+augment.swap_of=0.5", "augment.swap_of is no setting: did you mean augment.swap_off?"),
+        ("+data.dedoppler.drift=3", "data.dedoppler.drift is no setting: did you mean data.dedoppler.drifts?"),
+        ("+zeal=1", "zeal is no setting: python train.py --cfg job prints those that there are"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(added, message):
+    assert refusal(composed(added)) == message
+    check_settings(composed("+trainer.limit_val_batches=3"))  # Lightning's own

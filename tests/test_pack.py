@@ -96,7 +96,9 @@ def test_what_was_read_from_a_pack_cannot_be_written_to(root):
 def test_a_pack_of_some_panels_does_not_serve_all(root):
     pack.pack_split(root, "train", "A")
     assert isinstance(opened(root, "all"), CadenceFiles)
-    assert "has no pack of train with these panels" in refusal(opened, root, "all", packed="true")
+    message = refusal(opened, root, "all", packed="true")
+    assert "holds the A panels alone, and all are needed: python -m seti.pack" in message
+    assert "panels=all" in message
 
 
 def test_files_are_read_where_told_to_or_without_a_pack(root):

@@ -50,6 +50,12 @@ def test_swapped_cadences_are_negatives_with_off_panels_in_the_places_of_on_pane
     assert target == 0
 
 
+def test_negatives_are_not_swapped_for_a_decoy_in_off_panels_would_come_out_as_a_needle():
+    _, now, target = recompose(3, 0.0, swap_off=1.0)
+    assert now.tolist() == list(SIX)
+    assert target == 0
+
+
 def test_probabilities_are_those_asked_for():
     swapped = [recompose(seed, swap_off=0.3)[2] == 0 for seed in range(400)]
     assert np.mean(swapped) == pytest.approx(0.3, abs=0.07)

@@ -372,6 +372,9 @@ def test_the_chosen_meta_model_is_written_and_all_are_scored(outputs, tmp_path, 
         assert own["test_auc"] == pytest.approx(roc_auc_score(test_rows["target"], submission["target"]), abs=1e-12)
         assert own["calibration_error"] == pytest.approx(calibration_error(oof["target"], oof["prob"]), abs=1e-9)
         assert own["brier"] == pytest.approx(((oof["target"] - oof["prob"]) ** 2).mean(), abs=1e-12)
+        curve = report["stack"].pop("reliability")
+        assert sum(curve["count"]) == len(oof)
+        assert np.average(curve["share"], weights=curve["count"]) == pytest.approx(oof["target"].mean())
         assert {key: own[key] for key in report["stack"]} == report["stack"]
         for other in stacking.META_MODELS:
             assert f"{report['meta_models'][other]['mean_auc']:.4f}" in told
