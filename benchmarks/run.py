@@ -26,6 +26,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import checking
 import cv2
 import growth
+import hydra
 import matplotlib as mpl
 import memory
 import numpy as np
@@ -38,21 +39,13 @@ import training
 from measure import Row, Turns, markdown, table
 
 from seti import catalog, files
+from seti.config import plain
 from seti.console import console
 from seti.dataset import CadenceDataset, InputSpec
 from seti.pack import pack_split
 from seti.simulate import load_settings, simulate
 
 HERE = Path(__file__).resolve().parent
-FLIPS_AFFINE = {
-    "flip_frequency": 0.5,
-    "flip_time": 0.5,
-    "affine": 0.5,
-    "shift": 0.1,
-    "scale": 0.1,
-    "rotate": 10.0,
-    "crop": 0.0,
-}
 START, END = "<!-- {}: written by benchmarks/run.py -->", "<!-- end of {} -->"
 
 
@@ -117,9 +110,11 @@ def preparing(room: Room) -> list[Row]:
     spec = InputSpec("A", "spatial", [512, 512], "linear", rows, bins)
     pack_split(room.root, "train", "A", room.packed, workers=1)
     cv2.setNumThreads(0)
+    with hydra.initialize_config_dir(str(training.CONF), version_base="1.3"):
+        flips_affine = plain(hydra.compose("train", ["augment=flips_affine"]).augment)
     made = []
     for stage, augment, wanted in (
-        ("read + flips_affine + 512 x 512", FLIPS_AFFINE, "3 x"),
+        ("read + flips_affine + 512 x 512", flips_affine, "3 x"),
         ("read + 512 x 512, for validation", None, "4 x"),
     ):
         pictures = reference.Pictures(paths, reference.transforms((512, 512), augment=augment is not None))
@@ -171,7 +166,8 @@ def steps(room: Room) -> list[Row]:
         return training.rows(
             *(stage, root, room.scratch, large, "efficientnet_b1", room.rounds, 2 if room.quick else 40, "2 x")
         )
-    tiny = ["experiment=demo", "augment=flips_affine", "threads=null", "data.num_workers=2"]
+    # As the preset has it: a core computes, the other one prepares.
+    tiny = ["experiment=demo", "augment=flips_affine"]
     small = ["model=effnet_b0", "data.image_size=[256,256]", "data.batch_size=16"]
     # Long enough for the clock: a tiny step takes a twentieth of a second.
     tiny_steps, small_steps = (3, 2) if room.quick else (40, 3)
