@@ -127,13 +127,16 @@ def rows(
     pictures = reference.Pictures(paths, transform, labels["target"].to_numpy())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen: dict[str, list[float]] = {"ordinary": [], "ours": [], "resident": [], "gpu": []}
+    threads = torch.get_num_threads()
     for _ in range(rounds):
+        torch.set_num_threads(threads)  # the Trainer sets its own
         network = Backbone(backbone, 1, tuple(data.image_size))
         seen["ordinary"].append(reference.train(network, pictures, data.batch_size, steps, device))
         clock, gpu = seconds_a_cadence(given, folder, steps, resident=False)
         seen["ours"].append(clock)
         seen["gpu"].append(gpu)
         seen["resident"].append(seconds_a_cadence(given, folder, steps, resident=True)[0])
+    torch.set_num_threads(threads)
     note = f"{1 / np.median(seen['ours']):.3g} cadences/s"
     if device.type == "cuda":
         note += f", the GPU's step {np.median(seen['gpu']) * 1e3:.3g} ms/cadence"
