@@ -68,6 +68,7 @@ def ablations() -> list[Recipe]:
         "flatten": ("`data.normalise=flatten` instead of `whiten`", ("data.normalise=flatten",)),
         "on_panels": ("ON panels alone", ("data.panels=A", "augment.inject_decoys=0")),
         "resnet": ("timm's `test_resnet` instead of `needle_net`", resnet),
+        "panels": ("panels instead of planes", (*RESIZED, "data.layout=channel")),
         "no_planes": ("panels instead of planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel")),
         "both": ("panels beside planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel_dedoppler")),
         "ema": ("an average of the weights, `ema.decay=0.99`", ("ema.decay=0.99",)),
