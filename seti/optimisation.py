@@ -69,10 +69,8 @@ def layer_groups(network: nn.Module, lr: float, decay: float) -> list[dict[str, 
     Raises:
         SetiError: the network does not tell its layers apart.
     """
-    try:
-        layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
-    except (AttributeError, NotImplementedError):
-        layers = {}
+    matcher = getattr(network, "group_matcher", None)  # timm's networks have one; others may not
+    layers = group_parameters(network, matcher(coarse=False), reverse=True) if matcher else {}
     last = max(layers.values(), default=0)
     if last == 0:
         name = getattr(network, "pretrained_cfg", {}).get("architecture", type(network).__name__)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from seti import catalog, files
-from seti.cadence import PANEL_CHOICES, all_finite
+from seti.cadence import ON_PANELS, PANEL_CHOICES, all_finite
 from seti.errors import SetiError
 
 FORMAT = 1  # raised when a pack's files change their meaning
@@ -107,6 +107,12 @@ def _array_bytes(dtype: str, shape: tuple[int, ...]) -> int:
 def pack_folder(root: Path, pack_dir: str | Path | None) -> Path:
     """Where a data set's packs are."""
     return root / "packed" if pack_dir is None else Path(pack_dir)
+
+
+def pack_command(root: Path, panels: tuple[int, ...], pack_dir: str | Path | None) -> str:
+    """What packs those panels there."""
+    folder = "" if pack_dir is None else f" pack_dir={pack_dir}"
+    return f"python -m seti.pack data.root={root} panels={'A' if set(panels) <= set(ON_PANELS) else 'all'}{folder}"
 
 
 def digest(values: pd.Series) -> str:
@@ -293,9 +299,8 @@ def open_packed(
         pack = PackFiles(pack_folder(root, pack_dir), split, name)
         if not set(panels) <= set(held):
             if pack.manifest.exists():
-                again = f"python -m seti.pack data.root={root} panels=all"
-                again += "" if pack_dir is None else f" pack_dir={pack_dir}"
-                reasons.append(f"{pack.data} holds the {name} panels alone, and all are needed: {again}")
+                command = pack_command(root, panels, pack_dir)
+                reasons.append(f"{pack.data} holds the {name} panels alone, and all are needed: {command}")
             continue
         if not pack.manifest.exists():
             if pack.partial.exists():

@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 
 from seti import catalog
-from seti.cadence import ON_PANELS, read_cadence, read_format
+from seti.cadence import read_cadence, read_format
 from seti.errors import SetiError
-from seti.packed import PackedCadences, open_packed, pack_folder
+from seti.packed import PackedCadences, open_packed, pack_command, pack_folder
 
 
 class CadenceFiles:
@@ -115,8 +115,7 @@ def open_store(
     pack, reason = (None, "") if packed == "false" else open_packed(root, split, ids, panels, pack_dir)
     if pack is None and packed == "true":
         folder = pack_folder(root, pack_dir)
-        command = f"python -m seti.pack data.root={root} panels={'A' if len(panels) == len(ON_PANELS) else 'all'}"
-        command += "" if pack_dir is None else f" pack_dir={pack_dir}"
+        command = pack_command(root, panels, pack_dir)
         reason = reason or f"{folder} has no pack of {split} with these panels: {command}"
         msg = f"data.packed=true, but {reason} (data.packed=auto reads the files instead)"
         raise SetiError(msg)
