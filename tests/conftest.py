@@ -77,6 +77,12 @@ def outputs(tmp_path) -> Path:
 
 
 @pytest.fixture
+def fold(outputs) -> Path:
+    """The folder of the small experiment's first fold."""
+    return outputs / "exp" / "fold_0"
+
+
+@pytest.fixture
 def small(data_root, outputs) -> list[str]:
     """Overrides as the command line takes them: half a second a fold."""
     return [*SMALL, f"data.root={data_root}", f"output_dir={outputs}"]

@@ -9,11 +9,6 @@ from seti import training
 from seti.averaging import MovingAverage
 
 
-@pytest.fixture
-def fold(outputs):
-    return outputs / "exp" / "fold_0"
-
-
 def weights_after_steps(monkeypatch) -> list[dict[str, torch.Tensor]]:
     """Keeps the trained weights and buffers after every step."""
     kept, original = [], training.SaveWhenAsked.on_train_batch_end

@@ -21,11 +21,6 @@ TRAINED_ON = 20  # of the 40 cadences, in 2 folds
 
 
 @pytest.fixture
-def fold(outputs):
-    return outputs / "exp" / "fold_0"
-
-
-@pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """The system's folder for temporary files."""
     folder = tmp_path / "scratch"

@@ -41,11 +41,6 @@ def assert_same_run(one, other):
     assert oof == expected_oof
 
 
-@pytest.fixture
-def fold(outputs):
-    return outputs / "exp" / "fold_0"
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(data_root, tmp_path_factory):
     """Gives the folder of a fold that was trained without a stop; each set of settings is trained once."""

@@ -131,3 +131,14 @@ def assert_ended(monkeypatch, owner, name, call, program, capsys) -> None:
             entry.command(lambda _: program())(None)
     assert ended.value.code == 143
     assert capsys.readouterr().err == "terminated: the same command goes on with what is there\n"
+
+
+def losses(folder):
+    """The history without what the clock says."""
+    return pd.read_csv(folder / "metrics.csv").drop(columns="seconds")
+
+
+def assert_same_run(one, other):
+    """Two runs of a fold: the same history, and the same probabilities to the last byte."""
+    pd.testing.assert_frame_equal(losses(one), losses(other))
+    assert (one / "oof.csv").read_bytes() == (other / "oof.csv").read_bytes()
