@@ -4,9 +4,10 @@
 when the configuration is composed, before anything is read or written.
 """
 
+import difflib
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -270,6 +271,19 @@ def check_exp_name(name: str) -> str:
 OmegaConf.register_new_resolver("checked", check_exp_name, replace=True)
 OmegaConf.register_new_resolver("default_exp_name", default_exp_name, replace=True)
 OmegaConf.register_new_resolver("job_suffix", job_suffix, replace=True)
+
+
+def unknown(key: str, section: type) -> str:
+    """Say that no setting is named so, and which one may be meant.
+
+    Args:
+        key: with the names of the groups that it is in.
+        section: the dataclass that it was looked for in.
+    """
+    group, _, name = key.rpartition(".")
+    near = difflib.get_close_matches(name, [one.name for one in fields(section)], 1, 0.6)
+    meant = f"{group}.{near[0]}" if near and group else near[0] if near else ""
+    return f"{key} is no setting: " + (f"did you mean {meant}?" if meant else "--cfg job prints those that there are")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -164,9 +165,10 @@ def _write_failure(path: Path, failed: dict[str, Any]) -> None:
 def explain(error: BaseException) -> str | None:
     """Say in one line what a person can mend; None for a mistake of the program."""
     from hydra.errors import HydraException
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
     from seti import files
+    from seti.config import unknown
 
     if isinstance(error, SetiError):
         return str(error)
@@ -179,6 +181,9 @@ def explain(error: BaseException) -> str | None:
             if isinstance(cause, SetiError):
                 return str(cause)
             cause = cause.__cause__ or cause.__context__
+        cause, no_key = error.__cause__, (ConfigAttributeError, ConfigKeyError)
+        if isinstance(cause, no_key) and is_dataclass(cause.object_type) and cause.full_key:
+            return unknown(cause.full_key, cause.object_type)
         said = str(error)
         if isinstance(error.__cause__, OmegaConfBaseException) and str(error.__cause__) not in said:
             said += f"\n{error.__cause__}"

@@ -35,7 +35,7 @@ class NeedleNet(nn.Module):
         super().__init__()
         panels = {len(choice): choice for choice in PANEL_CHOICES.values()}.get(in_chans)
         if panels is None:
-            msg = f"a NeedleNet takes one channel a panel, 3 or 6, not {in_chans}"
+            msg = f"a NeedleNet takes one channel a panel, 3 or 6, not {in_chans}: set data.layout=dedoppler or channel"
             raise ValueError(msg)
         places = {panel: place for place, panel in enumerate(panels)}
         self.on = [places[panel] for panel in ON_PANELS]

@@ -3,8 +3,8 @@
 Values alone are looked at here. What the data or the network have to say, their rooms say.
 """
 
-import difflib
 import math
+import sys
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from seti.config import (
     PredictDataConfig,
     TrainConfig,
     check_exp_name,
+    unknown,
 )
 from seti.errors import SetiError
 from seti.signals import SHAPES
@@ -33,6 +34,12 @@ NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
 AVERAGE = ("mean", "rank")
+
+
+BEST = {"val_auc": "max", "val_loss": "min"}  # what makes an epoch the best one
+# Far beyond any signal that stays in a snippet; the transform's memory and time grow with their product.
+FASTEST, LONGEST_GAP = 1000, 1000  # bins a panel, rows
+ROWS_BETWEEN = f", rows between two panels, from 0 to {LONGEST_GAP}"
 
 
 def check_settings(cfg: TrainConfig) -> None:
@@ -49,7 +56,14 @@ def check_settings(cfg: TrainConfig) -> None:
     check_reading(data)
     _check_choice("data.augment_on", data.augment_on, AUGMENT_ON)
     _check_choice("checkpoint.mode", cfg.checkpoint.mode, ("min", "max"))
-    _check_choice("checkpoint.monitor", cfg.checkpoint.monitor, ("val_auc", "val_loss"))
+    _check_choice("checkpoint.monitor", cfg.checkpoint.monitor, tuple(BEST))
+    best = BEST[cfg.checkpoint.monitor]
+    if cfg.checkpoint.mode != best:
+        msg = (
+            f"checkpoint.mode={cfg.checkpoint.mode} keeps the worst epoch by "
+            f"checkpoint.monitor={cfg.checkpoint.monitor}: set checkpoint.mode={best}, or another monitor"
+        )
+        raise SetiError(msg)
     check_exp_name(cfg.exp_name)
     _check_range("seed", cfg.seed, 0, 2**32 - 1)
     _check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
@@ -95,10 +109,7 @@ def _check_known(cfg: TrainConfig, prefix: str = "") -> None:
     known = [field.name for field in fields(OmegaConf.get_type(cfg))]
     for name in cfg:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1, 0.6)
-            hint = f": did you mean {prefix}{near[0]}?" if near else ""
-            msg = f"{prefix}{name} is no setting{hint or ': python train.py --cfg job prints those that there are'}"
-            raise SetiError(msg)
+            raise SetiError(unknown(f"{prefix}{name}", OmegaConf.get_type(cfg)))
         section = cfg._get_node(name)
         if isinstance(section, DictConfig) and is_dataclass(OmegaConf.get_type(section)):
             _check_known(section, f"{prefix}{name}.")
@@ -108,10 +119,13 @@ def _check_input(data: DataConfig) -> None:
     _check_choice("data.normalise", data.normalise, NORMALISATIONS)
     if data.clip is not None:
         _check_limits("data.clip", data.clip, "; null clips nothing")
+        if data.clip[0] == data.clip[1]:
+            msg = f"data.clip={list(data.clip)} leaves one value: give [lowest, highest], or null to clip nothing"
+            raise SetiError(msg)
     fan = data.dedoppler
-    _check_range("data.dedoppler.max_drift", fan.max_drift, 1e-3, None)
+    _check_range("data.dedoppler.max_drift", fan.max_drift, 1e-3, FASTEST, ", bins a panel")
     _check_range("data.dedoppler.drifts", fan.drifts, 2, None)
-    _check_limits("data.dedoppler.gap", fan.gap, ", rows between two panels", low=0)
+    _check_limits("data.dedoppler.gap", fan.gap, ROWS_BETWEEN, 0, LONGEST_GAP)
     if data.layout in DEDOPPLER_LAYOUTS and data.normalise in ("none", "panel"):
         msg = (
             f"data.layout={data.layout} sums rows in deviations of the noise, and data.normalise={data.normalise} "
@@ -124,9 +138,9 @@ def _check_recomposition(augment: AugmentConfig, data: DataConfig) -> None:
     for name in ("swap_off", "shuffle_on", "shuffle_off", "inject", "inject_decoys"):
         _check_range(f"augment.{name}", augment[name], 0, 1)
     _check_range("augment.roll", augment.roll, 0, 0.5)
-    _check_range("augment.inject_drift", augment.inject_drift, 0, None)
+    _check_range("augment.inject_drift", augment.inject_drift, 0, FASTEST, ", bins a panel")
     _check_limits("augment.inject_snr", augment.inject_snr, ", both above 0", low=1e-6)
-    _check_limits("augment.inject_gap", augment.inject_gap, ", rows between two panels", low=0)
+    _check_limits("augment.inject_gap", augment.inject_gap, ROWS_BETWEEN, 0, LONGEST_GAP)
     if not augment.inject_shapes:
         msg = f"augment.inject_shapes=[] leaves nothing to add: name some of {', '.join(SHAPES)}"
         raise SetiError(msg)
@@ -331,8 +345,10 @@ def _check_range(name: str, value: float, low: float, high: float | None, hint: 
         raise SetiError(msg)
 
 
-def _check_limits(name: str, values: list[float], what: str = "", low: float = -math.inf) -> None:
+def _check_limits(
+    name: str, values: list[float], what: str = "", low: float = -math.inf, high: float = sys.float_info.max
+) -> None:
     given = list(values)
-    if len(given) != 2 or not low <= given[0] <= given[1] < math.inf:  # also catches NaN
+    if len(given) != 2 or not low <= given[0] <= given[1] <= high:  # also catches NaN
         msg = f"{name}={given} is not [lowest, highest]{what}"
         raise SetiError(msg)

@@ -268,8 +268,6 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
         ("data__panels", "all"),
         ("data__layout", "channel"),
         ("data__interpolation", "area"),
-        ("checkpoint__mode", "min"),
-        ("checkpoint__monitor", "val_loss"),
         ("exp_name", "a-b_c.d+e=f,g"),
         ("fold", 4),
         ("data__n_folds", 2),
@@ -310,6 +308,11 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, valu
 )
 def test_a_setting_at_the_edge_of_its_range_passes(defaults, key, value):
     check_settings(changed(defaults, **{key: value}))
+
+
+def test_either_monitor_goes_with_its_own_mode(defaults):
+    check_settings(changed(defaults, checkpoint__monitor="val_loss", checkpoint__mode="min"))
+    check_settings(changed(defaults, checkpoint__monitor="val_auc", checkpoint__mode="max"))
 
 
 def test_yaml_reads_on_as_true_and_the_message_says_so():
@@ -370,6 +373,8 @@ def test_a_crop_that_keeps_everything_is_a_contradiction(defaults):
         ({"schedule__warmup_epochs": 1}, ("schedule.warmup_epochs=1", "schedule.name=onecycle")),
         ({"schedule__final_factor": 0.1}, ("schedule.final_factor=0.1", "schedule.name=onecycle")),
         ({"loss__gamma": 2.0}, ("loss.gamma=2", "loss.name=bce")),
+        ({"checkpoint__mode": "min"}, ("checkpoint.mode=min", "checkpoint.monitor=val_auc", "checkpoint.mode=max")),
+        ({"checkpoint__monitor": "val_loss"}, ("checkpoint.mode=max", "checkpoint.monitor=val_loss", "mode=min")),
     ],
 )
 def test_settings_that_contradict_each_other_are_both_named(defaults, values, said):
@@ -434,6 +439,11 @@ def test_wrong_types_and_unknown_keys_are_refused_when_composing(override):
         ({"augment__inject_shapes": ["line", "spiral"]}, ("augment.inject_shapes=spiral", "wiggle")),
         ({"augment__inject_snr": [50, 10]}, ("augment.inject_snr=[50", "[lowest, highest]")),
         ({"data__clip": [1, -1]}, ("data.clip=[1", "[lowest, highest]")),
+        ({"data__clip": [5, 5]}, ("data.clip=[5", "leaves one value", "null")),
+        ({"data__dedoppler__max_drift": 1e9}, ("data.dedoppler.max_drift=1000000000.0", "1000, bins a panel")),
+        ({"data__dedoppler__gap": [0, 1e12]}, ("data.dedoppler.gap=[0", "from 0 to 1000")),
+        ({"augment__inject_drift": 1e9}, ("augment.inject_drift=1000000000.0", "1000, bins a panel")),
+        ({"augment__inject_gap": [0, 1e12]}, ("augment.inject_gap=[0", "from 0 to 1000")),
         ({"data__normalise": "mad"}, ("data.normalise=mad", "robust")),
         ({"data__dedoppler__gap": [-1, 2]}, ("data.dedoppler.gap=[-1", "rows between two panels")),
         ({"augment__roll": 0.6}, ("augment.roll=0.6", "0.5")),
@@ -449,7 +459,7 @@ def test_inputs_that_cannot_work_are_refused_with_a_way_out(defaults, values, sa
     [
         ("+augment.swap_of=0.5", "augment.swap_of is no setting: did you mean augment.swap_off?"),
         ("+data.dedoppler.drift=3", "data.dedoppler.drift is no setting: did you mean data.dedoppler.drifts?"),
-        ("+zeal=1", "zeal is no setting: python train.py --cfg job prints those that there are"),
+        ("+zeal=1", "zeal is no setting: --cfg job prints those that there are"),
     ],
 )
 def test_settings_that_nothing_reads_are_refused(added, message):

@@ -137,7 +137,8 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("optimiser.lr=1", "Key 'optimiser' not in 'TrainConfig'"),
+        ("optimiser.lr=1", "optimiser is no setting: did you mean optimizer?"),
+        ("data.normalize=whiten", "data.normalize is no setting: did you mean data.normalise?"),
         ("fold=first", "'first' of type 'str' could not be converted to Integer"),
         ("model=huge", "Could not find 'model/huge'"),
         ("fold=[", "no viable alternative at input"),
