@@ -7,6 +7,8 @@ makes a pass of its own over the data. Nothing is slowed down on purpose.
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import albumentations as A
@@ -16,11 +18,25 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from seti import heap
 from seti.cadence import ON_PANELS
 
 WORKERS = 2
 CPU = torch.device("cpu")
 INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
+
+
+@contextmanager
+def usual_heap() -> Iterator[None]:
+    """Memory goes back to the system as it does without `seti.heap`.
+
+    The C library raises its thresholds to the largest block that was freed, 32 MiB at most, and twice that.
+    """
+    heap.set_thresholds(2**25, 2**26)
+    try:
+        yield
+    finally:
+        heap.keep()
 
 
 def load_panels(path: Path) -> np.ndarray:
@@ -63,6 +79,7 @@ class Pictures(Dataset):
         return torch.from_numpy(picture)[None], self.targets[index]
 
 
+@usual_heap()
 @torch.no_grad()
 def predict(
     networks: list[nn.Module], pictures: Pictures, batch_size: int = 32, device: torch.device = CPU
@@ -76,6 +93,7 @@ def predict(
     return np.stack(columns, axis=1)
 
 
+@usual_heap()
 def train(
     network: nn.Module, pictures: Pictures, batch_size: int, steps: int, device: torch.device = CPU, warm: int = 2
 ) -> float:

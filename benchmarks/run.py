@@ -38,7 +38,7 @@ import torch
 import training
 from measure import Row, Turns, markdown, table
 
-from seti import catalog, files
+from seti import catalog, files, heap
 from seti.config import plain
 from seti.console import console
 from seti.dataset import CadenceDataset, InputSpec
@@ -120,6 +120,7 @@ def preparing(room: Room) -> list[Row]:
         pictures = reference.Pictures(paths, reference.transforms((512, 512), augment=augment is not None))
         items = [(index, index) if augment else index for index in range(len(ids))]
 
+        @reference.usual_heap()
         def ordinary(pictures: reference.Pictures = pictures) -> None:
             for batch in _batches(range(len(pictures))):
                 torch.stack([pictures[index][0] for index in batch])
@@ -289,6 +290,7 @@ def main() -> None:
     logging.getLogger("seti").setLevel(logging.WARNING)
     if given.device == "cuda" and not given.quick and not torch.cuda.is_available():
         sys.exit("torch finds no GPU on this machine: run this where there is one, or `make bench` for the CPU")
+    heap.keep()  # as the programs do
     parts: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)

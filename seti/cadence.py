@@ -109,7 +109,9 @@ def all_finite(values: np.ndarray) -> bool:
     if not values.dtype.isnative or values.dtype.itemsize not in _BITS:
         return bool(np.isfinite(values).all())
     unsigned, signed, minus, plus = _BITS[values.dtype.itemsize]
-    return bool(values.view(unsigned).max() < minus and values.view(signed).max() < plus)
+    # The ufunc, not `max`, which is Python's.
+    highest = np.maximum.reduce
+    return bool(highest(values.view(unsigned), axis=None) < minus and highest(values.view(signed), axis=None) < plus)
 
 
 def check_finite(path: str | Path, cadence: np.ndarray, panels: tuple[int, ...]) -> None:
@@ -201,7 +203,8 @@ def _read_plain(
         if layout is None:
             return None
         shape, dtype, length = layout
-        if os.fstat(descriptor).st_size != HEADER_BYTES + len(PANEL_LETTERS) * length:
+        # The end, not fstat, of which Python makes an object of 20 fields.
+        if os.lseek(descriptor, 0, os.SEEK_END) != HEADER_BYTES + len(PANEL_LETTERS) * length:
             return None
         if size is not None and shape != size:
             raise SetiError(_other_size(path, shape, size))
@@ -209,8 +212,10 @@ def _read_plain(
             out = np.empty((len(panels), *shape), dtype)
         elif out.dtype != dtype:
             return None
+        place = memoryview(out).cast("B")
         for row, panel in enumerate(panels):
-            if os.preadv(descriptor, [out[row].data], HEADER_BYTES + panel * length) != length:
+            part = place[row * length : (row + 1) * length]
+            if os.preadv(descriptor, [part], HEADER_BYTES + panel * length) != length:
                 return None
         return out
     finally:

@@ -14,7 +14,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seti import interruption
+from seti import heap, interruption
 from seti.errors import SetiError
 from seti.interruption import Interrupted
 
@@ -54,6 +54,7 @@ def program(config_name: str, schema: str | None = None) -> Callable[[Task], Cal
             # A mistake is not to be told by a log's or a thread's traceback first, when the disk is full.
             logging.raiseExceptions = False
             threading.excepthook = _quiet_threads
+            heap.keep()
             journal = os.environ.get(JOURNAL)
             try:
                 with interruption.ending():
