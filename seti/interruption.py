@@ -68,12 +68,13 @@ def _leave(signum: int, _: FrameType | None) -> None:
 def ending() -> Iterator[None]:
     """While the block runs, a signal ends it wherever it is, by `Interrupted`."""
     hook = sys.unraisablehook
-    sys.unraisablehook = functools.partial(_raise_again, hook)
+    sys.unraisablehook = ours = functools.partial(_raise_again, hook)
     try:
         with _handlers(_end_here):
             yield
     finally:
-        sys.unraisablehook = hook
+        if sys.unraisablehook is ours:  # else what a signal met is to be hushed until the process is gone
+            sys.unraisablehook = hook
 
 
 @contextmanager

@@ -391,6 +391,22 @@ def test_what_a_signal_met_while_it_was_made_says_nothing(monkeypatch):
     assert told == [ValueError]
 
 
+def test_and_nothing_either_when_the_blocks_around_have_ended(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
+
+    class HalfMade:
+        def __del__(self):
+            raise AttributeError
+
+    with interruption.ending():  # the program's, around the one of Hydra's task
+        with interruption.ending():
+            pass
+        interruption.hush_half_made()
+    HalfMade()
+    assert not told
+
+
 def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
