@@ -1,7 +1,9 @@
 """Cadences as pictures, one by one and in batches, or as panels for the device to make pictures of."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from multiprocessing import get_start_method
 from pathlib import Path
@@ -20,6 +22,7 @@ from seti.dedoppler import Dedoppler
 from seti.normalise import Normalisation
 from seti.preparation import Panels, prepare
 from seti.recomposition import Recomposition
+from seti.slots import Slots
 from seti.store import Store, open_store
 from seti.warp import Move
 
@@ -117,6 +120,12 @@ class CadenceDataset(Dataset):
     def ids(self) -> np.ndarray:
         """`(N,)` text."""
         return self.store.ids
+
+    @property
+    def most_bytes(self) -> int:
+        """Of one cadence in a batch, as a picture or, of floats of 4 bytes, as panels."""
+        pictures = self.picture.shape(self.spec.rows, self.spec.bins)
+        return 4 * max(math.prod(pictures), len(self.picture.numbers) * self.spec.rows * self.spec.bins)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -260,25 +269,31 @@ def _plain_empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """For what leaves this process where it is a worker: else it would be copied on its way out."""
-    if get_worker_info() is not None:
-        return torch.empty(shape, dtype=dtype).share_memory_()
-    return _plain_empty(shape, dtype)
+    worker = get_worker_info()
+    if worker is None:
+        return _plain_empty(shape, dtype)
+    place = None if _slots is None else _slots.take(worker.id, shape, dtype)
+    return torch.empty(shape, dtype=dtype).share_memory_() if place is None else place
 
 
 def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options: Any) -> DataLoader:
     """A DataLoader with the settings that every cadence loader here shares."""
+    # Hydra's joblib launcher makes its own way of starting processes the default, which workers cannot start by.
+    method = get_start_method()
+    context = "fork" if num_workers > 0 and method == "loky" else None
+    forks = num_workers > 0 and "fork" in (context, method)
+    slots = Slots.for_batches(num_workers, batch_size * dataset.most_bytes) if forks else None
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        collate_fn=_as_it_is,
+        collate_fn=_as_it_is if slots is None else partial(_hand_over, slots),
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
+        worker_init_fn=partial(_start_worker, slots),
         # Else every new iterator would draw from torch's global generator, and a resumed epoch mix up other cadences.
         generator=torch.Generator(),
-        # Hydra's joblib launcher makes its own way of starting processes the default, which workers cannot start by.
-        multiprocessing_context="fork" if num_workers > 0 and get_start_method(allow_none=True) == "loky" else None,
+        multiprocessing_context=context,
         **options,
     )
 
@@ -287,7 +302,18 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch  # __getitems__ made it whole
 
 
-def _start_worker(_: int) -> None:
+def _hand_over(slots: Slots, batch: Batch) -> tuple:
+    inputs, targets, indices = batch
+    sent = Panels(*map(slots.hand_over, inputs)) if isinstance(inputs, Panels) else slots.hand_over(inputs)
+    return sent, slots.hand_over(targets), slots.hand_over(indices)
+
+
+_slots: Slots | None = None  # of this process, where it is a worker
+
+
+def _start_worker(slots: Slots | None, _: int) -> None:
+    global _slots
+    _slots = slots
     interruption.spare_worker()
     # Workers are the parallelism; OpenCV would start a pool of threads in each of them.
     cv2.setNumThreads(0)
