@@ -171,8 +171,8 @@ def steps(room: Room) -> list[Row]:
     tiny = ["experiment=demo", "augment=flips_affine"]
     small = ["model=effnet_b0", "data.image_size=[256,256]", "data.batch_size=16"]
     # Long enough for the clock: a tiny step takes a twentieth of a second.
-    tiny_steps, small_steps = (3, 2) if room.quick else (40, 3)
-    rounds = min(room.rounds, 3)
+    tiny_steps, small_steps = (3, 2) if room.quick else (60, 9)
+    rounds = min(room.rounds, 5)
     where = (root, room.scratch)
     return [
         *training.rows("training, tiny, 96 x 128", *where, tiny, "test_resnet.r160_in1k", rounds, tiny_steps, "1.6 x"),
