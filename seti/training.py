@@ -1,5 +1,6 @@
 """One fold, from configuration to result."""
 
+import gc
 import logging
 import shutil
 import sys
@@ -55,6 +56,7 @@ def train(cfg: DictConfig) -> float:
     Raises:
         SetiError: settings, data or machine do not allow it.
     """
+    gc.collect()  # the fold before this one, in the same sweep: Lightning's objects hold one another, and its network
     check_settings(cfg)
     _check_length(cfg.trainer)
     settle_logs()

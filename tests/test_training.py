@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +34,25 @@ def forward(checkpoint, root, split, ids):
         pictures.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
     with torch.no_grad():
         return network(torch.from_numpy(np.stack(pictures))[:, None])[:, 0].sigmoid().double().numpy()
+
+
+def test_a_fold_s_network_is_gone_when_the_next_fold_begins(train, monkeypatch):
+    made, build = [], training.build_classifier
+
+    def remember(*args, **options):
+        assert not [network for network in made if network() is not None]
+        classifier = build(*args, **options)
+        made.append(weakref.ref(classifier))
+        return classifier
+
+    monkeypatch.setattr(training, "build_classifier", remember)
+    gc.disable()  # else it may come by chance
+    try:
+        for fold in (0, 1):
+            train("trainer.max_epochs=1", f"fold={fold}")
+    finally:
+        gc.enable()
+    assert len(made) == 2
 
 
 def test_a_fold_leaves_every_held_out_row_and_a_result(train, fold, data_root):
