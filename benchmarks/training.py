@@ -1,5 +1,6 @@
 """Training: a plain float32 loop, this project's Trainer from files, and its step on a batch that is already there."""
 
+import gc
 import time
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     """
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose("train", overrides)
+    gc.collect()  # as `seti.training.train` begins
     settle_logs()
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
