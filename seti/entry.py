@@ -32,6 +32,7 @@ CONF = Path(__file__).parents[1] / "conf"
 FAILURE_FILE = "failure.json"
 # How torch tells that a worker could not hand over a batch: when it makes a file, or touches a page without room.
 SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
+WORKER_DIED = ("is killed by signal", "exited unexpectedly")  # how torch tells that a worker is gone
 JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jobs write their folders to
 
 
@@ -195,6 +196,11 @@ def explain(error: BaseException) -> str | None:
         return files.explain(error)
     if isinstance(error, RuntimeError) and any(words in str(error) for words in SHARED_MEMORY_FULL):
         return "the workers' shared memory (/dev/shm) is full: lower data.num_workers or data.batch_size, or enlarge it"
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in WORKER_DIED):
+        return (
+            "a worker process was killed, perhaps for want of memory: lower data.num_workers or data.batch_size; "
+            "the same command goes on with what is there"
+        )
     return None
 
 

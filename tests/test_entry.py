@@ -223,6 +223,14 @@ def test_in_process_errors_become_exit_codes(capsys):
     assert entry.command(lambda cfg: 0.5)(None) == 0.5
 
 
+@pytest.mark.parametrize("said", ["(pid 581) is killed by signal: Killed. ", "(pid(s) 7, 8) exited unexpectedly"])
+def test_a_worker_that_was_killed_says_what_to_lower(said):
+    message = entry.explain(RuntimeError(f"DataLoader worker {said}"))
+    assert message.startswith("a worker process was killed")
+    assert "lower data.num_workers or data.batch_size" in message
+    assert "\n" not in message
+
+
 @pytest.mark.parametrize(
     "said",
     [
