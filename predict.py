@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from seti import entry
+from seti.cli import program
 
 if TYPE_CHECKING:
-    from seti.config import PredictConfig
+    from seti.config.schema import PredictConfig
 
 
-@entry.program("predict", schema="seti.config")
+@program.program("predict", schema="seti.config.schema")
 def main(cfg: "PredictConfig") -> float:
     """Run every finished fold of an experiment over the test set."""
-    from seti.prediction import predict  # here: help and shell completion need no torch
+    from seti.inference.predict import predict  # here: help and shell completion need no torch
 
     return predict(cfg)
 

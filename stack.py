@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from seti import entry
+from seti.cli import program
 
 if TYPE_CHECKING:
-    from seti.blending import StackConfig
+    from seti.stacking.stack import StackConfig
 
 
-@entry.program("stack", schema="seti.blending")
+@program.program("stack", schema="seti.stacking.stack")
 def main(cfg: "StackConfig") -> float:
     """Blend every finished experiment under `output_dir`, or those named in `experiments`."""
-    from seti.blending import stack  # here: a signal while all of it is imported is answered already
+    from seti.stacking.stack import stack  # here: a signal while all of it is imported is answered already
 
     return stack(cfg)
 

@@ -3,28 +3,29 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seti import entry
+from seti.cli import program
 
 if TYPE_CHECKING:
-    from seti.config import TrainConfig
+    from seti.config.schema import TrainConfig
 
 
-@entry.program("train", schema="seti.config")
+@program.program("train", schema="seti.config.schema")
 def main(cfg: "TrainConfig") -> float:
     """Train one fold, or run the learning-rate range test for it."""
     # Here: --help and shell completion need no torch.
     from hydra.core.hydra_config import HydraConfig
 
-    from seti import crossval, lr_range, training
+    from seti.reports import cross_validation
+    from seti.training import fold, lr_range
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:
         score = lr_range.run(cfg, folder)
         report, of = lr_range.collect, folder.parent.parent
     else:
-        score = training.train(cfg)
-        report, of = crossval.report, folder.parent
-    if not entry.in_sweep():  # a sweep is reported once, by seti.sweep.SweepReport
+        score = fold.train(cfg)
+        report, of = cross_validation.report, folder.parent
+    if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
         report(of)
     return score
 

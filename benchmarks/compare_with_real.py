@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from seti.backgrounds import SYSTEM_LEVEL
-from seti.cadence import ON_PANELS, PANEL_LETTERS, read_cadence
-from seti.fields import BINS, DF, add_signal, draw_field, render_field
-from seti.signals import SHAPES, draw_signal
+from seti.data.cadence import ON_PANELS, PANEL_LETTERS, read_cadence
 from seti.simulate import load_settings, simulate
+from seti.simulation.emission import SYSTEM_LEVEL
+from seti.simulation.signals import SHAPES, draw_signal
+from seti.simulation.spectra import BINS, DF, add_signal, draw_field, render_field
 
 MEASURES = {
     "minimum": "minimum",

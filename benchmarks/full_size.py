@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seti import catalog, files, provenance, sidecar
-from seti.experiment import Experiment, fingerprint
+from seti.data import competition
+from seti.experiments import predictions, provenance
+from seti.experiments.experiment import Experiment, fingerprint
+from seti.utils import files
 
 N_FOLDS, TEST = 5, 40_000
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +32,8 @@ def made_up_labels(root: Path, rows: int = 60_000) -> None:
     """Write a label table, of the competition's size."""
     ids = [f"{number:015x}" for number in np.random.default_rng(0).choice(16**12, rows, replace=False)]
     files.write_csv(
-        root / catalog.LABELS, pd.DataFrame({"id": ids, "target": np.arange(rows) % 10 == 0}).astype({"target": int})
+        root / competition.LABELS,
+        pd.DataFrame({"id": ids, "target": np.arange(rows) % 10 == 0}).astype({"target": int}),
     )
 
 
@@ -58,7 +61,7 @@ def made_up_experiment(path: Path, labels: pd.DataFrame, folds: np.ndarray, seed
     table["prob"] = probs.mean(axis=1)
     files.write_csv(experiment.predictions_path, table)
     files.write_csv(experiment.submission_path, table[["id", "prob"]].rename(columns={"prob": "target"}))
-    record = sidecar.describe_predictions(experiment, path, table["id"], "32")
+    record = predictions.describe_predictions(experiment, path, table["id"], "32")
     files.write_json(experiment.predictions_record, record)
 
 
@@ -73,8 +76,8 @@ def main() -> None:
         if given.labels is None:
             made_up_labels(root)
         started = time.perf_counter()
-        labels = catalog.read_labels(root)
-        folds = catalog.assign_folds(labels["target"].to_numpy(), N_FOLDS, seed=42)
+        labels = competition.read_labels(root)
+        folds = competition.assign_folds(labels["target"].to_numpy(), N_FOLDS, seed=42)
         print(f"read {len(labels)} labels and assigned {N_FOLDS} folds: {time.perf_counter() - started:.2f} s")
         outputs = Path(temporary) / "outputs"
         for number in range(given.experiments):

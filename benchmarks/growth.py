@@ -17,15 +17,15 @@ import training
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from predicting import OPTIONS
 
-from seti import catalog
-from seti.cadence import ON_PANELS
-from seti.classifier import CadenceClassifier
-from seti.config import plain
-from seti.datamodule import CadenceDataModule
-from seti.dataset import CadenceDataset, InputSpec, loader
-from seti.inference import auto_batch_size, predict_probabilities
+from seti.config.schema import plain
+from seti.data import competition
+from seti.data.cadence import ON_PANELS
+from seti.data.sources import open_store
+from seti.dataloading.datamodule import CadenceDataModule
+from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.inference.ensemble import auto_batch_size, predict_probabilities
+from seti.models.classifier import CadenceClassifier
 from seti.pack import pack_split
-from seti.store import open_store
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def stacked(folder: Path, experiments: int, rows: int) -> Cost:
     """Stack made-up experiments."""
     folder.mkdir()
     full_size.made_up_labels(folder, rows)
-    labels = catalog.read_labels(folder)
-    folds = catalog.assign_folds(labels["target"].to_numpy(), full_size.N_FOLDS, seed=42)
+    labels = competition.read_labels(folder)
+    folds = competition.assign_folds(labels["target"].to_numpy(), full_size.N_FOLDS, seed=42)
     for number in range(experiments):
         full_size.made_up_experiment(folder / "outputs" / f"model_{number}", labels, folds, seed=number)
     command = [sys.executable, str(full_size.ROOT / "stack.py"), f"output_dir={folder / 'outputs'}"]
@@ -72,7 +72,7 @@ def packing(root: Path, folder: Path) -> float:
 
 def reading(root: Path, count: int, packed: str, folder: Path) -> float:
     """Seconds for the A panels of some cadences, more often than once where there are fewer."""
-    ids = catalog.read_labels(root)["id"].to_numpy(dtype=np.str_)
+    ids = competition.read_labels(root)["id"].to_numpy(dtype=np.str_)
     store = open_store(root, "train", ids, ON_PANELS, packed=packed, pack_dir=folder)
     started = time.perf_counter()
     for number in range(count):
@@ -82,9 +82,9 @@ def reading(root: Path, count: int, packed: str, folder: Path) -> float:
 
 def predicting(root: Path, count: int) -> float:
     """Seconds for some test cadences with five tiny networks."""
-    ids = catalog.read_test_ids(root).to_numpy()
+    ids = competition.read_test_ids(root).to_numpy()
     chosen = ids[np.arange(count) % len(ids)]
-    _, rows, bins = np.load(catalog.cadence_path(root, "test", ids[0]), mmap_mode="r").shape
+    _, rows, bins = np.load(competition.cadence_path(root, "test", ids[0]), mmap_mode="r").shape
     spec = InputSpec("A", "spatial", [96, 128], "area", rows, bins)
     model = {"backbone": "test_resnet", "pretrained": False, "weights": None, "freeze_backbone": False}
     networks = [CadenceClassifier(spec=spec.plain(), model=model, **OPTIONS) for _ in range(5)]

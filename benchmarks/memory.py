@@ -36,16 +36,16 @@ def after_each_fold(root: Path, overrides: tuple[str, ...] = (*SMALL, "trainer.m
 
 def _child(root: Path, overrides: list[str]) -> None:
     """`train.py`, which says how large it is behind every fold."""
-    from seti import training
+    from seti.training import fold
 
-    train = training.train
+    train = fold.train
 
     def watched(cfg: object) -> float:
         score = train(cfg)
         print(f"{MARK}{resident():.1f}", flush=True)
         return score
 
-    training.train = watched
+    fold.train = watched
     sys.argv = ["train.py", "-m", FOLDS, f"data.root={root}", *overrides]
     runpy.run_path("train.py", run_name="__main__")
 

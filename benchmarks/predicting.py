@@ -13,11 +13,12 @@ from measure import Row, Turns
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from seti import catalog, inference
-from seti.classifier import CadenceClassifier, load_classifier
-from seti.dataset import CadenceDataset, InputSpec, loader
-from seti.device import choose_device
-from seti.inference import auto_batch_size, predict_probabilities
+from seti.data import competition
+from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.inference import ensemble
+from seti.inference.ensemble import auto_batch_size, predict_probabilities
+from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.utils.device import choose_device
 
 FOLDS = 5
 GETTING_READY = "making the networks ready takes {:.2g} s once, apart"
@@ -59,9 +60,9 @@ def row(
     device: str = "cpu",
 ) -> Row:
     """Predict some test cadences with both ways."""
-    ids = catalog.read_test_ids(root).to_numpy()[:count]
+    ids = competition.read_test_ids(root).to_numpy()[:count]
     spec = classifiers[0].spec
-    paths = [catalog.cadence_path(root, "test", i) for i in ids]
+    paths = [competition.cadence_path(root, "test", i) for i in ids]
     pictures = reference.Pictures(paths, reference.transforms(tuple(spec.image_size), spec.interpolation))
     target = choose_device(device)
     plain = [copy.deepcopy(c.backbone).to(memory_format=torch.contiguous_format).to(target) for c in classifiers]
@@ -81,7 +82,7 @@ def row(
     apart = ready[-rounds:]
     seconds["ours"] = [spent - before / len(ids) for spent, before in zip(seconds["ours"], apart, strict=True)]
     expected, found = turns.last["ordinary"], turns.last["ours"]
-    labels = catalog.read_test_labels(root).set_index("id").loc[ids, "target"]
+    labels = competition.read_test_labels(root).set_index("id").loc[ids, "target"]
     auc = [roc_auc_score(labels, probs.mean(axis=1)) for probs in (expected, found)]
     off = f"probabilities off by {np.abs(found - expected).max():.1e}, AUC by {abs(auc[0] - auc[1]):.1e}"
     note = f"{off}; {GETTING_READY.format(np.median(apart))}"
@@ -92,18 +93,18 @@ def row(
 def readiness() -> Iterator[list[float]]:
     """Seconds in which batch normalisation is folded in and the precision is chosen, a value a prediction."""
     spent: list[float] = []
-    begin = inference.Ensemble.__init__
+    begin = ensemble.Ensemble.__init__
 
     def timed(*args: object) -> None:
         started = time.perf_counter()
         begin(*args)
         spent.append(time.perf_counter() - started)
 
-    inference.Ensemble.__init__ = timed
+    ensemble.Ensemble.__init__ = timed
     try:
         yield spent
     finally:
-        inference.Ensemble.__init__ = begin
+        ensemble.Ensemble.__init__ = begin
 
 
 def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
@@ -116,7 +117,7 @@ def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
 
 def settled_networks(root: Path, side: int = 512) -> list[CadenceClassifier]:
     """Five of the large network; statistics hardly know the size, so smaller pictures settle them."""
-    ids = catalog.read_test_ids(root).to_numpy()[:16]
+    ids = competition.read_test_ids(root).to_numpy()[:16]
     dataset = CadenceDataset(root, "test", ids, None, _spec(root, side // 2))
     pictures = dataset.__getitems__(list(range(len(ids))))[0]
     return [settled_network("efficientnet_b1", _spec(root, side), pictures, seed) for seed in range(FOLDS)]
@@ -130,6 +131,6 @@ def rows_on_gpu(root: Path, rounds: int, side: int) -> list[Row]:
 
 
 def _spec(root: Path, side: int) -> InputSpec:
-    first = catalog.cadence_path(root, "test", catalog.read_test_ids(root)[0])
+    first = competition.cadence_path(root, "test", competition.read_test_ids(root)[0])
     _, rows, bins = np.load(first, mmap_mode="r").shape
     return InputSpec("A", "spatial", [side, side], "linear", rows, bins)

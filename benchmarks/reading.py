@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from seti import catalog
-from seti.cadence import HEADER_BYTES, ON_PANELS
+from seti.data import competition
+from seti.data.cadence import HEADER_BYTES, ON_PANELS
+from seti.data.pack_reader import PackedCadences
+from seti.data.sources import CadenceFiles
 from seti.pack import pack_split
-from seti.packed import PackedCadences
-from seti.store import CadenceFiles
 
 
 def ways(root: Path, ids: np.ndarray, packed: Path) -> dict[str, Callable[[int], object]]:
@@ -28,7 +28,7 @@ def ways(root: Path, ids: np.ndarray, packed: Path) -> dict[str, Callable[[int],
     stored = CadenceFiles(root, "train", ids, ON_PANELS)
     pack = pack_split(root, "train", "A", packed, workers=1)
     cadences = PackedCadences(pack, root, ids, ON_PANELS)
-    paths = [catalog.cadence_path(root, "train", i) for i in ids]
+    paths = [competition.cadence_path(root, "train", i) for i in ids]
     names = [str(path) for path in paths]
     place = np.empty((len(ON_PANELS), stored.rows, stored.bins), np.float16)
     panels = [panel.data for panel in place]
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=9)
     given = parser.parse_args()
-    ids = catalog.read_labels(given.root)["id"].to_numpy(dtype=np.str_)[: given.count]
+    ids = competition.read_labels(given.root)["id"].to_numpy(dtype=np.str_)[: given.count]
     with tempfile.TemporaryDirectory() as temporary:
         whole = (given.root / "packed" / "train-A.json").exists()
         reads = ways(given.root, ids, given.root / "packed" if whole else Path(temporary))

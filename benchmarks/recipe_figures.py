@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from seti.cadence import PANEL_LETTERS, read_cadence
-from seti.catalog import cadence_path
-from seti.dedoppler import Dedoppler
-from seti.normalise import Normalisation
-from seti.preparation import compressed
+from seti.data.cadence import PANEL_LETTERS, read_cadence
+from seti.data.competition import cadence_path
+from seti.transforms.batch import compressed
+from seti.transforms.dedoppler import Dedoppler
+from seti.transforms.normalisation import Normalisation
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COLOURS = ("#888888", "#0b6e99", "#c2541b")

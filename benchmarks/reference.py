@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from seti import heap
-from seti.cadence import ON_PANELS
+from seti.data.cadence import ON_PANELS
+from seti.utils import malloc
 
 WORKERS = 2
 CPU = torch.device("cpu")
@@ -28,15 +28,15 @@ INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 @contextmanager
 def usual_heap() -> Iterator[None]:
-    """Memory goes back to the system as it does without `seti.heap`.
+    """Memory goes back to the system as it does without `seti.utils.malloc`.
 
     The C library raises its thresholds to the largest block that was freed, 32 MiB at most, and twice that.
     """
-    heap.set_thresholds(2**25, 2**26)
+    malloc.set_thresholds(2**25, 2**26)
     try:
         yield
     finally:
-        heap.keep()
+        malloc.keep()
 
 
 def load_panels(path: Path) -> np.ndarray:

@@ -38,12 +38,13 @@ import torch
 import training
 from measure import Row, Turns, markdown, table
 
-from seti import catalog, files, heap
-from seti.config import plain
-from seti.console import console
-from seti.dataset import CadenceDataset, InputSpec
+from seti.config.schema import plain
+from seti.data import competition
+from seti.dataloading.dataset import CadenceDataset, InputSpec
 from seti.pack import pack_split
 from seti.simulate import load_settings, simulate
+from seti.utils import files, malloc
+from seti.utils.console import console
 
 HERE = Path(__file__).resolve().parent
 START, END = "<!-- {}: written by benchmarks/run.py -->", "<!-- end of {} -->"
@@ -74,11 +75,11 @@ class Room:
 
     def ids(self, count: int = 200) -> np.ndarray:
         """Training ids."""
-        return catalog.read_labels(self.root)["id"].to_numpy(dtype=np.str_)[:count]
+        return competition.read_labels(self.root)["id"].to_numpy(dtype=np.str_)[:count]
 
     def paths(self, count: int = 200) -> list[Path]:
         """Their files."""
-        return [catalog.cadence_path(self.root, "train", i) for i in self.ids(count)]
+        return [competition.cadence_path(self.root, "train", i) for i in self.ids(count)]
 
 
 def panels(room: Room) -> list[Row]:
@@ -290,7 +291,7 @@ def main() -> None:
     logging.getLogger("seti").setLevel(logging.WARNING)
     if given.device == "cuda" and not given.quick and not torch.cuda.is_available():
         sys.exit("torch finds no GPU on this machine: run this where there is one, or `make bench` for the CPU")
-    heap.keep()  # as the programs do
+    malloc.keep()  # as the programs do
     parts: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seti import catalog, files
+from seti.data import competition
+from seti.utils import files
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTED = "SETI_BENCHMARK_STARTED"
@@ -37,10 +38,10 @@ def linked_data(source: Path, root: Path, train: int, test: int) -> Path:
         for first in "0123456789abcdef":
             (root / split / first).mkdir(parents=True)
         for number, name in enumerate(names):
-            os.link(files_of[number % len(files_of)], catalog.cadence_path(root, split, name))
+            os.link(files_of[number % len(files_of)], competition.cadence_path(root, split, name))
     labels = pd.DataFrame({"id": ids[:train], "target": (np.arange(train) % 10 == 0).astype(int)})
-    files.write_csv(root / catalog.LABELS, labels)
-    files.write_csv(root / catalog.SUBMISSION, pd.DataFrame({"id": ids[train:], "target": 0.5}))
+    files.write_csv(root / competition.LABELS, labels)
+    files.write_csv(root / competition.SUBMISSION, pd.DataFrame({"id": ids[train:], "target": 0.5}))
     return root
 
 
@@ -61,8 +62,8 @@ def _child(root: Path, overrides: list[str]) -> None:
     started = float(os.environ[STARTED])
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from seti import training  # noqa: F401  (what train.py imports when it begins)
-    from seti.datamodule import CadenceDataModule
+    from seti.dataloading.datamodule import CadenceDataModule
+    from seti.training import fold  # noqa: F401  (what train.py imports when it begins)
 
     spent = {"to the first step": 0.0, "imports": time.time() - started, "tables": 0.0}
     depth = [0]

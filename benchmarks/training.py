@@ -12,12 +12,12 @@ import torch
 from measure import Row
 from torch.utils.data import DataLoader, Dataset
 
-from seti import catalog
-from seti.assembly import build_classifier, build_trainer, settle_logs
-from seti.backbone import Backbone
-from seti.config import plain
-from seti.datamodule import CadenceDataModule
-from seti.preparation import prepare, to_device
+from seti.config.schema import plain
+from seti.data import competition
+from seti.dataloading.datamodule import CadenceDataModule
+from seti.models.backbone import Backbone
+from seti.training.build import build_classifier, build_trainer, settle_logs
+from seti.transforms.batch import prepare, to_device
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 WARM = 3
@@ -84,7 +84,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     """
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose("train", overrides)
-    gc.collect()  # as `seti.training.train` begins
+    gc.collect()  # as `seti.training.fold.train` begins
     settle_logs()
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
@@ -123,8 +123,8 @@ def rows(
     given = [f"data.root={root}", *overrides]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         data = hydra.compose("train", given).data
-    labels = catalog.read_labels(root)
-    paths = [catalog.cadence_path(root, "train", i) for i in labels["id"]]
+    labels = competition.read_labels(root)
+    paths = [competition.cadence_path(root, "train", i) for i in labels["id"]]
     transform = reference.transforms(tuple(data.image_size), data.interpolation, augment=True)
     pictures = reference.Pictures(paths, transform, labels["target"].to_numpy())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -5,7 +5,7 @@ __version__ = "0.2.0"
 import os
 import sys
 
-from seti.interruption import leave_quietly
+from seti.utils.shutdown import leave_quietly
 
 # Albumentations would ask the network for a newer release of itself when it is imported, by whichever room comes first.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

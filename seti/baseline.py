@@ -19,8 +19,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seti import catalog, entry
-from seti.cadence import read_cadence
+from seti.cli import program
+from seti.data import competition
+from seti.data.cadence import read_cadence
 from seti.errors import SetiError
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ def score(root: Path) -> float:
     Raises:
         SetiError: the data set is missing or damaged, or its test labels are not known.
     """
-    labels, test = catalog.read_labels(root), catalog.read_test_labels(root)
+    labels, test = competition.read_labels(root), competition.read_test_labels(root)
     if test is None:
-        msg = f"{root / catalog.TEST_LABELS} is missing: only a simulated data set can be scored"
+        msg = f"{root / competition.TEST_LABELS} is missing: only a simulated data set can be scored"
         raise SetiError(msg)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(_features(root, "train", labels["id"]), labels["target"])
@@ -80,8 +81,8 @@ def score(root: Path) -> float:
 
 
 def _features(root: Path, split: str, ids: pd.Series) -> np.ndarray:
-    catalog.check_files(root, split, ids)
-    paths = [catalog.cadence_path(root, split, i) for i in ids]
+    competition.check_files(root, split, ids)
+    paths = [competition.cadence_path(root, split, i) for i in ids]
     # spawn: a fork of a process with threads can hang.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         return np.stack(list(pool.map(_file_statistics, paths, chunksize=32)))
@@ -91,7 +92,7 @@ def _file_statistics(path: Path) -> np.ndarray:
     return panel_statistics(read_cadence(path))
 
 
-@entry.program("baseline")
+@program.program("baseline")
 def main(cfg: BaselineConfig) -> float:
     """Print the test AUC."""
     auc = score(Path(cfg.data.root))

@@ -18,17 +18,19 @@ from omegaconf import MISSING
 from rich.progress import Progress
 from rich.table import Table
 
-from seti import catalog, entry, files
-from seti.cadence import PANEL_CHOICES, PANEL_LETTERS, read_cadence
-from seti.checksum import panel_checksums, row_checksum
-from seti.console import cadence_progress, console
+from seti.cli import program
+from seti.data import competition
+from seti.data.cadence import PANEL_CHOICES, PANEL_LETTERS, read_cadence
+from seti.data.pack_reader import PackedCadences, PackFiles, changed_sources, pack_folder
 from seti.errors import SetiError
-from seti.packed import PackedCadences, PackFiles, changed_sources, pack_folder
-from seti.parallel import check_workers, cores, spread
+from seti.utils import files
+from seti.utils.checksums import panel_checksums, row_checksum
+from seti.utils.console import cadence_progress, console
+from seti.utils.processes import check_workers, cores, spread
 
 log = logging.getLogger(__name__)
 
-SPLITS = {"train": catalog.LABELS, "test": catalog.SUBMISSION}
+SPLITS = {"train": competition.LABELS, "test": competition.SUBMISSION}
 ERROR, WARNING = "error", "warning"
 _BLOCK = 64  # cadences that a process looks at at once
 _ALONE = 1024  # cadences that are looked at before other processes would have started
@@ -107,12 +109,12 @@ def check(root: Path, pack_dir: Path | None = None, workers: int | None = None) 
         SetiError: `root` is no folder.
     """
     if not root.is_dir():
-        msg = f"data.root={root} is no folder: set data.root to a folder that holds {catalog.LABELS} and train/"
+        msg = f"data.root={root} is no folder: set data.root to a folder that holds {competition.LABELS} and train/"
         raise SetiError(msg)
     findings: list[Finding] = []
     ids = {split: _check_table(root, split, findings) for split in SPLITS}
     for both in sorted(set(ids["train"]) & set(ids["test"])):
-        findings.append(Finding(both, "train", ERROR, "in train and in test", "", str(root / catalog.LABELS)))
+        findings.append(Finding(both, "train", ERROR, "in train and in test", "", str(root / competition.LABELS)))
     packs = _check_packs(root, pack_dir, ids, findings)
     places = [place for split in SPLITS for place in _check_names(root, split, ids[split], packs, findings)]
     total = len(places) + sum(len(table) for table in packs.values())
@@ -143,7 +145,7 @@ def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str]:
         return []
     if table.empty:
         add("", ERROR, "empty table", "it lists no cadence")
-    fit = table["id"].map(catalog.can_name_a_file)
+    fit = table["id"].map(competition.can_name_a_file)
     for cadence_id in table["id"][~fit]:
         add(repr(cadence_id), ERROR, "unfit id", "ids are up to 200 letters, digits, _ and -")
     for cadence_id, count in table["id"][fit][table["id"][fit].duplicated()].value_counts().items():
@@ -185,12 +187,12 @@ def _check_names(
     root: Path, split: str, ids: list[str], packs: dict[PackFiles, pd.DataFrame], findings: list[Finding]
 ) -> list[tuple[str, str, str]]:
     """Check which files there are; gives id, split and path of those that the table lists."""
-    present = catalog.list_files(root, split)
+    present = competition.list_files(root, split)
     if not present and any(pack.split == split and set(ids) <= set(table["id"]) for pack, table in packs.items()):
         return []  # the pack alone was kept
     places = []
     for cadence_id in ids:
-        path = str(catalog.cadence_path(root, split, cadence_id))
+        path = str(competition.cadence_path(root, split, cadence_id))
         if cadence_id in present:
             places.append((cadence_id, split, path))
         else:
@@ -355,7 +357,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-@entry.program("check")
+@program.program("check")
 def main(cfg: CheckConfig) -> None:
     """Check, report, and end with exit code 1 on errors."""
     check_workers(cfg.workers)

@@ -2,7 +2,7 @@
 
 Cadences are written to their places in a partial file, in any order, and a journal says which are there. A run that
 was stopped goes on from the journal: every row is read back and compared with its checksum, so the end is the same,
-byte for byte. Reading a pack: `seti.packed`.
+byte for byte. Reading a pack: `seti.data.pack_reader`.
 """
 
 import errno
@@ -22,14 +22,16 @@ import pandas as pd
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from seti import catalog, entry, files, lock
-from seti.cadence import PANEL_CHOICES, read_cadence, read_format
-from seti.checksum import panel_checksums, row_checksum
-from seti.console import cadence_progress
+from seti.cli import program
+from seti.data import competition
+from seti.data.cadence import PANEL_CHOICES, read_cadence, read_format
+from seti.data.pack_reader import FORMAT, PackedCadences, PackFiles, digest, npy_header, pack_folder, table_digests
 from seti.errors import SetiError
-from seti.interruption import Interrupted
-from seti.packed import FORMAT, PackedCadences, PackFiles, digest, npy_header, pack_folder, table_digests
-from seti.parallel import check_workers, cores, spread
+from seti.utils import files, locks
+from seti.utils.checksums import panel_checksums, row_checksum
+from seti.utils.console import cadence_progress
+from seti.utils.processes import check_workers, cores, spread
+from seti.utils.shutdown import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ def pack_split(
         SetiError: the data set is damaged; the pack is there and no longer matches, or is being written; the disk
             is full or cannot be written.
     """
-    ids = catalog.read_labels(root)["id"] if split == "train" else catalog.read_test_ids(root).sort_values()
+    ids = competition.read_labels(root)["id"] if split == "train" else competition.read_test_ids(root).sort_values()
     ids = ids.reset_index(drop=True)
     pack = PackFiles(pack_folder(root, pack_dir), split, panels)
     with _system_errors(pack), _locked(pack):
@@ -136,11 +138,11 @@ def pack_split(
             _journal(pack).unlink(missing_ok=True)  # of a run that was killed in its very last step
             log.info("%s: already packed, and it matches: nothing to do", pack.data)
             return pack
-        catalog.check_files(root, split, ids)
-        present = catalog.list_files(root, split)
+        competition.check_files(root, split, ids)
+        present = competition.list_files(root, split)
         table = pd.DataFrame({"id": ids, "size": 0, "mtime_ns": 0})
         table[["size", "mtime_ns"]] = [present[i] for i in ids]
-        (rows, bins), dtype = read_format(catalog.cadence_path(root, split, ids[0]))
+        (rows, bins), dtype = read_format(competition.cadence_path(root, split, ids[0]))
         _write(Plan(pack, root, table, rows, bins, dtype.str), workers)
     return pack
 
@@ -284,7 +286,7 @@ def _sync(path: Path) -> None:
 def _locked(pack: PackFiles) -> Iterator[None]:
     """Keep other runs from the same pack."""
     pack.folder.mkdir(parents=True, exist_ok=True)
-    with lock.hold(pack.folder, f"writing {pack.data.name}", f".{pack.data.stem}.lock"):
+    with locks.hold(pack.folder, f"writing {pack.data.name}", f".{pack.data.stem}.lock"):
         yield
 
 
@@ -329,7 +331,7 @@ def pack(cfg: PackConfig) -> list[PackFiles]:
     return [pack_split(root, split, cfg.panels, pack_dir, cfg.workers, cfg.force) for split in cfg.split]
 
 
-@entry.program("pack")
+@program.program("pack")
 def main(cfg: PackConfig) -> None:
     """Pack, and say what is where."""
     for made in pack(cfg):

@@ -6,10 +6,10 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from seti import entry
+from seti.cli import program
 from seti.errors import SetiError
-from seti.experiment import open_experiment
-from seti.gallery import data_root, draw_experiment_gallery, draw_ids
+from seti.experiments.experiment import open_experiment
+from seti.reports.gallery import data_root, draw_experiment_gallery, draw_ids
 
 
 @dataclass
@@ -58,7 +58,7 @@ def show(cfg: ShowConfig) -> list[Path]:
     return paths
 
 
-@entry.program("show")
+@program.program("show")
 def main(cfg: ShowConfig) -> None:
     """Draw cadences, or an experiment's gallery."""
     show(cfg)

@@ -1,7 +1,7 @@
 """Simulated data sets in the competition's layout: `python -m seti.simulate root=... train=...`.
 
-One or more cadences are cut from a field (`seti.fields`), and each gets its own signal. Everything random follows
-from (seed, what is drawn), so the bytes of a set do not depend on how many processes make it.
+One or more cadences are cut from a field (`seti.simulation.spectra`), and each gets its own signal. Everything random
+follows from (seed, what is drawn), so the bytes of a set do not depend on how many processes make it.
 """
 
 import difflib
@@ -22,13 +22,13 @@ import pandas as pd
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from seti import entry, files, lock
-from seti.backgrounds import FEATURES
-from seti.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
-from seti.catalog import LABELS, SUBMISSION, TEST_LABELS, cadence_path
-from seti.console import cadence_progress
+from seti.cli import program
+from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
+from seti.data.competition import LABELS, SUBMISSION, TEST_LABELS, cadence_path
 from seti.errors import SetiError
-from seti.fields import (
+from seti.simulation.emission import FEATURES
+from seti.simulation.signals import EDGE, MAX_SWING, SHAPES, Signal, draw_signal
+from seti.simulation.spectra import (
     BINS,
     DF,
     DT,
@@ -43,8 +43,9 @@ from seti.fields import (
     render_field,
     standardise,
 )
-from seti.parallel import check_workers, cores, spread
-from seti.signals import EDGE, MAX_SWING, SHAPES, Signal, draw_signal
+from seti.utils import files, locks
+from seti.utils.console import cadence_progress
+from seti.utils.processes import check_workers, cores, spread
 
 LARGEST_GROUP = 5  # cadences of a shared field
 TRUTH = "truth.csv"
@@ -309,7 +310,7 @@ def _size(number: int) -> str:
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
-    with lock.hold(root, "simulating", cure="another root can be simulated beside it"):
+    with locks.hold(root, "simulating", cure="another root can be simulated beside it"):
         yield
 
 
@@ -357,7 +358,7 @@ def _system_errors(root: Path) -> Iterator[None]:
         raise SetiError(msg) from error
 
 
-@entry.program("simulate")
+@program.program("simulate")
 def main(cfg: Any) -> None:
     """Make the data set and say what to type next."""
     settings: SimulateConfig = OmegaConf.to_object(cfg)

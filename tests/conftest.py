@@ -105,7 +105,7 @@ def config(small) -> Callable:
 @pytest.fixture
 def train(config) -> Callable:
     """Train a fold in this process; gives its AUC."""
-    from seti import training
+    from seti.training import fold as training
 
     return lambda *overrides: training.train(config(*overrides))
 
@@ -113,7 +113,7 @@ def train(config) -> Callable:
 @pytest.fixture
 def predict(outputs) -> Callable:
     """Predict in this process; gives the test AUC."""
-    from seti import prediction
+    from seti.inference import predict as prediction
 
     settings = ["device=cpu", "precision=32", "data.num_workers=0"]
 
@@ -140,7 +140,9 @@ class Program:
     def __init__(self, folder: Path, script: str, args: list[str], number: int) -> None:
         self.out, self.err = folder / f".out{number}", folder / f".err{number}"
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["seti.training", "seti.lr_range", "seti.prediction", "seti.stacking"])
+        context.set_forkserver_preload(
+            ["seti.training.fold", "seti.training.lr_range", "seti.inference.predict", "seti.stacking.out_of_fold"]
+        )
         script_path = str(ROOT / script)
         self.process = context.Process(
             target=_run_script, args=(script_path, args, str(folder), str(self.out), str(self.err))

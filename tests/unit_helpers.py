@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
+import torch
 
-from seti import entry, provenance, sidecar
-from seti.experiment import Experiment
+from seti.cli import program as entry
+from seti.data.competition import cadence_path
+from seti.experiments import predictions, provenance
+from seti.experiments.experiment import Experiment
 
 ROWS, BINS = 8, 12
 NO_AUGMENT = {
@@ -109,7 +112,7 @@ def seal_predictions(path: Path) -> None:
     experiment = Experiment(path)
     table = pd.read_csv(experiment.predictions_path, dtype={"id": str})
     experiment.submission_path.write_text("id,target\n")
-    record = sidecar.describe_predictions(experiment, path, table["id"], "32")
+    record = predictions.describe_predictions(experiment, path, table["id"], "32")
     record["checkpoints"] = {k: v for k, v in record["checkpoints"].items() if f"fold_{k}" in table}
     experiment.predictions_record.write_text(json.dumps(record))
 
@@ -142,3 +145,20 @@ def assert_same_run(one, other):
     """Two runs of a fold: the same history, and the same probabilities to the last byte."""
     pd.testing.assert_frame_equal(losses(one), losses(other))
     assert (one / "oof.csv").read_bytes() == (other / "oof.csv").read_bytes()
+
+
+def forward(checkpoint, root, split, ids):
+    """Probabilities by a network that is built and fed here, panels A stacked and shrunk to 24 x 32."""
+    import cv2
+    import timm
+
+    network = timm.create_model("test_resnet.r160_in1k", in_chans=1, num_classes=1)
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    network.load_state_dict({name.removeprefix("backbone.network."): value for name, value in weights.items()})
+    network.eval()
+    pictures = []
+    for cadence_id in ids:
+        panels = np.load(cadence_path(root, split, cadence_id))[[0, 2, 4]].astype(np.float32)
+        pictures.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
+    with torch.no_grad():
+        return network(torch.from_numpy(np.stack(pictures))[:, None])[:, 0].sigmoid().double().numpy()

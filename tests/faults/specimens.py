@@ -19,16 +19,18 @@ import torch
 from hypothesis import strategies as st
 from mutations import NASTY
 
-from seti import catalog, provenance, sidecar
-from seti.cadence import PANEL_CHOICES, read_cadence
-from seti.classifier import CadenceClassifier, load_classifier
-from seti.dataset import InputSpec
-from seti.experiment import Experiment
-from seti.history import History
+from seti.data import competition
+from seti.data.cadence import PANEL_CHOICES, read_cadence
+from seti.data.pack_reader import PackFiles, pack_folder
+from seti.data.sources import open_store
+from seti.dataloading.dataset import InputSpec
+from seti.experiments import predictions as sidecar
+from seti.experiments import provenance
+from seti.experiments.experiment import Experiment
+from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.pack import pack_split
-from seti.packed import PackFiles, pack_folder
-from seti.safe_load import read_checkpoint
-from seti.store import open_store
+from seti.training.callbacks.history import History
+from seti.utils.safe_load import read_checkpoint
 
 FOLDS, TRAIN, TEST = 2, 30, 12
 MODEL = {"backbone": "test_resnet.r160_in1k", "pretrained": False, "weights": None, "freeze_backbone": False}
@@ -68,13 +70,13 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
     ids = [f"{n * 7919:015x}" for n in range(TRAIN)]
     targets = [n % 3 % 2 for n in range(TRAIN)]
     root.mkdir()
-    pd.DataFrame({"id": ids, "target": targets}).to_csv(root / catalog.LABELS, index=False)
+    pd.DataFrame({"id": ids, "target": targets}).to_csv(root / competition.LABELS, index=False)
     for i in ids:
-        source = catalog.cadence_path(root, "train", i)
+        source = competition.cadence_path(root, "train", i)
         source.parent.mkdir(parents=True, exist_ok=True)
         np.save(source, np.random.default_rng(int(i, 16)).normal(size=(6, 9, 16)).astype(np.float16))
     test = [f"{n * 104729:015x}" for n in range(TEST)]
-    pd.DataFrame({"id": test, "target": 0.5}).to_csv(root / catalog.SUBMISSION, index=False)
+    pd.DataFrame({"id": test, "target": 0.5}).to_csv(root / competition.SUBMISSION, index=False)
     experiment = _make_experiment(path, ids, targets, test)
     fold = experiment.fold(0)
     oof = pd.concat([pd.read_csv(experiment.fold(k).oof, dtype={"id": str}) for k in range(FOLDS)])
@@ -140,10 +142,12 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
             _same_weights(checkpoint["state_dict"], checkpoint, state)
 
     def read_ids() -> None:
-        _same([(i,) for i in catalog.read_test_ids(root)], _parsed(root / catalog.SUBMISSION, ("id",)))
+        _same([(i,) for i in competition.read_test_ids(root)], _parsed(root / competition.SUBMISSION, ("id",)))
 
     def read_labels() -> None:
-        _same(catalog.read_labels(root).itertuples(index=False), _parsed(root / catalog.LABELS, ("id", "target")))
+        _same(
+            competition.read_labels(root).itertuples(index=False), _parsed(root / competition.LABELS, ("id", "target"))
+        )
 
     pack_split(root, "train", "A")
     packed = PackFiles(pack_folder(root, None), "train", "A")
@@ -161,10 +165,10 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
     return {
         ".npy": Specimen(cadence, False, lambda: _read_npy(cadence), _npy(), 0.2),
         "label table": Specimen(
-            root / catalog.LABELS, read=read_labels, made=_table(("id", "target")), share=0.15, **text
+            root / competition.LABELS, read=read_labels, made=_table(("id", "target")), share=0.15, **text
         ),
         "sample submission": Specimen(
-            root / catalog.SUBMISSION, read=read_ids, made=_table(("id", "target")), share=0.1, **text
+            root / competition.SUBMISSION, read=read_ids, made=_table(("id", "target")), share=0.1, **text
         ),
         "best.ckpt": Specimen(fold.best_checkpoint, False, read_best, _checkpoints(state), 0.06),
         "last.ckpt": Specimen(fold.last_checkpoint, False, read_last, _checkpoints(state), 0.06),

@@ -1,0 +1,254 @@
+"""What every command shares: whatever stops it is one line, and in a sweep the other jobs go on."""
+
+import functools
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from seti.errors import SetiError
+from seti.utils import malloc, shutdown
+from seti.utils.shutdown import Interrupted
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# The tuner draws its bar with tqdm, which fills a log file with it; tqdm reads this when it is imported.
+os.environ.setdefault("TQDM_DISABLE", "" if sys.stderr.isatty() else "1")
+
+log = logging.getLogger(__name__)
+
+Task = Callable[["DictConfig"], Any]
+
+CONF = Path(__file__).parents[2] / "conf"
+FAILURE_FILE = "failure.json"
+# How torch tells that a worker could not hand over a batch: when it makes a file, or touches a page without room.
+SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
+WORKER_DIED = ("is killed by signal", "exited unexpectedly")  # how torch tells that a worker is gone
+JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jobs write their folders to
+
+
+def program(config_name: str, schema: str | None = None) -> Callable[[Task], Callable[[], None]]:
+    """Make a program of a task: Hydra composes `conf/<config_name>.yaml`, the command line included, and calls it.
+
+    Whatever stops it becomes one line on standard error and an exit code: 1 for what a person can mend, be it in the
+    input, in the settings or on the disk, 130 for Ctrl-C, 143 for SIGTERM. Only a mistake of the program itself ends
+    with a traceback.
+
+    Args:
+        config_name: of the configuration.
+        schema: the module that holds its types, where that is not the task's own. What takes long to import is best
+            imported in here and in the task: a signal that comes meanwhile is answered already.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        @functools.wraps(task)
+        def main() -> None:
+            # A mistake is not to be told by a log's or a thread's traceback first, when the disk is full.
+            logging.raiseExceptions = False
+            threading.excepthook = _quiet_threads
+            malloc.keep()
+            journal = os.environ.get(JOURNAL)
+            try:
+                with shutdown.ending():
+                    if schema is not None:
+                        importlib.import_module(schema)
+                    _run_hydra(command(task), config_name)
+            except BaseException as error:
+                if isinstance(error, SystemExit):
+                    raise
+                _end(error)
+            finally:
+                if os.environ.get(JOURNAL) not in (None, journal):  # a sweep that was stopped has not reported
+                    Path(os.environ.pop(JOURNAL)).unlink(missing_ok=True)
+
+        return main
+
+    return decorate
+
+
+def command(task: Task) -> Task:
+    """Wrap a Hydra task: what a person can mend becomes one line and exit code 1, a signal 130 or 143.
+
+    In a sweep a failing job, whatever the error, is logged with its traceback into its own folder and leaves a
+    `failure.json` there for `seti.cli.sweep_report`; Hydra then goes on with the next job. Raising there instead would
+    skip the report, and only the first error would be shown. A signal ends the whole sweep.
+    """
+
+    @functools.wraps(task)
+    def run(cfg: "DictConfig") -> Any:
+        try:
+            with shutdown.ending():
+                return _run_in_sweep(task, cfg) if in_sweep() else task(cfg)
+        except BaseException as error:
+            _end(error)
+
+    return run
+
+
+def in_sweep() -> bool:
+    """Whether this job is one of a sweep's (`-m`)."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _run_hydra(task: Task, config_name: str) -> None:
+    import hydra
+
+    from seti.config import instantiation_guard
+
+    instantiation_guard.guard(_refuse)
+    asked_for_tracebacks = "HYDRA_FULL_ERROR" in os.environ
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, where it would print their tracebacks
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(task)()
+    finally:
+        if not asked_for_tracebacks:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    failure = Path(hydra.runtime.output_dir) / FAILURE_FILE
+    failure.unlink(missing_ok=True)
+    _note({"folder": str(failure.parent)})
+    try:
+        return task(cfg)
+    except Exception as error:
+        shutdown.raise_if_asked()  # workers die of the same signal, which then reads as their failure
+        message = explain(error)
+        if message is None:
+            message = f"{type(error).__name__}: {error}"
+            log.exception("this job of the sweep failed")
+        else:  # the traceback may still help whoever reads the log; the terminal gets the line alone
+            _log_to_file(logging.ERROR, "this job of the sweep failed", sys.exc_info())
+        say_error(message)
+        failed = {
+            "message": " ".join(message.split()),
+            "overrides": list(hydra.overrides.task),
+            "traceback": traceback.format_exc(),
+        }
+        _note({"folder": str(failure.parent), "failure": failed})
+        _write_failure(failure, failed)
+        return float("nan")
+
+
+def _note(line: dict[str, Any]) -> None:
+    """Write a line into the sweep's journal, where there is one."""
+    if JOURNAL in os.environ:
+        try:
+            with Path(os.environ[JOURNAL]).open("a") as journal:
+                journal.write(json.dumps(line) + "\n")
+        except OSError as error:
+            log.warning("the sweep's report will miss this job: %s", error)
+
+
+def _write_failure(path: Path, failed: dict[str, Any]) -> None:
+    from seti.utils import files
+
+    try:
+        files.write_json(path, failed)
+    except OSError as error:  # the disk may be what failed; the journal has it too
+        log.warning("cannot write %s: %s", path, error)
+
+
+def explain(error: BaseException) -> str | None:
+    """Say in one line what a person can mend; None for a mistake of the program."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+    from seti.config.schema import unknown
+    from seti.utils import files
+
+    if isinstance(error, SetiError):
+        return str(error)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is not set: add {error.full_key}=<value> to the command"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        # OmegaConf wraps what its resolvers raise.
+        cause = error.__cause__ or error.__context__
+        while cause is not None:
+            if isinstance(cause, SetiError):
+                return str(cause)
+            cause = cause.__cause__ or cause.__context__
+        cause, no_key = error.__cause__, (ConfigAttributeError, ConfigKeyError)
+        if isinstance(cause, no_key) and is_dataclass(cause.object_type) and cause.full_key:
+            return unknown(cause.full_key, cause.object_type)
+        said = str(error)
+        if isinstance(error.__cause__, OmegaConfBaseException) and str(error.__cause__) not in said:
+            said += f"\n{error.__cause__}"
+        said = said.split("Config search path:")[0]
+        lines = (line.strip().removesuffix(".") for line in said.splitlines())
+        return "; ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
+    if isinstance(error, OSError):
+        return files.explain(error)
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in SHARED_MEMORY_FULL):
+        return "the workers' shared memory (/dev/shm) is full: lower data.num_workers or data.batch_size, or enlarge it"
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in WORKER_DIED):
+        return (
+            "a worker process was killed, perhaps for want of memory: lower data.num_workers or data.batch_size; "
+            "the same command goes on with what is there"
+        )
+    return None
+
+
+def say_error(message: str) -> None:
+    """Print one line to standard error, and into the job's log file."""
+    _say("error: " + " ".join(message.split()))
+
+
+def _end(error: BaseException) -> None:
+    """Say what ended the program, and exit; a mistake of the program is raised again."""
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted(signal.SIGINT)
+    elif not isinstance(error, Interrupted) and shutdown.asked() is not None:
+        error = Interrupted(shutdown.asked())  # a library's answer to the signal
+    if isinstance(error, Interrupted):
+        _say(str(error))
+        shutdown.hush_half_made()
+        sys.exit(error.code)
+    message = explain(error) if isinstance(error, Exception) else None
+    if message is None:
+        raise error
+    if isinstance(error, BrokenPipeError):  # whoever read the output has gone; nothing is wrong here
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        say_error(message)
+    sys.exit(1)
+
+
+def _say(line: str) -> None:
+    _log_to_file(logging.ERROR, line)
+    print(line, file=sys.stderr)
+
+
+def _log_to_file(level: int, line: str, exc_info: Any = None) -> None:
+    # The job's log file alone, not the console a second time: Hydra logs there without colour.
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(logging.LogRecord(log.name, level, __file__, 0, line, None, exc_info))
+
+
+def _quiet_threads(args: threading.ExceptHookArgs) -> None:
+    # TensorBoard's writer meets a full disk in a thread of its own, and hands the error to the next one who writes.
+    if not isinstance(args.exc_value, OSError):
+        threading.__excepthook__(args)
+
+
+def _refuse(message: str) -> NoReturn:
+    say_error(message)
+    sys.exit(1)

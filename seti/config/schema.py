@@ -1,0 +1,292 @@
+"""The settings, their types, and the names that Hydra composes from them.
+
+`conf/` holds the values; the dataclasses here hold the types, so that a value of the wrong type is refused
+when the configuration is composed, before anything is read or written.
+"""
+
+import difflib
+import hashlib
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from seti.errors import SetiError
+
+
+@dataclass
+class DedopplerConfig:
+    """The fan of drift rates of the layouts with de-Doppler planes; see `seti.transforms.dedoppler`."""
+
+    max_drift: float = MISSING
+    drifts: int = MISSING
+    gap: list[float] = MISSING
+
+
+@dataclass
+class DataConfig:
+    """Where cadences are, which panels the network sees, and how they are loaded."""
+
+    root: str = MISSING
+    n_folds: int = MISSING
+    fold_seed: int = MISSING
+    panels: str = MISSING
+    layout: str = MISSING
+    image_size: list[int] | None = None
+    interpolation: str = MISSING
+    batch_size: Any = MISSING  # a number, or auto
+    balanced: bool = MISSING
+    num_workers: int = MISSING
+    packed: str = MISSING
+    pack_dir: str | None = None
+    on_error: str = MISSING
+    augment_on: str = MISSING
+    normalise: str = MISSING
+    clip: list[float] | None = None
+    remove_spike: bool = MISSING
+    dedoppler: DedopplerConfig = field(default_factory=DedopplerConfig)
+
+
+@dataclass
+class AugmentConfig:
+    """Probabilities and limits of the training transforms: `seti.transforms.image`, `cutout` and `panels` beside it."""
+
+    flip_frequency: float = MISSING
+    flip_time: float = MISSING
+    affine: float = MISSING
+    shift: float = MISSING
+    scale: float = MISSING
+    rotate: float = MISSING
+    crop: float = MISSING
+    crop_scale: list[float] = MISSING
+    cutout: float = MISSING
+    cutout_size: list[float] = MISSING
+    cutout_holes: int = MISSING
+    swap_off: float = MISSING
+    shuffle_on: float = MISSING
+    shuffle_off: float = MISSING
+    roll: float = MISSING
+    inject: float = MISSING
+    inject_decoys: float = MISSING
+    inject_shapes: list[str] = MISSING
+    inject_snr: list[float] = MISSING
+    inject_drift: float = MISSING
+    inject_gap: list[float] = MISSING
+
+
+@dataclass
+class ModelConfig:
+    """A timm backbone with one logit; see `seti.models.backbone`."""
+
+    backbone: str = MISSING
+    pretrained: bool = MISSING
+    weights: str | None = None
+    freeze_backbone: bool = MISSING
+    compile: bool = MISSING
+    pool: str | None = None
+    drop_rate: float | None = None
+    drop_path: float | None = None
+    stem_stride: Any = None  # a number, or one for time and one for frequency
+    head_epochs: int = MISSING
+
+
+@dataclass
+class OptimizerConfig:
+    """The optimiser; see `seti.models.optimiser`."""
+
+    name: str = MISSING
+    lr: float = MISSING
+    weight_decay: float = MISSING
+    layer_decay: float | None = None
+
+
+@dataclass
+class ScheduleConfig:
+    """How the rate moves from batch to batch; see `seti.models.optimiser`."""
+
+    name: str = MISSING
+    pct_start: float = MISSING
+    div_factor: float = MISSING
+    warmup_epochs: float = MISSING
+    final_factor: float = MISSING
+
+
+@dataclass
+class LossConfig:
+    """What training lowers; see `seti.models.loss`."""
+
+    name: str = MISSING
+    gamma: float | None = None
+    smoothing: float = MISSING
+    pos_weight: float | None = None
+
+
+@dataclass
+class EmaConfig:
+    """The moving average of the weights; see `seti.training.callbacks.weight_averaging`. Off while `decay` is null."""
+
+    decay: float | None = None
+
+
+@dataclass
+class MixupConfig:
+    """Mixup and CutMix; see `seti.transforms.mixing`."""
+
+    alpha: float | None = None
+    label: str = MISSING
+    cutmix: float | None = None
+    restandardise: bool = MISSING
+    off_last: float = MISSING
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """Stop when the validation loss no longer falls. Off while `patience` is null."""
+
+    patience: int | None = None
+    min_delta: float = MISSING
+
+
+@dataclass
+class CheckpointConfig:
+    """Which epoch is the best one."""
+
+    monitor: str = MISSING
+    mode: str = MISSING
+
+
+@dataclass
+class WatchConfig:
+    """When a fold that learns nothing is stopped (`seti.training.callbacks.dead_fold`). Off while `after` is null."""
+
+    after: float | None = None
+    auc_margin: float = MISSING
+
+
+@dataclass
+class LrRangeConfig:
+    """The learning-rate range test; see `seti.training.lr_range`."""
+
+    min_lr: float = MISSING
+    max_lr: float = MISSING
+    steps: int = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """Everything `train.py` reads."""
+
+    fold: int = MISSING
+    seed: int = MISSING
+    exp_name: str = MISSING
+    output_dir: str = MISSING
+    force: bool = MISSING
+    lr_range_test: bool = MISSING
+    threads: int | None = None
+    retries: int = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    mixup: MixupConfig = field(default_factory=MixupConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    lr_range: LrRangeConfig = field(default_factory=LrRangeConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class PredictDataConfig:
+    """Which test set, and how it is loaded."""
+
+    root: str | None = None
+    batch_size: Any = MISSING  # auto, or a number
+    num_workers: int = MISSING
+    packed: str = MISSING
+    pack_dir: str | None = None
+    on_error: str = MISSING
+
+
+@dataclass
+class PredictConfig:
+    """Everything `predict.py` reads."""
+
+    ckpt_dir: Any = MISSING  # a folder, or a list of them
+    device: str = MISSING
+    precision: str = MISSING
+    flips: bool = MISSING
+    average: str = MISSING
+    data: PredictDataConfig = field(default_factory=PredictDataConfig)
+
+
+ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
+
+AUTO = "auto"  # of data.batch_size
+
+
+def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
+    """Name a configuration by what distinguishes it: `efficientnet_b1-A-spatial-512x512-mixup0.1`."""
+    size = "x".join(map(str, image_size)) if image_size else "native"
+    mixup = [f"mixup{alpha:g}"] if alpha else []
+    # The pretraining tag behind timm's dot says where weights come from, not what the network is.
+    return "-".join([backbone.split(".")[0], panels, layout, size, *mixup])
+
+
+def job_suffix(lr_range_test: bool, override_dirname: str) -> str:
+    """Give a range test a folder of its own inside the fold's, named by its overrides; a training run none.
+
+    So a sweep of range tests over settings that `exp_name` does not carry keeps its curves apart, and a
+    finished fold's log and configuration stay as they were.
+    """
+    if not lr_range_test:
+        return ""
+    name = re.sub(r"[^\w.,=+-]", "_", override_dirname)
+    if len(name) > 200:  # file systems allow 255; what is cut off must still tell jobs apart
+        name = f"{name[:190]}-{hashlib.sha256(override_dirname.encode()).hexdigest()[:8]}"
+    return "/lr_range/" + (name or "default")
+
+
+def check_exp_name(name: str) -> str:
+    """Give the name back, or refuse it: Hydra makes folders by it before anything else is checked.
+
+    Raises:
+        SetiError: it would lead elsewhere than into a folder of its own under `output_dir`.
+    """
+    if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith(".") or name == "stack":
+        msg = (
+            f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
+            "(and not 'stack', which is where stack.py writes)"
+        )
+        raise SetiError(msg)
+    return name
+
+
+OmegaConf.register_new_resolver("checked", check_exp_name, replace=True)
+OmegaConf.register_new_resolver("default_exp_name", default_exp_name, replace=True)
+OmegaConf.register_new_resolver("job_suffix", job_suffix, replace=True)
+
+
+def unknown(key: str, section: type) -> str:
+    """Say that no setting is named so, and which one may be meant.
+
+    Args:
+        key: with the names of the groups that it is in.
+        section: the dataclass that it was looked for in.
+    """
+    group, _, name = key.rpartition(".")
+    near = difflib.get_close_matches(name, [one.name for one in fields(section)], 1, 0.6)
+    meant = f"{group}.{near[0]}" if near and group else near[0] if near else ""
+    return f"{key} is no setting: " + (f"did you mean {meant}?" if meant else "--cfg job prints those that there are")
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolve a configuration to plain dicts, lists and values, as checkpoints and JSON need them."""
+    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    return {str(key): value for key, value in resolved.items()}

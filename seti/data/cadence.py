@@ -1,0 +1,242 @@
+"""What a cadence is: six panels of a spectrogram, read from a `.npy` and picked.
+
+A panel is `(rows, bins)`: time downwards, frequency to the right. Green Bank points ON a star (A), away (B),
+ON (A), away (C), ON (A), away (D): a needle stands in ON panels and in no OFF panel.
+"""
+
+import errno
+import functools
+import io
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+
+from seti.errors import SetiError, brief
+
+PANEL_LETTERS = "ABACAD"
+ON_PANELS = (0, 2, 4)
+OFF_PANELS = (1, 3, 5)
+PANEL_CHOICES = {"A": ON_PANELS, "all": tuple(range(6))}
+DEDOPPLER_LAYOUTS = ("dedoppler", "channel_dedoppler")  # of data.layout, those with planes of seti.transforms.dedoppler
+
+HEADER_BYTES = 128  # what numpy writes for any array of few dimensions, padding included
+LONGEST_HEADER = 10_000  # numpy reads none that is longer, but makes room for it first
+
+# O_NONBLOCK: opening a pipe would wait for somebody to write; a file does not care.
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+
+# Unsigned and signed integers of a float's width, and the bits of negative and positive infinity in them.
+_BITS = {
+    2: (np.uint16, np.int16, 0xFC00, 0x7C00),
+    4: (np.uint32, np.int32, 0xFF80_0000, 0x7F80_0000),
+    8: (np.uint64, np.int64, 0xFFF0_0000_0000_0000, 0x7FF0_0000_0000_0000),
+}
+
+
+def read_cadence(
+    path: str | Path,
+    panels: tuple[int, ...] = PANEL_CHOICES["all"],
+    out: np.ndarray | None = None,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Read some panels of a cadence file; the others are not touched.
+
+    Args:
+        path: a `.npy` of shape `(6, rows, bins)`, floating point, of either byte order.
+        panels: which of the six to read.
+        out: `(len(panels), rows, bins)`, C order: read into, such as a place in a batch. Its type must hold the
+            file's values without loss.
+        size: `(rows, bins)` that the file must have; None for any.
+
+    Returns:
+        `(len(panels), rows, bins)`, in the file's own precision; or `out`.
+
+    Raises:
+        SetiError: the file is missing, truncated, no `.npy`, of another shape or type, or not finite.
+    """
+    if out is not None:
+        size = out.shape[1:]
+    try:
+        cadence = _read_plain(path, panels, out, size)
+        if cadence is None:
+            stored = _open(path)
+            if size is not None and stored.shape[1:] != size:
+                raise SetiError(_other_size(path, stored.shape[1:], size))
+            cadence = np.array(stored[list(panels)], order="C")
+    except SetiError:
+        raise
+    except Exception as error:  # a damaged header can fail anywhere in numpy's reader
+        msg = f"cannot read cadence {path}: {_reason(Path(path), error)}; remove or replace the file"
+        raise SetiError(msg) from error
+    check_finite(path, cadence, panels)
+    if out is None or cadence is out:
+        return cadence
+    if not np.can_cast(cadence.dtype, out.dtype, "safe"):
+        msg = f"cadence {path} holds {cadence.dtype}, the others {out.dtype}: remove or replace the file"
+        raise SetiError(msg)
+    np.copyto(out, cadence)
+    return out
+
+
+def read_format(path: str | Path) -> tuple[tuple[int, int], np.dtype]:
+    """Read how large a cadence's panels are, and of what type, without its values.
+
+    Returns:
+        `(rows, bins)` and the type.
+
+    Raises:
+        SetiError: as `read_cadence`, but for values that are not finite.
+    """
+    try:
+        stored = _open(path)
+    except SetiError:
+        raise
+    except Exception as error:  # as in read_cadence
+        msg = f"cannot read cadence {path}: {_reason(Path(path), error)}; remove or replace the file"
+        raise SetiError(msg) from error
+    return stored.shape[1:], stored.dtype
+
+
+def all_finite(values: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite.
+
+    Seen as an unsigned integer, a negative float that is not finite is at least negative infinity; seen as a signed
+    one, a positive float that is not finite is at least positive infinity, and every negative one is below zero. Two
+    maxima need no memory, and are 40 times faster than numpy's float16 isfinite.
+    """
+    if not values.dtype.isnative or values.dtype.itemsize not in _BITS:
+        return bool(np.isfinite(values).all())
+    unsigned, signed, minus, plus = _BITS[values.dtype.itemsize]
+    # The ufunc, not `max`, which is Python's.
+    highest = np.maximum.reduce
+    return bool(highest(values.view(unsigned), axis=None) < minus and highest(values.view(signed), axis=None) < plus)
+
+
+def check_finite(path: str | Path, cadence: np.ndarray, panels: tuple[int, ...]) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        SetiError: naming the file, the first panel concerned and how many values are not finite.
+    """
+    if all_finite(cadence):
+        return
+    bad = ~np.isfinite(cadence)
+    panel = panels[int(np.argmax(bad.any(axis=(1, 2))))]
+    msg = (
+        f"cadence {path} has {int(bad.sum())} values that are NaN or infinite, "
+        f"first in panel {panel} ({PANEL_LETTERS[panel]}): remove or replace the file"
+    )
+    raise SetiError(msg)
+
+
+def _open(path: str | Path) -> np.ndarray:
+    """Map a cadence file into memory: whatever its header claims, no value is read and no memory taken."""
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode):
+        msg = f"cadence {path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}: remove it"
+        raise SetiError(msg)
+    _check_header_length(path)
+    # allow_pickle=False: a cadence file never runs code.
+    stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    shape = getattr(stored, "shape", "of an archive")
+    if not isinstance(stored, np.ndarray) or len(shape) != 3 or shape[0] != len(PANEL_LETTERS) or 0 in shape:
+        msg = f"cadence {path} has shape {shape}, not (6, rows, bins): remove or replace the file"
+        raise SetiError(msg)
+    if not _is_float(stored.dtype):
+        msg = f"cadence {path} holds {stored.dtype}, not floats of 2, 4 or 8 bytes: remove or replace the file"
+        raise SetiError(msg)
+    surplus = Path(path).stat().st_size - stored.offset - stored.nbytes
+    if surplus:  # numpy does not mind, but two writers or a bad copy have been at it
+        msg = f"cadence {path} is {surplus} bytes longer than its header says: remove or replace the file"
+        raise SetiError(msg)
+    return stored
+
+
+def _check_header_length(path: str | Path) -> None:
+    with Path(path).open("rb") as stream:
+        start = stream.read(12)
+    if start[:6] != b"\x93NUMPY" or len(start) < 12:
+        return  # numpy says what it is
+    length = int.from_bytes(start[8:10] if start[6] == 1 else start[8:12], "little")
+    if length > LONGEST_HEADER:
+        msg = f"cadence {path} claims a header of {length} bytes: remove or replace the file"
+        raise SetiError(msg)
+
+
+def _other_size(path: str | Path, found: tuple[int, int], wanted: tuple[int, int]) -> str:
+    return (
+        f"cadence {path} has panels of {found[0]} x {found[1]}, the others have {wanted[0]} x {wanted[1]}: "
+        "remove or replace the file"
+    )
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What is wrong with a file, in plainer words than numpy's, which advise to load pickles unsafely."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError):
+        return "it is no regular file" if error.errno == errno.ESPIPE else error.strerror or str(error)
+    with path.open("rb") as stream:
+        if stream.read(6) != b"\x93NUMPY":
+            return "it is no .npy file"
+    if "Python objects" in str(error):
+        return "it holds Python objects, not numbers"
+    if "greater than file size" in str(error):
+        return "it is truncated, shorter than its header says"
+    return brief(error, 200)
+
+
+def _read_plain(
+    path: str | Path, panels: tuple[int, ...], out: np.ndarray | None, size: tuple[int, int] | None
+) -> np.ndarray | None:
+    """Read panels of the plain layout straight into the array.
+
+    Returns:
+        None for any other layout (Fortran order, another shape or type, a longer header), and for a file that is
+        not as long as its header says: numpy says what is wrong with those. Also None where `out` is of another type.
+    """
+    descriptor = os.open(path, _FLAGS)
+    try:
+        layout = _plain_layout(os.pread(descriptor, HEADER_BYTES, 0)) if hasattr(os, "preadv") else None
+        if layout is None:
+            return None
+        shape, dtype, length = layout
+        # The end, not fstat, of which Python makes an object of 20 fields.
+        if os.lseek(descriptor, 0, os.SEEK_END) != HEADER_BYTES + len(PANEL_LETTERS) * length:
+            return None
+        if size is not None and shape != size:
+            raise SetiError(_other_size(path, shape, size))
+        if out is None:
+            out = np.empty((len(panels), *shape), dtype)
+        elif out.dtype != dtype:
+            return None
+        place = memoryview(out).cast("B")
+        for row, panel in enumerate(panels):
+            part = place[row * length : (row + 1) * length]
+            if os.preadv(descriptor, [part], HEADER_BYTES + panel * length) != length:
+                return None
+        return out
+    finally:
+        os.close(descriptor)
+
+
+def _is_float(dtype: np.dtype) -> bool:
+    return dtype.kind == "f" and dtype.itemsize <= 8  # torch knows no longer ones
+
+
+@functools.lru_cache(maxsize=64)  # the files of a data set have the same header
+def _plain_layout(header: bytes) -> tuple[tuple[int, int], np.dtype, int] | None:
+    """Of a C-order `(6, rows, bins)` file of native floats and a 128-byte header: `(rows, bins)`, type, panel bytes."""
+    stream = io.BytesIO(header)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            return None
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except ValueError:
+        return None
+    plain = len(shape) == 3 and shape[0] == len(PANEL_LETTERS) and min(shape) > 0 and not fortran
+    if not plain or not _is_float(dtype) or not dtype.isnative or stream.tell() != HEADER_BYTES:
+        return None
+    return shape[1:], dtype, shape[1] * shape[2] * dtype.itemsize

@@ -1,0 +1,229 @@
+"""Which cadences there are: label table, paths of ids, folds."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedKFold
+
+from seti.data.cadence import read_cadence, read_format
+from seti.errors import SetiError, brief
+from seti.utils import files
+
+LABELS = "train_labels.csv"
+SUBMISSION = "sample_submission.csv"
+TEST_LABELS = "test_labels.csv"
+MISSING = "there is no such file"
+
+
+def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
+    """Where a cadence's file is: `root/split/<first character>/<id>.npy`."""
+    return root / split / cadence_id[0] / f"{cadence_id}.npy"
+
+
+def can_name_a_file(cadence_id: object) -> bool:
+    """Whether an id is a plain name: letters, digits, _ and -, of a length that every file system takes."""
+    return isinstance(cadence_id, str) and re.fullmatch(r"\w[\w-]{0,199}", cadence_id, re.ASCII) is not None
+
+
+def read_labels(root: Path) -> pd.DataFrame:
+    """Read the label table.
+
+    Returns:
+        Columns `id` (text) and `target` (0 or 1, int64), sorted by id, so that nothing depends on the file's order.
+
+    Raises:
+        SetiError: the folder, the table or a column is missing; an id is doubled or unfit for a file name; a
+            target is other than 0 or 1.
+    """
+    return _read_targets(root, LABELS).sort_values("id", ignore_index=True)
+
+
+def read_test_ids(root: Path) -> pd.Series:
+    """Read the ids of the test set, in the sample submission's order.
+
+    Raises:
+        SetiError: as `read_labels`.
+    """
+    return _read_ids(root, SUBMISSION, [])["id"]
+
+
+def read_test_labels(root: Path) -> pd.DataFrame | None:
+    """Read the labels of the test set, which only simulated data has.
+
+    Returns:
+        Columns `id` and `target`, or None where there is no such table.
+    """
+    return _read_targets(root, TEST_LABELS) if (root / TEST_LABELS).exists() else None
+
+
+def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
+    """List the cadence files of a split: size in bytes and time of the last change in nanoseconds, by id.
+
+    A file that lies in another folder than its id's first character says is none of them.
+    """
+    found = {}
+    try:
+        with os.scandir(root / split) as folders:
+            names = [entry.name for entry in folders if len(entry.name) == 1 and entry.is_dir()]
+        for name in names:
+            with os.scandir(root / split / name) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".npy") and entry.name[0] == name:
+                        with suppress(FileNotFoundError):  # a link to nowhere
+                            status = entry.stat()
+                            found[entry.name[:-4]] = status.st_size, status.st_mtime_ns
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not (root / split).exists():
+            return {}
+        msg = f"cannot list the cadences of {root / split}: {error.strerror or error}; mend that"
+        raise SetiError(msg) from error
+    return found
+
+
+def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
+    """Find ids whose file is missing, or not as long as most of the others; names and sizes alone are looked at.
+
+    Returns:
+        What is wrong, by id.
+    """
+    present = list_files(root, split)
+    sizes = Counter(present[i][0] for i in ids if i in present)
+    usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
+    unfit = {}
+    for i in ids:
+        if i not in present:
+            unfit[i] = MISSING
+        elif present[i][0] != usual:
+            unfit[i] = f"the file has {present[i][0]} bytes, most others have {usual}"
+    return unfit
+
+
+def check_files(root: Path, split: str, ids: pd.Series) -> None:
+    """Refuse ids without a file and files of another size, before an epoch is spent on the others.
+
+    Raises:
+        SetiError: how many ids have no file, or one of another size than most, and the first three.
+    """
+    unfit = find_unfit(root, split, ids)
+    missing = [i for i, problem in unfit.items() if problem == MISSING]
+    named = missing or list(unfit)
+    if not named:
+        return
+    first = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
+    path = cadence_path(root, split, named[0])
+    if missing:
+        msg = (
+            f"{len(named)} of {len(ids)} {split} ids have no file ({first}): "
+            f"{path} is missing; add the files or take the ids out of the table"
+        )
+        raise SetiError(msg)
+    like = next((i for i in ids if i not in unfit), None)
+    if len(named) == 1 and like is not None:
+        # What is wrong with a single one is soon found out.
+        read_cadence(path, size=read_format(cadence_path(root, split, like))[0])
+    msg = (
+        f"{len(named)} of {len(ids)} {split} files have another size than the others ({first}): "
+        f"{path}: {unfit[named[0]]}; replace them, or set data.on_error=skip"
+    )
+    raise SetiError(msg)
+
+
+def check_overlap(root: Path) -> None:
+    """Refuse ids that stand in train and in test: their scores would be remembered, not predicted.
+
+    A table that is missing or damaged is left to whoever needs it.
+
+    Raises:
+        SetiError: how many, and the first three.
+    """
+    try:
+        train, test = (files.read_csv(root / name, ["id"])["id"] for name in (LABELS, SUBMISSION))
+    except SetiError:
+        return
+    both = train[train.isin(test)]
+    if len(both):
+        first = ", ".join(map(str, both[:3])) + (", ..." if len(both) > 3 else "")
+        msg = f"{root} lists {len(both)} ids in train and in test ({first}): take them out of one of the two tables"
+        raise SetiError(msg)
+
+
+def check_ids(path: Path, ids: pd.Series) -> None:
+    """Refuse ids that are no plain names: each becomes a part of a path.
+
+    Raises:
+        SetiError: how many a table has, and the first.
+    """
+    bad = [i for i in ids if not can_name_a_file(i)]
+    if bad:
+        first = repr(bad[0])[:60]
+        msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
+        raise SetiError(msg)
+
+
+def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Assign each cadence to the fold that holds it out, with the share of positives alike in all folds.
+
+    Args:
+        targets: `(N,)`, 0 or 1, in the label table's order of ids.
+        n_folds: number of folds.
+        seed: shuffles; the same seed gives the same folds.
+
+    Returns:
+        `(N,)` int64, fold numbers 0..n_folds-1.
+
+    Raises:
+        SetiError: a class has fewer cadences than there are folds.
+    """
+    counts = {name: int((targets == value).sum()) for name, value in (("negatives", 0), ("positives", 1))}
+    for name, count in counts.items():
+        if count < n_folds:
+            msg = f"{LABELS} has {count} {name} for data.n_folds={n_folds}: every fold needs one; lower data.n_folds"
+            raise SetiError(msg)
+    folds = np.empty(len(targets), dtype=np.int64)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(targets)), targets)):
+        folds[held_out] = fold
+    return folds
+
+
+def _read_targets(root: Path, name: str) -> pd.DataFrame:
+    table = _read_ids(root, name, ["target"])
+    targets = pd.to_numeric(table["target"], errors="coerce")  # one word in it makes the whole column text
+    bad = ~targets.isin([0, 1])
+    if bad.any():
+        row = table[bad].iloc[0]
+        msg = (
+            f"{root / name} has {int(bad.sum())} targets other than 0 and 1, "
+            f"first {brief(row['target'])!r} for id {row['id']}: mend the table"
+        )
+        raise SetiError(msg)
+    return table.assign(target=targets.astype(np.int64))[["id", "target"]]
+
+
+def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
+    if not root.is_dir():
+        msg = f"data.root={root} is no folder: set data.root to a folder that holds {LABELS} and train/"
+        raise SetiError(msg)
+    path = root / name
+    if not path.is_file():
+        msg = (
+            f"{path} is missing: data.root must be a folder in the competition's layout "
+            f"({LABELS}, {SUBMISSION}, train/, test/)"
+        )
+        raise SetiError(msg)
+    table = files.read_csv(path, ["id", *columns])
+    if table.empty:
+        msg = f"{path} lists no cadence: put at least one id into it"
+        raise SetiError(msg)
+    check_ids(path, table["id"])
+    doubled = table["id"][table["id"].duplicated()]
+    if len(doubled):
+        msg = f"{path} lists {len(doubled)} ids twice, first {doubled.iloc[0]}: keep one row an id"
+        raise SetiError(msg)
+    return table

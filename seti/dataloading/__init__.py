@@ -1,0 +1,1 @@
+"""Datasets, sampler, DataLoader and LightningDataModule."""

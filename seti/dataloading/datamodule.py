@@ -1,0 +1,142 @@
+"""The LightningDataModule: training and validation cadences of one fold."""
+
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from seti.data import competition
+from seti.data.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
+from seti.data.screening import open_usable
+from seti.data.sources import Store
+from seti.dataloading.dataset import CadenceDataset, InputSpec, loader, panels_to_read
+from seti.dataloading.sampler import EpochSampler
+from seti.errors import SetiError
+from seti.experiments.experiment import fingerprint
+
+
+class CadenceDataModule(pl.LightningDataModule):
+    """Training and validation cadences of one fold.
+
+    Args:
+        data: the `data` settings as plain values.
+        augment: the `augment` settings as plain values.
+        fold: which fold is held out.
+        seed: of the shuffling and the transforms.
+
+    Raises:
+        SetiError: on use, when the data set is missing, damaged or too small; see `seti.data.competition`.
+    """
+
+    def __init__(self, data: dict[str, Any], augment: dict[str, Any], fold: int, seed: int) -> None:
+        super().__init__()
+        self.data = data
+        self.augment = augment
+        self.fold = fold
+        self.seed = seed
+        self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one begins later
+        self.batch_size = data["batch_size"]
+        self.root = Path(data["root"])
+
+    @property
+    def on_device(self) -> bool:
+        """Whether pictures are made where the network runs; without a Trainer, on the host."""
+        choice = self.data["augment_on"]
+        if choice == "auto":
+            return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return choice == "device"
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """Columns id, target, fold: every labelled cadence, sorted by id. Folds do not depend on what is damaged."""
+        labels = competition.read_labels(self.root)
+        competition.check_overlap(self.root)
+        folds = competition.assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
+        return labels.assign(fold=folds)
+
+    @cached_property
+    def _usable(self) -> tuple[Store, dict[str, str]]:
+        panels = PANEL_CHOICES[panels_to_read(self.data["panels"], self.augment)]
+        choices = "packed", "pack_dir", "on_error"
+        return open_usable(
+            self.root, "train", self.labels["id"], panels, **{choice: self.data[choice] for choice in choices}
+        )
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """What is wrong with the cadences that are left out (`data.on_error=skip`), by id."""
+        return self._usable[1]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Columns id, target, fold: every labelled cadence that is not left out, sorted by id."""
+        table = self.labels[~self.labels["id"].isin(self.skipped)].reset_index(drop=True)
+        for name, part in (("held out", table["fold"] == self.fold), ("to train on", table["fold"] != self.fold)):
+            if table.loc[part, "target"].nunique() < 2:
+                msg = (
+                    f"data.on_error=skip leaves out {len(self.skipped)} cadences of {self.root / 'train'}, and "
+                    f"of those {name} in fold {self.fold} one class is gone: replace damaged files"
+                )
+                raise SetiError(msg)
+        return table
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells this label table from others."""
+        return fingerprint(self.table)
+
+    @cached_property
+    def spec(self) -> InputSpec:
+        """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
+        store = self._usable[0]
+        given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
+        if self.data["layout"] in DEDOPPLER_LAYOUTS and store.rows < 2:
+            msg = (
+                f"data.layout={self.data['layout']} integrates along the rows of a panel, and those of {self.root} "
+                f"have {store.rows}: set data.layout=channel"
+            )
+            raise SetiError(msg)
+        return InputSpec(**given, rows=store.rows, bins=store.bins)
+
+    @cached_property
+    def train_set(self) -> CadenceDataset:
+        """Cadences of the other folds, transformed."""
+        return self._dataset(self.table["fold"] != self.fold, self.augment)
+
+    @cached_property
+    def val_set(self) -> CadenceDataset:
+        """Cadences of the held-out fold, as they are."""
+        return self._dataset(self.table["fold"] == self.fold, None)
+
+    def _dataset(self, part: pd.Series, augment: dict[str, Any] | None) -> CadenceDataset:
+        chosen = self.table[part]
+        ids, targets = chosen["id"].to_numpy(), chosen["target"].to_numpy()
+        opened = self._usable[0].take(np.flatnonzero(part))  # which has the table's rows
+        return CadenceDataset(self.root, "train", ids, targets, self.spec, augment, opened=opened)
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled batches of `(pictures or panels, targets, indices)`; a last batch of one is dropped.
+
+        Batch normalisation cannot train on one picture, nor mixup blend it.
+        """
+        size = self.batch_size
+        sampler = EpochSampler(
+            self.train_set.targets,
+            (self.seed, self.fold),
+            self.data["balanced"],
+            self.first_epoch,
+            min(self.first_batch * size, len(self.train_set)),
+        )
+        self.train_set.on_device = self.on_device
+        alone = len(self.train_set) % size == 1 and len(self.train_set) > size
+        return loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
+
+    def val_dataloader(self) -> DataLoader:
+        """Batches of the held-out fold, in the table's order."""
+        self.val_set.on_device = self.on_device
+        return loader(self.val_set, self.batch_size, self.data["num_workers"])

@@ -1,0 +1,319 @@
+"""Cadences as pictures, one by one and in batches, or as panels for the device to make pictures of."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import islice
+from multiprocessing import get_start_method
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from seti.data.cadence import PANEL_CHOICES, PANEL_LETTERS
+from seti.data.sources import Store, open_store
+from seti.dataloading.shared_memory import Slots
+from seti.transforms.batch import Panels, prepare
+from seti.transforms.dedoppler import Dedoppler
+from seti.transforms.image import Picture
+from seti.transforms.normalisation import Normalisation
+from seti.transforms.panels import Recomposition
+from seti.transforms.warp import Move
+from seti.utils import shutdown
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network takes in: kept in every checkpoint, so that prediction prepares cadences as training did.
+
+    Attributes:
+        panels, layout, image_size, interpolation: as the settings of the same names.
+        rows, bins: of every panel on disk.
+        normalise, clip, remove_spike: the fields of `Normalisation`.
+        dedoppler: the fields of `Dedoppler`; other layouts than those with its planes ignore them.
+    """
+
+    panels: str
+    layout: str
+    image_size: list[int] | None
+    interpolation: str
+    rows: int
+    bins: int
+    normalise: str = "none"
+    clip: list[float] | None = None
+    remove_spike: bool = False
+    dedoppler: dict[str, Any] = field(default_factory=dict)
+
+    def picture(self, augment: dict[str, Any] | None = None) -> Picture:
+        """What turns panels into the network's pictures."""
+        return Picture(
+            self.panels,
+            self.layout,
+            self.image_size,
+            self.interpolation,
+            augment,
+            Normalisation(self.normalise, tuple(self.clip) if self.clip else None, self.remove_spike),
+            Dedoppler(**self.dedoppler | {"gap": tuple(self.dedoppler["gap"])}) if self.dedoppler else None,
+        )
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        _, height, width = self.picture().shape(self.rows, self.bins)
+        return height, width
+
+    def plain(self) -> dict[str, Any]:
+        """As a dict of plain values, for a checkpoint."""
+        return asdict(self)
+
+
+AT_ONCE = 4  # cadences: the spectra of 8 fall out of a processor's cache
+
+Batch = tuple[Tensor | Panels, Tensor, Tensor]
+
+
+class CadenceDataset(Dataset):
+    """Cadences of one split as pictures.
+
+    Args:
+        root: the data set's folder.
+        split: `train` or `test`.
+        ids: `(N,)` text.
+        targets: `(N,)`, or None where they are not known.
+        spec: what the network takes in.
+        augment: the training transforms, or None.
+        packed, pack_dir: as `seti.data.sources.open_store`.
+        on_device: batches hold panels, of which `seti.transforms.batch` makes pictures where the network runs.
+        opened: the same ids, where they are open already: to open a large pack takes a while.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        ids: np.ndarray,
+        targets: np.ndarray | None,
+        spec: InputSpec,
+        augment: dict[str, Any] | None = None,
+        packed: str = "auto",
+        pack_dir: str | None = None,
+        on_device: bool = False,
+        opened: Store | None = None,
+    ) -> None:
+        size = spec.rows, spec.bins
+        self.recomposition = Recomposition.of(augment) if augment else Recomposition()
+        read = panels_to_read(spec.panels, augment)
+        if opened is None or (opened.rows, opened.bins) != size:  # another size is refused by name
+            opened = open_store(root, split, ids, PANEL_CHOICES[read], *size, packed=packed, pack_dir=pack_dir)
+        self.store = opened
+        self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
+        self.spec = spec
+        self.picture = spec.picture(augment)
+        self.on_device = on_device
+
+    @property
+    def ids(self) -> np.ndarray:
+        """`(N,)` text."""
+        return self.store.ids
+
+    @property
+    def most_bytes(self) -> int:
+        """Of one cadence in a batch, as a picture or, of floats of 4 bytes, as panels."""
+        pictures = self.picture.shape(self.spec.rows, self.spec.bins)
+        return 4 * max(math.prod(pictures), len(self.picture.numbers) * self.spec.rows * self.spec.bins)
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, np.float32, int]:
+        """Load one cadence as a picture.
+
+        Args:
+            item: an index, or `(index, seed)` where the seed draws the transforms (see `EpochSampler`).
+
+        Returns:
+            Picture `(C, H, W)` float32, target (NaN where unknown), index.
+
+        Raises:
+            SetiError: the file is damaged or of another shape than the data set's.
+        """
+        inputs, targets, indices = self._batch([item], on_device=False)
+        return inputs[0], np.float32(targets[0]), int(indices[0])
+
+    def __getitems__(self, items: list[int | tuple[int, int]]) -> Batch:
+        """Load a batch, each cadence straight to its place in it.
+
+        Args:
+            items: as `__getitem__` takes them.
+
+        Returns:
+            Pictures `(B, C, H, W)` float32, or panels where the device makes the pictures; targets `(B,)`, NaN where
+            unknown; indices `(B,)`.
+
+        Raises:
+            SetiError: a file is damaged or of another shape than the data set's.
+        """
+        return self._batch(items, self.on_device)
+
+    def _batch(self, items: list[int | tuple[int, int]], on_device: bool) -> Batch:
+        # One after the other: while a cadence is in the processor's cache, its picture is made.
+        cadences = (self._load(*_split(item)) for item in items)
+        if on_device:
+            inputs, targets = self._panels(list(cadences), _empty)
+        else:
+            inputs = _empty((len(items), *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
+            targets = (self._draw_by_batch if self.picture.by_batch else self._draw)(cadences, inputs)
+        indices = torch.tensor([_split(item)[0] for item in items])
+        return inputs, torch.tensor(targets, dtype=torch.float32), indices
+
+    def _load(self, index: int, seed: int | None) -> "_Loaded":
+        """Read a cadence, put it together anew where that is wanted, and pick the panels that the network sees."""
+        cadence, numbers, target = self.store.read(index), self.store.panels, float(self.targets[index])
+        cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch knows no other order of bytes
+        now = np.array(numbers)
+        if seed is not None and self.recomposition.changes:
+            cadence, now, target = self.recomposition(cadence, numbers, target, seed)
+        if numbers != self.picture.numbers:
+            places = [numbers.index(number) for number in self.picture.numbers]
+            cadence, now = cadence[places], now[places]
+        return _Loaded(seed, cadence, now, target)
+
+    def _draw(self, cadences: Iterable["_Loaded"], pictures: Tensor) -> list[float]:
+        """Make pictures in their places; gives the targets."""
+        targets = []
+        for cadence, out in zip(cadences, pictures.numpy(), strict=True):
+            panels = cadence.panels
+            if self.picture.normalisation.changes:
+                panels = self.picture.normalisation(torch.from_numpy(panels)[None])[0].numpy()
+            self.picture(panels, cadence.seed, out)
+            targets.append(cadence.target)
+        return targets
+
+    def _draw_by_batch(self, cadences: Iterable["_Loaded"], pictures: Tensor) -> list[float]:
+        """The same where pictures are made of several cadences at once: of few, which stay in the cache."""
+        targets = []
+        for part in pictures.split(AT_ONCE):
+            panels, some = self._panels(list(islice(cadences, len(part))), _plain_empty)
+            part.copy_(prepare(panels, self.picture))
+            targets += some
+        return targets
+
+    def _panels(
+        self, cadences: list["_Loaded"], empty: Callable[[tuple[int, ...], torch.dtype], Tensor]
+    ) -> tuple[Panels, list[float]]:
+        targets, seeds = ([getattr(cadence, name) for cadence in cadences] for name in ("target", "seed"))
+        moved = self.picture.transform is not None and seeds[0] is not None
+        if not self.picture.by_batch:
+            moves = [self.picture.source(seed, self.spec.rows, self.spec.bins) for seed in seeds] if moved else None
+            panels = _stacked(cadences, empty)
+            return Panels(panels, None if moves is None else torch.from_numpy(np.stack(moves))), targets
+        if moved:
+            # Before the transform, which aligns panels by the time they were observed at.
+            cadences = [cadence.mirrored(self.picture.draw(cadence.seed, 1, 1)) for cadence in cadences]
+        numbers = torch.from_numpy(np.stack([cadence.numbers for cadence in cadences]).astype(np.float32))
+        gaps = None if seeds[0] is None else torch.tensor([self.picture.fan.draw_gap(seed) for seed in seeds])
+        return Panels(_stacked(cadences, empty), None, numbers, gaps), targets
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A cadence on its way into a batch.
+
+    Attributes:
+        seed: as it was asked for.
+        panels: `(panels, rows, bins)` in any precision.
+        numbers: `(panels,)`: which of the six each one is.
+        target: 0, 1 or NaN.
+    """
+
+    seed: int | None
+    panels: np.ndarray
+    numbers: np.ndarray
+    target: float
+
+    def mirrored(self, move: Move) -> "_Loaded":
+        """Mirror it; in time that is the whole cadence, of which the last panel then comes first."""
+        panels, numbers = self.panels, self.numbers
+        if move.flip_frequency:
+            panels = panels[:, :, ::-1]
+        if move.flip_time:
+            panels, numbers = panels[:, ::-1], len(PANEL_LETTERS) - 1 - numbers
+        return replace(self, panels=panels, numbers=numbers)
+
+
+def panels_to_read(panels: str, augment: dict[str, Any] | None) -> str:
+    """Which panels a dataset reads: also those that the network does not see, where training puts them in its place."""
+    return "all" if augment and Recomposition.of(augment).needs_off else panels
+
+
+def _stacked(cadences: list[_Loaded], empty: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> Tensor:
+    widest = np.result_type(*{cadence.panels.dtype for cadence in cadences})
+    panels = empty((len(cadences), *cadences[0].panels.shape), torch.from_numpy(np.empty(0, widest)).dtype)
+    np.stack([cadence.panels for cadence in cadences], out=panels.numpy())
+    return panels
+
+
+def _split(item: int | tuple[int, int]) -> tuple[int, int | None]:
+    return item if isinstance(item, tuple) else (item, None)
+
+
+def _plain_empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    # numpy asks for huge pages: torch's fresh memory takes 3 times as long to be written to.
+    return torch.from_numpy(np.empty(shape, torch.empty(0, dtype=dtype).numpy().dtype))
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """For what leaves this process where it is a worker: else it would be copied on its way out."""
+    worker = get_worker_info()
+    if worker is None:
+        return _plain_empty(shape, dtype)
+    place = None if _slots is None else _slots.take(worker.id, shape, dtype)
+    return torch.empty(shape, dtype=dtype).share_memory_() if place is None else place
+
+
+def loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options: Any) -> DataLoader:
+    """A DataLoader with the settings that every cadence loader here shares."""
+    # Hydra's joblib launcher makes its own way of starting processes the default, which workers cannot start by.
+    method = get_start_method()
+    context = "fork" if num_workers > 0 and method == "loky" else None
+    forks = num_workers > 0 and "fork" in (context, method)
+    slots = Slots.for_batches(num_workers, batch_size * dataset.most_bytes) if forks else None
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        collate_fn=_as_it_is if slots is None else partial(_hand_over, slots),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=partial(_start_worker, slots),
+        # Else every new iterator would draw from torch's global generator, and a resumed epoch mix up other cadences.
+        generator=torch.Generator(),
+        multiprocessing_context=context,
+        **options,
+    )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch  # __getitems__ made it whole
+
+
+def _hand_over(slots: Slots, batch: Batch) -> tuple:
+    inputs, targets, indices = batch
+    sent = Panels(*map(slots.hand_over, inputs)) if isinstance(inputs, Panels) else slots.hand_over(inputs)
+    return sent, slots.hand_over(targets), slots.hand_over(indices)
+
+
+_slots: Slots | None = None  # of this process, where it is a worker
+
+
+def _start_worker(slots: Slots | None, _: int) -> None:
+    global _slots
+    _slots = slots
+    shutdown.spare_worker()
+    # Workers are the parallelism; OpenCV would start a pool of threads in each of them.
+    cv2.setNumThreads(0)

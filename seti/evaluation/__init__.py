@@ -1,0 +1,1 @@
+"""Scores: calibration, ranks, and the AUC that brightness alone reaches."""

@@ -1,0 +1,1 @@
+"""Folders of experiments: the records that a run leaves, and reading them back safely."""

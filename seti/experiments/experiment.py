@@ -1,0 +1,280 @@
+"""An experiment's folder: its paths, results, out-of-fold tables and checkpoints.
+
+One configuration trained on every fold, under `outputs/<exp_name>/`. A fold is finished when its `result.json`
+stands, which is written last; nothing is inferred from other files being there.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seti.data import competition
+from seti.errors import SetiError, brief
+from seti.experiments import provenance, result
+from seti.utils import files
+
+OOF_COLUMNS = ["id", "fold", "target", "prob"]
+
+# Settings that change where, how fast or how talkatively a fold is trained, not what comes out.
+INCIDENTAL = (
+    "fold",
+    "force",
+    "output_dir",
+    "exp_name",
+    "threads",
+    "retries",  # result.json says which seed the fold was trained with
+    "watch",
+    "lr_range",
+    "lr_range_test",
+    "data.root",  # the data set is told by the fingerprint of its label table, wherever it lies
+    "data.num_workers",
+    "data.packed",
+    "data.pack_dir",
+    "data.on_error",  # what was left out changes the fingerprint
+    "data.augment_on",  # the same pictures, but for the rounding of their interpolation
+    "model.compile",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+)
+
+
+@dataclass(frozen=True)
+class FoldFolder:
+    """The files of one fold."""
+
+    path: Path
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Weights of the best epoch."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Everything needed to go on from the last finished epoch."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def oof(self) -> Path:
+        """Out-of-fold table."""
+        return self.path / "oof.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def result(self) -> Path:
+        """Written last: this fold is finished."""
+        return self.path / "result.json"
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Read `result.json`, or None while the fold is not finished.
+
+        Raises:
+            SetiError: the file is damaged, or was written by another version of this program.
+        """
+        if not self.result.exists():
+            return None
+        return result.read_result(self.result)
+
+
+class Experiment:
+    """A folder of folds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is `exp_name`."""
+        return self.path.resolve().name
+
+    @property
+    def cv_path(self) -> Path:
+        """Scores over the folds."""
+        return self.path / "cv.json"
+
+    @property
+    def predictions_path(self) -> Path:
+        """Probabilities of every test cadence, a column a fold."""
+        return self.path / "predictions.csv"
+
+    @property
+    def predictions_record(self) -> Path:
+        """Written last: what the predictions were made with."""
+        return self.path / "predictions.json"
+
+    @property
+    def submission_path(self) -> Path:
+        """The competition's table."""
+        return self.path / "submission.csv"
+
+    def fold(self, fold: int) -> FoldFolder:
+        """The files of one fold, whether they exist or not."""
+        return FoldFolder(self.fold_path(fold))
+
+    def fold_path(self, fold: int) -> Path:
+        """The folder of one fold."""
+        return self.path / f"fold_{fold}"
+
+    @cached_property
+    def results(self) -> dict[int, dict[str, Any]]:
+        """`result.json` of every finished fold, by fold number.
+
+        Raises:
+            SetiError: a result is damaged, or two folds were trained with different configurations or data.
+        """
+        read = (FoldFolder(path.parent).read_result() for path in self.path.glob("fold_*/result.json"))
+        found = {fold["fold"]: fold for fold in read if fold is not None}
+        found = dict(sorted(found.items()))
+        first = next(iter(found.values()), None)
+        for fold, other in found.items():
+            different = differences(first["config"], other["config"])
+            if first["n_folds"] != other["n_folds"]:
+                different.append(f"n_folds: {first['n_folds']} -> {other['n_folds']}")
+            if first["data"]["fingerprint"] != other["data"]["fingerprint"]:
+                different.append("the label table")
+            if different:
+                msg = (
+                    f"{self.path}: folds {first['fold']} and {fold} were trained differently ({'; '.join(different)}): "
+                    f"train one of them again with force=true"
+                )
+                raise SetiError(msg)
+        return found
+
+    def n_folds(self) -> int:
+        """How many folds the configuration has; 0 while none is finished."""
+        return next((fold["n_folds"] for fold in self.results.values()), 0)
+
+    def finished_folds(self) -> list[int]:
+        """Numbers of the finished folds."""
+        return list(self.results)
+
+    def missing_folds(self) -> list[int]:
+        """Numbers of the folds that are not finished."""
+        return [fold for fold in range(self.n_folds()) if fold not in self.results]
+
+    def is_finished(self) -> bool:
+        """Whether every fold is finished."""
+        return bool(self.results) and not self.missing_folds()
+
+    def train_command(self, folds: list[int]) -> str:
+        """The command that trains some folds as a finished one was."""
+        fold = self.finished_folds()[0]
+        overrides = self.results[fold].get("overrides") or [f"exp_name={self.name}"]
+        kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
+        return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
+
+    def checkpoint(self, fold: int) -> Path:
+        """The best checkpoint of a finished fold.
+
+        Raises:
+            SetiError: it is missing, or not the one that `result.json` was written about.
+        """
+        result, folder = self.results[fold], self.fold(fold)
+        path = folder.path / result["checkpoint"]
+        cure = f"restore it from a copy, or train fold {fold} again with force=true"
+        provenance.check_file(path, result["files"][result["checkpoint"]], folder.result, cure)
+        return path
+
+    def read_oof(self) -> pd.DataFrame:
+        """Join the out-of-fold tables of the finished folds.
+
+        Returns:
+            Columns id, fold, target, prob, sorted by id; every id once.
+
+        Raises:
+            SetiError: a table is missing, damaged or not the one that was trained, or an id stands in two of them.
+        """
+        tables = []
+        for fold in self.finished_folds():
+            path = self.fold(fold).oof
+            cure = f"restore it from a copy, or train fold {fold} again with force=true"
+            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, cure)
+            table = files.read_csv(path, OOF_COLUMNS)
+            probs = pd.to_numeric(table["prob"], errors="coerce")
+            if not (probs.between(0, 1).all() and (table["fold"] == fold).all() and table["target"].isin([0, 1]).all()):
+                msg = (
+                    f"{path} is damaged (prob outside 0..1, another fold's rows, or targets other than 0 and 1): "
+                    f"train fold {fold} again with force=true"
+                )
+                raise SetiError(msg)
+            competition.check_ids(path, table["id"])
+            tables.append(table[OOF_COLUMNS])
+        if not tables:
+            msg = f"{self.path} has no finished fold: train one with python train.py exp_name={self.name} fold=0"
+            raise SetiError(msg)
+        oof = pd.concat(tables).sort_values("id", ignore_index=True)
+        doubled = oof["id"][oof["id"].duplicated()]
+        if len(doubled):
+            msg = f"{self.path}: {len(doubled)} ids are held out twice, first {doubled.iloc[0]}: train its folds again"
+            raise SetiError(msg)
+        return oof
+
+
+def find_experiments(output_dir: Path) -> list[Experiment]:
+    """Every experiment under a folder with at least one finished fold, by name."""
+    return [
+        Experiment(path)
+        for path in sorted(Path(output_dir).glob("*"))
+        if path.name != "stack" and any(path.glob("fold_*/result.json"))
+    ]
+
+
+def open_experiment(path: Path) -> Experiment:
+    """Open an experiment's folder that must have a finished fold.
+
+    Raises:
+        SetiError: the folder is missing or holds no finished fold.
+    """
+    experiment = Experiment(path)
+    if not path.is_dir():
+        others = [e.name for e in find_experiments(path.parent)]
+        known = f"; {path.parent} has {', '.join(others)}" if others else ""
+        msg = f"ckpt_dir={path} is no folder: give an experiment's, such as outputs/<exp_name>{known}"
+        raise SetiError(msg)
+    if not experiment.results:
+        msg = (
+            f"ckpt_dir={path} holds no finished fold (fold_<k>/result.json): train it first, or give outputs/<exp_name>"
+        )
+        raise SetiError(msg)
+    return experiment
+
+
+def fingerprint(labels: pd.DataFrame) -> str:
+    """Tell a label table by its ids and targets: 16 hex digits of SHA-256, whatever the file's order or format."""
+    table = labels.sort_values("id")
+    digest = hashlib.sha256("\n".join(table["id"]).encode())
+    digest.update(table["target"].to_numpy(np.int8).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Name the settings in which two configurations would train different folds, as `key: old -> new`."""
+    flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
+    return [
+        f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"
+        for key in sorted(flat_old.keys() | flat_new.keys())
+        if flat_old.get(key) != flat_new.get(key)
+        and not any(key == skip or key.startswith(skip + ".") for skip in INCIDENTAL)
+    ]
+
+
+def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,120 @@
+"""`predictions.json`: which checkpoints looked at which test set; without it a table of predictions is not blended."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seti.data import competition
+from seti.errors import SetiError, brief
+from seti.experiments import provenance
+from seti.experiments.experiment import Experiment
+from seti.utils import files
+
+VERSIONS = ("seti", "torch", "timm", "numpy")
+
+
+def describe_predictions(
+    experiment: Experiment, root: Path, ids: Iterable[str], precision: str, average: str = "mean"
+) -> dict[str, Any]:
+    """Say what an experiment's `predictions.csv` and `submission.csv`, as they now lie there, were made with.
+
+    Args:
+        experiment: predicted by all of its finished folds.
+        root: the test set's folder.
+        ids: of the test set, in the tables' order.
+        precision: that the networks ran in.
+        average: `mean` or `rank`, what prob is of the folds' probabilities.
+
+    Returns:
+        The content of `predictions.json`.
+    """
+    ids = list(ids)
+    return {
+        **provenance.record(experiment.path, experiment.predictions_path, experiment.submission_path),
+        "checkpoints": _checkpoints(experiment),
+        "data": {"root": str(root.resolve()), "test_ids": _fingerprint(ids), "cadences": len(ids)},
+        "precision": precision,
+        "average": average,
+        "versions": {package: version(package) for package in VERSIONS},
+    }
+
+
+def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
+    """Read the predictions of all of an experiment's finished folds.
+
+    Returns:
+        Columns id, one a fold, and prob; None where there are none yet, or where a fold that was finished since has
+        no column in them.
+
+    Raises:
+        SetiError: they are damaged, or were made by other checkpoints, of another test set than they list, or by
+            another version of this program; the message names the command that makes them anew.
+    """
+    path = experiment.predictions_path
+    if not path.exists():
+        return None
+    cure = f"predict again: python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
+    if not experiment.predictions_record.exists():
+        msg = f"{path} has no {experiment.predictions_record.name} beside it to say what it was made with: {cure}"
+        raise SetiError(msg)
+    record = _read_record(experiment.predictions_record, cure)
+    own, used = _checkpoints(experiment), record["checkpoints"]
+    changed = [fold for fold in used if own.get(fold) != used[fold]]
+    if changed:
+        folds = brief(", ".join(changed))
+        msg = f"{path} was made by other checkpoints than the experiment has now (fold {folds}): {cure}"
+        raise SetiError(msg)
+    if used.keys() != own.keys():
+        return None
+    provenance.check_file(path, record["files"].get(path.name), experiment.predictions_record, cure)
+    table = files.read_csv(path, ["id", *(f"fold_{fold}" for fold in own), "prob"])
+    competition.check_ids(path, table["id"])
+    columns = [*(f"fold_{fold}" for fold in own), "prob"]
+    probs = table[columns].apply(pd.to_numeric, errors="coerce")
+    # An empty score is a cadence that could not be read and was to be skipped.
+    if not ((probs >= 0) & (probs <= 1) | table[columns].isna()).all(axis=None):
+        msg = f"{path} holds values that are no probabilities: {cure}"
+        raise SetiError(msg)
+    if _fingerprint(table["id"]) != record["data"]["test_ids"]:
+        msg = f"{path} lists other test ids than it was made for: {cure}"
+        raise SetiError(msg)
+    return table.assign(**probs)
+
+
+def read_probabilities(experiment: Experiment) -> pd.DataFrame | None:
+    """As `read_predictions`, but prob is always the mean of the folds' probabilities.
+
+    A blend needs it so: its meta-model learns from out-of-fold probabilities, which no rank is on the scale of.
+    """
+    table = read_predictions(experiment)
+    if table is None or files.read_json(experiment.predictions_record).get("average", "mean") == "mean":
+        return table
+    columns = [column for column in table if column.startswith("fold_")]
+    return table.assign(prob=table[columns].mean(axis=1))
+
+
+def _read_record(path: Path, cure: str) -> dict[str, Any]:
+    record = files.read_json(path)
+    provenance.check_origin(path, record, cure)
+    for key in ("files", "checkpoints", "data"):
+        if not isinstance(record.get(key), dict):
+            msg = f"{path} lacks {key}: {cure}"
+            raise SetiError(msg)
+    if not isinstance(record["data"].get("test_ids"), str):
+        msg = f"{path} lacks data.test_ids: {cure}"
+        raise SetiError(msg)
+    return record
+
+
+def _checkpoints(experiment: Experiment) -> dict[str, str]:
+    """SHA-256 of every finished fold's best checkpoint, by fold number."""
+    return {str(fold): result["files"][result["checkpoint"]] for fold, result in experiment.results.items()}
+
+
+def _fingerprint(ids: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Ensembles of networks over a data set."""

@@ -1,0 +1,265 @@
+"""Networks over cadences: each batch is read and prepared once, and every network and every flip looks at it.
+
+On a CPU each thread takes whole batches, from the file to the probabilities, and computes on one core: the threads
+of one operation would wait for each other, and workers would take the cores away from them. On a GPU workers read, and
+the device prepares and computes.
+"""
+
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import torch
+from timm.layers import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from seti.dataloading.dataset import Batch, CadenceDataset
+from seti.errors import SetiError
+from seti.inference.batch_norm import fold_batch_norm
+from seti.models.classifier import CadenceClassifier
+from seti.transforms.batch import Panels, in_reverse, prepare, to_device
+from seti.utils.console import cadence_progress
+from seti.utils.device import AUTOCAST, autocast, choose_precision
+
+log = logging.getLogger(__name__)
+
+# With precision=auto, half precision may move no probability of the first batch by more. The largest deviation among
+# tens of thousands is about twice that of a batch, and 2e-3 is what a prediction may be off.
+TOLERANCE = 1e-3
+# Their weights are standardised in every call, which needs all digits, and cast then.
+STANDARDISED = (ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame)
+CPU_BATCH_BYTES = 4 * 2**20  # of pictures: more of them fall out of the cache between two layers
+GPU_BATCH = 512  # to begin with
+
+
+def auto_batch_size(dataset: CadenceDataset, device: torch.device) -> int:
+    """Cadences a batch: as many as fit on a GPU, halved when they do not; what the cache holds on a CPU."""
+    if device.type == "cuda":
+        return GPU_BATCH
+    height, width = dataset.spec.picture_size
+    return int(np.clip(CPU_BATCH_BYTES // (dataset.picture.channels * height * width * 4), 4, 32))
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    classifiers: Sequence[CadenceClassifier],
+    batches: DataLoader,
+    device: torch.device,
+    precision: str,
+    label: str,
+    flips: bool = False,
+    halve: bool = False,
+) -> np.ndarray:
+    """Run every classifier over every batch, each cadence being read once.
+
+    Args:
+        classifiers: networks that take in the same pictures; they are left as they are, but for their mode and device.
+        batches: of `CadenceDataset`, in any order: the rows are placed by the indices that come with them.
+        device: where the networks run.
+        precision: one of `seti.utils.device.AUTOCAST`, or `auto`: half precision for the networks whose probabilities
+            it does not move by more than `TOLERANCE`.
+        label: of the progress bar.
+        flips: average the probabilities of a cadence as it is, mirrored in frequency, in time, and in both.
+        halve: where a batch does not fit on the device, compute on halves of it.
+
+    Returns:
+        `(N, K)` float64 probabilities, a row a cadence of the dataset, a column a classifier.
+
+    Raises:
+        SetiError: a probability is not a number, a cadence is damaged, or a batch does not fit on the device.
+    """
+    dataset = batches.dataset
+    probs = np.full((len(dataset), len(classifiers)), np.nan)
+    views = Views(dataset, flips)
+    networks = [classifier.to(device).eval().backbone for classifier in classifiers]
+    ensemble: Ensemble | None = None
+
+    def look(batch: Batch) -> int:
+        inputs, _, indices = batch
+        probs[indices.numpy()] = ensemble(views(to_device(inputs, device))).numpy()
+        return len(indices)
+
+    with cadence_progress() as progress, views.as_needed():
+        task = progress.add_task(label, total=len(probs))
+        first, others = _first(batches, device)
+        example = prepare(to_device(first[0], device), dataset.picture)
+        ensemble = Ensemble(networks, example, device, precision, halve)
+        progress.advance(task, look(first))
+        for count in _in_threads(look, others, dataset) if device.type == "cpu" else map(look, others):
+            progress.advance(task, count)
+    bad = int((~np.isfinite(probs)).any(axis=1).sum())
+    if bad:
+        msg = (
+            f"{label}: the network gives no number for {bad} of {len(probs)} cadences: its weights diverged; "
+            "train it again with a lower optimizer.lr"
+        )
+        raise SetiError(msg)
+    return probs
+
+
+class Ensemble:
+    """Trained networks made ready, on one device.
+
+    Args:
+        networks: in evaluation mode, on the device; they are left as they are.
+        pictures: the first batch, by which the networks are made ready.
+        device: where they are.
+        precision: as `predict_probabilities` takes it.
+        halve: as `predict_probabilities` takes it.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], pictures: Tensor, device: torch.device, precision: str, halve: bool
+    ) -> None:
+        self.device = device
+        self.halve = halve
+        self.at_once = len(pictures)
+        lowest = choose_precision(precision, device)
+        folded = [fold_batch_norm(network, _innermost(pictures[:1])) for network in networks]
+        half = AUTOCAST[lowest] is not None
+        self.members = [(_cast_once(network, lowest) if half else network, lowest) for network in folded]
+        if precision == "auto" and half:
+            self._keep_exact(folded, pictures)
+
+    def __call__(self, views: Iterable[Tensor]) -> Tensor:
+        """Average each network's probabilities over some views of the same cadences.
+
+        Args:
+            views: `(B, C, H, W)` each.
+
+        Returns:
+            `(B, K)` float32, on the host.
+
+        Raises:
+            SetiError: the batch does not fit on the device.
+        """
+        with torch.inference_mode():
+            sums, count = 0.0, 0
+            for pictures in views:
+                sums, count = sums + self._fitting(pictures), count + 1
+            return (sums / count).cpu()
+
+    def _fitting(self, pictures: Tensor) -> Tensor:
+        while True:
+            try:
+                return torch.cat([self._probabilities(part) for part in pictures.split(self.at_once)])
+            except torch.OutOfMemoryError as error:
+                if not self.halve or self.at_once == 1:
+                    msg = (
+                        f"{self.device} has no memory left for batches of {self.at_once}: lower data.batch_size"
+                        f"{'' if self.at_once > 1 else ', or use device=cpu'}"
+                    )
+                    raise SetiError(msg) from error
+            self.at_once //= 2  # outside of the handler, which would keep the failed step's tensors
+            torch.cuda.empty_cache()
+            log.info("%s has no memory left for more: going on with batches of %d", self.device, self.at_once)
+
+    def _probabilities(self, pictures: Tensor) -> Tensor:
+        pictures = _innermost(pictures)
+        return torch.stack([_probability(member, pictures, self.device) for member in self.members], dim=1)
+
+    def _keep_exact(self, folded: Sequence[nn.Module], pictures: Tensor) -> None:
+        """Compute in float32 what half precision would move too far."""
+        given = self([pictures])
+        low, self.members = self.members, [(network, "32") for network in folded]
+        moved = (given - self([pictures])).abs().amax(dim=0)
+        exact = [not shift <= TOLERANCE for shift in moved.tolist()]  # NaN is not
+        self.members = [full if keep else half for keep, half, full in zip(exact, low, self.members, strict=True)]
+        if any(exact):
+            log.info(
+                "%d of %d networks compute in float32, because %s moves a probability by %.4f (precision=%s insists)",
+                *(sum(exact), len(exact), low[0][1], moved.max(), low[0][1]),
+            )
+
+
+class Views:
+    """What the networks look at: every cadence as it is, or mirrored as well, as while training.
+
+    Args:
+        dataset: what the batches are of.
+        flips: also mirrored in frequency, in time, and in both.
+    """
+
+    def __init__(self, dataset: CadenceDataset, flips: bool) -> None:
+        self.dataset = dataset
+        self.flips = flips
+        # Mirroring a stack of all panels in time would bring OFF panels to the places of ON panels; and in the
+        # resized picture a panel need not begin with a row. So panels are mirrored before they are stacked. De-Doppler
+        # planes are of panels in the order of time.
+        self.inside = dataset.picture.stack_last or dataset.picture.by_batch
+
+    def __call__(self, inputs: Tensor | Panels) -> Iterator[Tensor]:
+        """Make pictures of a batch, one view after the other."""
+        picture = self.dataset.picture
+        pictures = prepare(inputs, picture)
+        yield pictures
+        if not self.flips:
+            return
+        yield self._mirrored_in_frequency(inputs, pictures)
+        backwards = in_reverse(inputs, picture) if self.inside else inputs
+        pictures = prepare(backwards, picture) if self.inside else pictures.flip(-2)
+        yield pictures
+        yield self._mirrored_in_frequency(backwards, pictures)
+
+    def _mirrored_in_frequency(self, inputs: Tensor | Panels, pictures: Tensor) -> Tensor:
+        if not self.dataset.picture.by_batch:
+            return pictures.flip(-1)
+        # A plane's drift rates change their signs as well.
+        return prepare(inputs._replace(panels=inputs.panels.flip(3)), self.dataset.picture)
+
+    @contextmanager
+    def as_needed(self) -> Iterator[None]:
+        """Let the dataset hand over panels while these views need them."""
+        before = self.dataset.on_device
+        self.dataset.on_device = before or (self.flips and self.inside)
+        try:
+            yield
+        finally:
+            self.dataset.on_device = before
+
+
+def _probability(member: tuple[nn.Module, str], pictures: Tensor, device: torch.device) -> Tensor:
+    network, precision = member
+    with autocast(precision, device):
+        return network(pictures).float().sigmoid()
+
+
+def _cast_once(network: nn.Module, precision: str) -> nn.Module:
+    """A copy with the weights cast that autocast would cast in every call."""
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, STANDARDISED):
+            module.to(AUTOCAST[precision])
+    return network
+
+
+def _innermost(pictures: Tensor) -> Tensor:
+    return pictures.contiguous(memory_format=torch.channels_last)
+
+
+def _first(batches: DataLoader, device: torch.device) -> tuple[Batch, Iterator]:
+    """The first batch, and what is left: batches, or on a CPU the indices of each."""
+    if device.type != "cpu":
+        left = iter(batches)
+        return next(left), left
+    left = iter(batches.batch_sampler)
+    return batches.dataset.__getitems__(next(left)), left
+
+
+def _in_threads(look: Callable[[Batch], int], batches: Iterable[list[int]], dataset: CadenceDataset) -> Iterator[int]:
+    """Load and look at batches, a core each, in the order that they come in."""
+    threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(lambda indices: look(dataset.__getitems__(indices)), batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(of_opencv)

@@ -1,0 +1,284 @@
+"""Folders of folds over their test set: every cadence is read once for all networks that take in the same pictures."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import ListConfig
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+from seti.config.schema import AUTO
+from seti.config.validation import check_average, check_batch_size, check_reading
+from seti.data import competition
+from seti.data.cadence import PANEL_CHOICES
+from seti.data.screening import open_usable
+from seti.dataloading.dataset import CadenceDataset, loader
+from seti.errors import SetiError
+from seti.experiments import predictions
+from seti.experiments.experiment import Experiment, open_experiment
+from seti.inference.ensemble import auto_batch_size, predict_probabilities
+from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.reports import cross_validation
+from seti.stacking.out_of_fold import rank_mean
+from seti.utils import files, locks
+from seti.utils.console import console
+from seti.utils.device import choose_device, choose_precision, memory_errors
+
+log = logging.getLogger(__name__)
+
+INSTANT = 1  # s to wait for a fold's training, which holds an experiment while it clears an old fold away
+AVERAGE_NAMES = {"mean": "mean of folds", "rank": "mean of ranks in folds"}
+RESIDENT_BYTES = 4 * 2**30  # of weights that are kept at once; more experiments are predicted in groups
+
+
+@dataclass
+class Member:
+    """An experiment that takes part.
+
+    Attributes:
+        experiment: its folder.
+        root: the data set whose test cadences it predicts.
+        classifiers: a network a finished fold, in order.
+    """
+
+    experiment: Experiment
+    root: Path
+    classifiers: list[CadenceClassifier]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return sum(weight.nbytes for classifier in self.classifiers for weight in classifier.parameters())
+
+    def shares_pictures(self, other: "Member") -> bool:
+        """Whether both take in the same pictures of the same cadences."""
+        return (self.root, self.classifiers[0].spec) == (other.root, other.classifiers[0].spec)
+
+
+def predict(cfg: Any) -> float:
+    """Predict the test set with every finished fold's best checkpoint; write `predictions.csv` and `submission.csv`.
+
+    Args:
+        cfg: `conf/predict.yaml`.
+
+    Returns:
+        Test AUC, the mean over the experiments, where the test set's labels are known (simulated data), else NaN.
+
+    Raises:
+        SetiError: no experiment, one that is in use by another run, a damaged checkpoint, missing or damaged test
+            cadences.
+    """
+    experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
+    with ExitStack() as locked:
+        for experiment in experiments:
+            locked.enter_context(locks.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
+            files.remove_parts(experiment.path)
+        return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # as they are now
+
+
+def _predict(experiments: list[Experiment], cfg: Any) -> float:
+    device = choose_device(cfg.device)
+    choose_precision(cfg.precision, device)  # refuses an unknown one before anything is read
+    _check_loading(cfg.data)
+    check_reading(cfg.data)
+    check_average(cfg.average)
+    roots = [_root(cfg, experiment) for experiment in experiments]
+    ids = {root: competition.read_test_ids(root) for root in roots}
+    members = [
+        Member(experiment, root, load_folds(experiment)) for experiment, root in zip(experiments, roots, strict=True)
+    ]
+    for member in members:
+        _name_missing(member.experiment)
+    scores = []
+    for group in _groups(members):
+        usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
+        for member, probs in zip(group, tables, strict=True):
+            table = _write(member.experiment, ids[member.root], usable, probs, cfg.average)
+            made = f"{cfg.precision} on {device.type}"
+            record = predictions.describe_predictions(member.experiment, member.root, table["id"], made, cfg.average)
+            files.write_json(member.experiment.predictions_record, record)
+            if cfg.data.root is None and member.experiment.is_finished():
+                cross_validation.draw_gallery(
+                    member.experiment
+                )  # which shows the test set's highest scores from now on
+            scores.append(_report_test_auc(member, table, cfg.average))
+    return float(np.mean(scores))
+
+
+def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
+    """Load the best checkpoint of every finished fold, in order.
+
+    Raises:
+        SetiError: one is missing or damaged, or they take in different pictures.
+    """
+    classifiers = [load_classifier(experiment.checkpoint(fold)) for fold in experiment.results]
+    for fold, classifier in zip(experiment.results, classifiers, strict=True):
+        if classifier.spec != classifiers[0].spec:
+            msg = (
+                f"{experiment.path}: the checkpoint of fold {fold} takes in {classifier.spec}, the first one "
+                f"{classifiers[0].spec}: train that fold again with force=true"
+            )
+            raise SetiError(msg)
+    return classifiers
+
+
+def _paths(given: str | ListConfig) -> list[Path]:
+    """The experiments' folders: `ckpt_dir` is one, or a list of them."""
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
+        msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
+        raise SetiError(msg)
+    return list({Path(name).resolve(): Path(name) for name in names}.values())
+
+
+def _root(cfg: Any, experiment: Experiment) -> Path:
+    if cfg.data.root is not None:
+        return Path(cfg.data.root)
+    return Path(experiment.results[experiment.finished_folds()[0]]["data"]["root"])
+
+
+def _check_loading(data: Any) -> None:
+    check_batch_size(data.batch_size)
+    if data.num_workers < 0:
+        msg = f"data.num_workers={data.num_workers} must be at least 0"
+        raise SetiError(msg)
+
+
+def _name_missing(experiment: Experiment) -> None:
+    missing = experiment.missing_folds()
+    if missing:
+        log.warning(
+            "folds %s of %s are not finished: predicting with folds %s alone; the rest is trained by: %s",
+            _list(missing),
+            experiment.name,
+            _list(experiment.finished_folds()),
+            experiment.train_command(missing),
+        )
+
+
+def _groups(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Put together what looks at the same pictures, as long as the weights do not grow beyond `RESIDENT_BYTES`."""
+    left = list(members)
+    while left:
+        group, size = [], 0
+        for member in left:
+            fits = size + member.size <= RESIDENT_BYTES
+            if not group or (member.shares_pictures(group[0]) and fits):
+                group.append(member)
+                size += member.size
+        left = [member for member in left if member not in group]
+        yield group
+
+
+def _predict_group(
+    cfg: Any, group: Sequence[Member], ids: pd.Series, device: torch.device
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Predict with every network of some experiments at once.
+
+    Returns:
+        The ids of the cadences that are not damaged, `(N,)`; for every experiment the probabilities, `(N, folds)`.
+    """
+    classifiers = [classifier for member in group for classifier in member.classifiers]
+    root, spec = group[0].root, classifiers[0].spec
+    reading = {"packed": cfg.data.packed, "pack_dir": cfg.data.pack_dir}
+    opened, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
+    usable = ids[~ids.isin(skipped)].to_numpy()
+    on_device = device.type == "cuda"
+    dataset = CadenceDataset(root, "test", usable, None, spec, on_device=on_device, opened=opened, **reading)
+    auto = cfg.data.batch_size == AUTO
+    size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
+    whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
+    with memory_errors(f"data.batch_size={size}"):
+        probs = predict_probabilities(
+            classifiers,
+            loader(dataset, size, cfg.data.num_workers),
+            device,
+            cfg.precision,
+            f"{whose}: {len(classifiers)} folds",
+            flips=cfg.flips,
+            halve=auto,
+        )
+    for classifier in classifiers:
+        classifier.cpu()  # makes room on the device for the next group
+    return usable, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
+
+
+def average_folds(probs: np.ndarray, average: str) -> np.ndarray:
+    """Average the folds.
+
+    Args:
+        probs: `(N, folds)` probabilities.
+        average: `mean`; or `rank`, the mean of every fold's ranks, scaled to (0, 1]: what a fold says of a cadence
+            then counts alike in every fold, however sure its network is of itself. It is no probability.
+
+    Returns:
+        `(N,)`.
+    """
+    return probs.mean(axis=1) if average == "mean" else rank_mean(pd.DataFrame(probs)).to_numpy()
+
+
+def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np.ndarray, average: str) -> pd.DataFrame:
+    """Write an experiment's `predictions.csv` and `submission.csv`; gives the first one's table.
+
+    A damaged cadence has no score in the first one, and the training prior in the second; among ranks, the rank that
+    a cadence of this probability would have.
+    """
+    prior = _prior(experiment)
+    submitted = prior if average == "mean" else float((probs.mean(axis=1) <= prior).mean())
+    table = pd.DataFrame({"id": usable})
+    for column, fold in enumerate(experiment.finished_folds()):
+        table[f"fold_{fold}"] = probs[:, column]
+    table["prob"] = average_folds(probs, average)
+    table = pd.DataFrame({"id": ids}).merge(table, how="left", on="id")
+    files.write_csv(experiment.predictions_path, table)
+    submission = pd.DataFrame({"id": ids, "target": table["prob"].fillna(submitted)})
+    files.write_csv(experiment.submission_path, submission)
+    if len(usable) < len(ids):
+        log.warning(
+            "%d of %d test cadences are damaged: empty in %s, the %s %.4g in %s",
+            len(ids) - len(usable),
+            len(ids),
+            experiment.predictions_path,
+            "training prior" if average == "mean" else f"rank of the training prior {prior:.4g},",
+            submitted,
+            experiment.submission_path,
+        )
+    log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
+    return table
+
+
+def _prior(experiment: Experiment) -> float:
+    """Share of positives among the cadences that the folds were trained on."""
+    data = next(iter(experiment.results.values()))["data"]
+    return data["positives"] / data["cadences"]
+
+
+def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:
+    labels = competition.read_test_labels(member.root)
+    if labels is None:
+        return float("nan")
+    table = table.dropna(subset="prob")  # damaged cadences have none
+    joined = table.merge(labels, on="id", validate="one_to_one")
+    if len(joined) != len(table) or joined["target"].nunique() < 2:
+        log.warning(
+            "%s does not label every test cadence with both classes: no test AUC", member.root / competition.TEST_LABELS
+        )
+        return float("nan")
+    report = Table(member.experiment.name, "test AUC")
+    columns = [column for column in table.columns if column != "id"]
+    scores = {column: float(roc_auc_score(joined["target"], joined[column])) for column in columns}
+    for column, score in scores.items():
+        report.add_row(AVERAGE_NAMES[average] if column == "prob" else column, f"{score:.4f}")
+    console().print(report)
+    return scores["prob"]
+
+
+def _list(folds: Sequence[int]) -> str:
+    return ",".join(map(str, folds))

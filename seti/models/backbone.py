@@ -1,0 +1,240 @@
+"""A timm backbone with one logit: `(B, C, H, W)` pictures in, `(B,)` logits out."""
+
+import difflib
+import pickle
+from pathlib import Path
+
+import timm
+import torch
+from timm.layers import PatchEmbed
+from timm.models import is_model, list_models
+from torch import Tensor, nn
+
+from seti.errors import SetiError
+from seti.models import needle_net  # noqa: F401  (makes its networks known to timm)
+from seti.models.gem import use_gem
+from seti.utils.safe_load import refusal
+
+
+class Backbone(nn.Module):
+    """Any timm network with its head replaced by one logit.
+
+    Args:
+        name: a timm name, with or without a pretraining tag (`efficientnet_b1.ft_in1k`).
+        in_channels: channels of the pictures; timm adapts the first convolution's pretrained weights to them.
+        image_size: `(height, width)`, for networks with position embeddings; others ignore it.
+        pretrained: load timm's weights from the hub.
+        weights: a local weight file (`.safetensors`, `.pth`, `.bin`) to load instead; stem and head are adapted.
+        freeze: train the head alone; the rest keeps its weights and its batch statistics.
+        pool: `gem` for generalised-mean pooling in place of the average; None keeps timm's.
+        drop_rate: probability of dropout before the head; None leaves it to timm.
+        drop_path: probability of leaving out the last residual block (stochastic depth, Huang et al. 2016,
+            arXiv:1603.09382), less for earlier ones; None leaves it to timm.
+        stem_stride: of the first convolution, or `[along time, along frequency]`; None leaves it to timm. Half the
+            stride keeps thin lines apart, and takes 4 times the time and memory.
+
+    Raises:
+        SetiError: the name is unknown, the weights cannot be fetched or do not fit, the network lacks what a setting
+            would change, or nothing could be trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        in_channels: int,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        freeze: bool = False,
+        pool: str | None = None,
+        drop_rate: float | None = None,
+        drop_path: float | None = None,
+        stem_stride: int | list[int] | None = None,
+    ) -> None:
+        super().__init__()
+        _check_name(name)
+        rates = {"drop_rate": drop_rate, "drop_path_rate": drop_path}
+        rates = {key: rate for key, rate in rates.items() if rate is not None}
+        self.network = _create(name, in_channels, image_size, pretrained, weights, rates)
+        _check_drops(self.network, name, rates)
+        if stem_stride is not None:
+            _set_stem_stride(self.network, name, stem_stride)
+        if pool == "gem":
+            use_gem(self.network, name)
+        # By name: fixed position embeddings are parameters too.
+        self.trained = {key for key, parameter in self.network.named_parameters() if parameter.requires_grad}
+        self.frozen = False
+        if freeze:
+            self.freeze(True)
+
+    @property
+    def head(self) -> nn.Module:
+        """The layer that gives the logit."""
+        head = self.network.get_classifier()
+        if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
+            msg = (
+                "model.freeze_backbone=true and model.head_epochs train the head alone, and this model.backbone has no "
+                "single head: set them to false and 0"
+            )
+            raise SetiError(msg)
+        return head
+
+    def freeze(self, frozen: bool) -> None:
+        """Train the head alone from now on, or everything.
+
+        Raises:
+            SetiError: there is no single head.
+        """
+        for parameter_name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not frozen and parameter_name in self.trained)
+        self.head.requires_grad_(True)
+        self.frozen = frozen
+        self.train()  # a Trainer leaves every module in the mode that it finds it in
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Switch to training mode; a frozen backbone stays in evaluation mode, or its batch statistics would drift."""
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+            self.head.train(mode)
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Give one logit a picture: `(B, C, H, W)` to `(B,)`."""
+        return self.network(pictures).squeeze(1)
+
+
+def _check_name(name: str) -> None:
+    try:
+        if is_model(name):
+            timm.get_pretrained_cfg(name)
+            return
+    except RuntimeError:  # of a known network, but an unknown pretraining tag
+        pass
+    close = difflib.get_close_matches(name, [*list_models(), *list_models(pretrained=True)], n=3, cutoff=0.5)
+    near = f"; near it: {', '.join(close)}" if close else ""
+    msg = f"model.backbone={name} is no network of timm {timm.__version__}{near}"
+    raise SetiError(msg)
+
+
+def _create(
+    name: str,
+    in_channels: int,
+    image_size: tuple[int, int],
+    pretrained: bool,
+    weights: str | None,
+    rates: dict[str, float],
+) -> nn.Module:
+    options: dict = {"in_chans": in_channels, "num_classes": 1} | rates
+    if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
+        options["img_size"] = image_size
+    try:
+        if weights is not None:
+            if not Path(weights).is_file():
+                msg = f"model.weights={weights} is no file: give a weight file, or null to start without"
+                raise SetiError(msg)
+            if Path(weights).suffix != ".safetensors":
+                _refuse_code(weights)
+            generator_state = torch.get_rng_state()
+            # `checkpoint_path=` would not adapt stem and head.
+            overlay = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+            network = timm.create_model(name, **(options | overlay))
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(generator_state)
+                _check_loaded(network, timm.create_model(name, **options))
+            return network
+        return timm.create_model(name, pretrained=pretrained, **options)
+    except SetiError:
+        raise
+    except Exception as error:
+        for argument in rates:
+            if isinstance(error, TypeError) and argument in str(error):
+                raise SetiError(_no_drops(name, argument, rates[argument])) from error
+        if weights is not None:
+            msg = (
+                f"model.weights={weights} does not fit model.backbone={name}: {_one_line(error)}; "
+                "give a file of that network"
+            )
+        elif pretrained:
+            msg = (
+                f"the pretrained weights of {name} cannot be fetched ({_one_line(error)}): set model.weights=<file> to "
+                "a copy on this machine, or model.pretrained=false to start from scratch"
+            )
+        else:
+            msg = (
+                f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {_one_line(error)}"
+            )
+        raise SetiError(msg) from error
+
+
+def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None:
+    """Refuse rates that reached nothing: some networks take the argument and leave it at that."""
+    modules = list(network.modules())
+    reached = {
+        "drop_rate": lambda rate: (
+            getattr(network, "drop_rate", None) == rate
+            or any(isinstance(module, nn.Dropout) and module.p == rate for module in modules)
+        ),
+        "drop_path_rate": lambda _: any(getattr(module, "drop_prob", None) for module in modules),
+    }
+    for argument, rate in rates.items():
+        if rate and not reached[argument](rate):
+            raise SetiError(_no_drops(name, argument, rate))
+
+
+def _no_drops(name: str, argument: str, rate: float) -> str:
+    setting = argument.removesuffix("_rate") if argument == "drop_path_rate" else argument
+    return f"model.{setting}={rate:g}: model.backbone={name} has nothing of that kind to drop; set model.{setting}=null"
+
+
+def _set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> None:
+    """Change the stride of the convolution (or of the parallel ones) that looks at the picture."""
+    config = network.pretrained_cfg
+    stems = config.get("first_conv") or ()
+    try:
+        found = [network.get_submodule(stem) for stem in ((stems,) if isinstance(stems, str) else stems)]
+    except AttributeError:
+        found = []
+    # Position embeddings are made for the number of patches that the stride gives.
+    patches = config.get("fixed_input_size") or any(isinstance(module, PatchEmbed) for module in network.modules())
+    if patches or not found or not all(isinstance(stem, nn.Conv2d) for stem in found):
+        msg = (
+            f"model.stem_stride={stride}: model.backbone={name} has no first convolution whose stride can be changed; "
+            "set model.stem_stride=null"
+        )
+        raise SetiError(msg)
+    for stem in found:
+        stem.stride = (stride, stride) if isinstance(stride, int) else tuple(stride)
+
+
+def _refuse_code(weights: str) -> None:
+    """Look a pickled file through before timm does: some of its releases run the code in it.
+
+    Raises:
+        ValueError: it holds more than numbers.
+    """
+    try:
+        torch.load(weights, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(refusal(error)) from error
+
+
+def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:
+    """Refuse a network with tensors as random as in a fresh one: timm skips those that the file does not hold.
+
+    Raises:
+        ValueError: how many tensors are left, and the first.
+    """
+    heads = network.get_classifier()
+    spared = {id(p) for head in (heads if isinstance(heads, tuple) else (heads,)) for p in head.parameters()}
+    random = {name: value for name, value in fresh.named_parameters() if value.max() > value.min()}
+    own = {name: value for name, value in network.named_parameters() if name in random and id(value) not in spared}
+    left = [name for name, value in own.items() if torch.equal(value, random[name])]
+    if left:
+        msg = f"it holds nothing for {len(left)} of {len(own)} tensors, first {left[0]}"
+        raise ValueError(msg)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,114 @@
+"""What the folds of an experiment say together: scores, figures, and what to type next."""
+
+import logging
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+from seti.errors import SetiError
+from seti.evaluation import calibration
+from seti.experiments.experiment import Experiment
+from seti.reports import gallery, plots
+from seti.utils import files
+from seti.utils.console import console
+
+log = logging.getLogger(__name__)
+
+
+def summarise(experiment: Experiment) -> dict[str, Any]:
+    """Score an experiment over its finished folds.
+
+    Returns:
+        The content of `cv.json`: AUC and loss a fold; mean and sample deviation of the folds' AUC (0 for one
+        fold); `pooled_auc`, the AUC of all out-of-fold rows together, which also pays for folds whose
+        probabilities are on different scales; `calibration_error` and `brier` of the same rows, see
+        `seti.evaluation.calibration`.
+    """
+    oof = experiment.read_oof()
+    folds = [
+        {
+            "fold": fold,
+            **result["scores"],
+            "best_epoch": result.get("best_epoch"),
+            "seconds": result.get("seconds"),
+        }
+        for fold, result in experiment.results.items()
+    ]
+    aucs = np.array([fold["auc"] for fold in folds])
+    return {
+        "exp_name": experiment.name,
+        "n_folds": experiment.n_folds(),
+        "finished_folds": experiment.finished_folds(),
+        "folds": folds,
+        "mean_auc": float(aucs.mean()),
+        "deviation_auc": float(aucs.std(ddof=1)) if len(aucs) > 1 else 0.0,
+        "pooled_auc": float(roc_auc_score(oof["target"], oof["prob"])),
+        **calibration.scores(oof["target"], oof["prob"]),
+        "cadences": len(oof),
+        "positives": int(oof["target"].sum()),
+        "seconds": float(sum(fold["seconds"] or 0 for fold in folds)),
+    }
+
+
+def report(path: Path) -> None:
+    """Print the table of folds, write `cv.json` and the figures, and say what to type next.
+
+    Does nothing for a folder without a finished fold.
+    """
+    experiment = Experiment(path)
+    if not experiment.results:
+        return
+    summary = summarise(experiment)
+    files.remove_parts(path)
+    files.write_json(experiment.cv_path, summary)
+    _draw(experiment)
+    _print_table(summary)
+    missing = experiment.missing_folds()
+    if missing:
+        print(f"next, the folds that are missing:  {experiment.train_command(missing)}")
+    else:
+        print(f"wrote {experiment.cv_path}; roc.png, curves.png and gallery.png beside it")
+        print(f"next:  python predict.py ckpt_dir={shlex.quote(str(experiment.path))}")
+
+
+def _draw(experiment: Experiment) -> None:
+    oof = experiment.read_oof()
+    curves = {f"fold {fold}": (rows["target"], rows["prob"]) for fold, rows in oof.groupby("fold")}
+    curves["all folds"] = (oof["target"], oof["prob"])
+    plots.save_figure(plots.draw_roc(curves), experiment.path / "roc.png")
+    history = {fold: pd.read_csv(experiment.fold(fold).metrics) for fold in experiment.finished_folds()}
+    plots.save_figure(plots.draw_history(history), experiment.path / "curves.png")
+    draw_gallery(experiment)
+
+
+def draw_gallery(experiment: Experiment) -> None:
+    """Draw the gallery beside the other figures; the data set may have moved since, and that spoils no result."""
+    try:
+        gallery.draw_experiment_gallery(experiment, gallery.data_root(experiment))
+    except SetiError as error:
+        log.warning("no gallery: %s", error)
+
+
+def _print_table(summary: dict[str, Any]) -> None:
+    table = Table("fold", "AUC", "loss", "best epoch", "seconds", title=f"{summary['exp_name']}: held-out folds")
+    for column in table.columns:
+        column.justify = "right"
+    for fold in summary["folds"]:
+        epoch = "" if fold["best_epoch"] is None else str(fold["best_epoch"] + 1)
+        table.add_row(str(fold["fold"]), f"{fold['auc']:.4f}", f"{fold['loss']:.4f}", epoch, f"{fold['seconds']:.0f}")
+    table.add_section()
+    table.add_row(
+        "mean",
+        f"{summary['mean_auc']:.4f} ± {summary['deviation_auc']:.4f}",
+        "",
+        "",
+        f"{summary['seconds']:.0f}",
+    )
+    table.add_row("pooled", f"{summary['pooled_auc']:.4f}", "", "", "")
+    console().print(table)
+    print(f"calibration error {summary['calibration_error']:.4f}, Brier score {summary['brier']:.4f}, pooled")

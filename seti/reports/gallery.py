@@ -1,0 +1,132 @@
+"""Pictures of chosen cadences: by id, or the ones that an experiment ranks highest and mistakes worst."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seti.data import competition
+from seti.data.cadence import read_cadence
+from seti.errors import SetiError
+from seti.experiments import predictions as sidecar
+from seti.experiments.experiment import Experiment
+from seti.reports import plots
+
+GALLERY_COUNT = 6
+
+
+def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | None = None) -> list[Path]:
+    """Draw cadences of the train or the test set to `out/<id>.png`.
+
+    Args:
+        ids: listed in `train_labels.csv` or `sample_submission.csv`. No other is used, so none can name
+            a file outside the data set or outside `out`.
+        root: the data set.
+        out: where the figures go.
+        experiment: gives the scores.
+
+    Raises:
+        SetiError: a table lists none of an id, or its file is missing or damaged.
+    """
+    known = _read_ids(root)
+    for cadence_id in ids:  # all of them, before the first is drawn
+        if cadence_id not in known.index:
+            raise SetiError(_unknown(cadence_id, root, known.index))
+    scores = {} if experiment is None else {split: _scores(experiment, split) for split in ("train", "test")}
+    paths = []
+    for cadence_id in ids:
+        cadence = _shown(root, cadence_id, known, scores)
+        figure = plots.draw_cadence(cadence.panels, id=cadence.id, label=cadence.label, score=cadence.score)
+        paths.append(plots.save_figure(figure, out / f"{cadence_id}.png"))
+    return paths
+
+
+def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
+    """Draw what an experiment finds and what it mistakes, to its `gallery.png`.
+
+    The highest scores come from the test set once it is predicted; mistakes are out-of-fold: the needles that
+    are scored lowest and the cadences without needle that are scored highest.
+
+    Args:
+        experiment: with at least one finished fold.
+        root: the data set that it was trained on.
+
+    Raises:
+        SetiError: a table or a cadence is missing or damaged.
+    """
+    known = _read_ids(root)
+    oof = experiment.read_oof()
+    scores = {"train": _scores(experiment, "train"), "test": _scores(experiment, "test")}
+    tested = len(scores["test"]) > 0
+    needles = oof["target"].to_numpy() == 1
+    rows = {
+        f"Highest scores, {'test set' if tested else 'out-of-fold'}": _top(scores["test" if tested else "train"]),
+        "False alarms: scored highest without a needle (out-of-fold)": _top(scores["train"][oof["id"][~needles]]),
+        "Missed: needles scored lowest (out-of-fold)": _top(-scores["train"][oof["id"][needles]]),
+    }
+    unknown = [cadence_id for ids in rows.values() for cadence_id in ids if cadence_id not in known.index]
+    if unknown:
+        msg = (
+            f"{root} does not list {unknown[0]}, which {experiment.name} has scored: set data.root to the "
+            "data set that it was trained on"
+        )
+        raise SetiError(msg)
+    drawn = {heading: [_shown(root, cadence_id, known, scores) for cadence_id in ids] for heading, ids in rows.items()}
+    figure = plots.draw_gallery(drawn, title=experiment.name, columns=GALLERY_COUNT)
+    return plots.save_figure(figure, experiment.path / "gallery.png", dpi=100)
+
+
+def data_root(experiment: Experiment | None) -> Path:
+    """Where an experiment's cadences were when it was trained; `data` without an experiment."""
+    if experiment is None:
+        return Path("data")
+    return Path(next(iter(experiment.results.values()))["data"]["root"])
+
+
+def _read_ids(root: Path) -> pd.DataFrame:
+    """List every cadence: index id, columns split and target (NaN where nobody knows)."""
+    tables = []
+    # Either half of a data set can be looked at alone; without both the reader says what is missing.
+    if (root / competition.LABELS).exists() or not (root / competition.SUBMISSION).exists():
+        tables.append(competition.read_labels(root).assign(split="train"))
+    if (root / competition.SUBMISSION).exists():
+        test = pd.DataFrame({"id": competition.read_test_ids(root), "split": "test"})
+        labels = competition.read_test_labels(root)
+        targets = pd.Series(dtype=float) if labels is None else labels.set_index("id")["target"]
+        tables.append(test.assign(target=targets.reindex(test["id"]).to_numpy(float)))
+    known = pd.concat(tables).set_index("id")
+    doubled = known.index[known.index.duplicated()]
+    if len(doubled):
+        msg = f"{root} lists {doubled[0]} in train and in test: take it out of one of the two tables"
+        raise SetiError(msg)
+    return known
+
+
+def _scores(experiment: Experiment, split: str) -> pd.Series:
+    """Read the probabilities by id: out-of-fold ones for train; for test none before they are predicted."""
+    if split == "train":
+        return experiment.read_oof().set_index("id")["prob"]
+    predictions = sidecar.read_probabilities(experiment)
+    return pd.Series(dtype=float) if predictions is None else predictions.set_index("id")["prob"].dropna()
+
+
+def _top(scores: pd.Series) -> list[str]:
+    """List the ids with the highest scores, by id where scores are equal."""
+    return list(scores.sort_index().sort_values(ascending=False, kind="stable").index[:GALLERY_COUNT])
+
+
+def _shown(root: Path, cadence_id: str, known: pd.DataFrame, scores: Mapping[str, pd.Series]) -> plots.Shown:
+    split, target = known.loc[cadence_id, "split"], known.loc[cadence_id, "target"]
+    score = scores[split].get(cadence_id) if split in scores else None
+    panels = read_cadence(competition.cadence_path(root, split, cadence_id))
+    return plots.Shown(panels, cadence_id, None if np.isnan(target) else int(target), score)
+
+
+def _unknown(cadence_id: str, root: Path, known: pd.Index) -> str:
+    near = [other for other in known if cadence_id[:3] and other.startswith(cadence_id[:3])][:3]
+    hint = f"; it lists {', '.join(near)}" if near else ""
+    if "e+" in cadence_id.lower() or cadence_id in ("inf", "nan"):
+        # 15 hex digits with a single e among decimals are a number to Hydra, which writes it anew.
+        hint = "; an id that reads like a number needs quotes: \"ids=['12e4']\""
+    return f"no table in {root} ({competition.LABELS}, {competition.SUBMISSION}) lists id {cadence_id!r}{hint}"

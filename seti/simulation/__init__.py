@@ -1,0 +1,1 @@
+"""Simulated cadences: signals, background emission, spectra, whole data sets."""

@@ -1,0 +1,1 @@
+"""The blend of several experiments by a meta-model."""

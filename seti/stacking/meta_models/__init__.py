@@ -1,0 +1,1 @@
+"""Meta-models: one class each, with the interface in `base`."""

@@ -1,0 +1,232 @@
+"""Stacking: experiments' out-of-fold tables joined by id, and meta-models scored on rows that they never saw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seti.errors import SetiError
+from seti.evaluation import calibration
+from seti.experiments.experiment import OOF_COLUMNS
+from seti.stacking.meta_models import boosted_trees, hill_climbing, logistic
+from seti.stacking.meta_models.base import INNER_FOLDS, Fit, Fitted, Rows, held_out
+
+META_MODELS: dict[str, Fit] = {
+    "logistic": logistic.fit,
+    "hill_climbing": hill_climbing.fit,
+    "boosted_trees": boosted_trees.fit,
+}
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Several experiments' out-of-fold tables, joined by id.
+
+    Attributes:
+        ids: `(N,)`, sorted.
+        folds: `(N,)`, which fold held each cadence out, the same in every experiment.
+        targets: `(N,)`, 0 or 1.
+        probs: `(N, models)`, a column an experiment, named by it.
+    """
+
+    ids: np.ndarray
+    folds: np.ndarray
+    targets: np.ndarray
+    probs: pd.DataFrame
+
+    def rows(self) -> Rows:
+        """Its numbers, as meta-models take them."""
+        return Rows(np.ascontiguousarray(self.probs.to_numpy()), self.targets, self.folds)
+
+
+@dataclass(frozen=True)
+class Nested:
+    """What a meta-model says of rows that it has not seen.
+
+    Attributes:
+        probs: `(N,)`.
+        calibrated: `(N,)`, the same after calibration.
+        choices: what was chosen without each fold, by fold number.
+    """
+
+    probs: np.ndarray
+    calibrated: np.ndarray
+    choices: dict[str, dict[str, Any]]
+
+
+def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
+    """Join out-of-fold tables by id.
+
+    Args:
+        tables: by experiment, the columns id, fold, target, prob, in any order of rows.
+
+    Raises:
+        SetiError: ids are doubled or missing, values are no probabilities, targets or folds, or the
+            experiments differ in their ids, targets or folds; the message names both and the first ids.
+    """
+    indexed = {name: _by_id(name, table, OOF_COLUMNS, "out-of-fold table") for name, table in tables.items()}
+    first_name, first = next(iter(indexed.items()))
+    first = first.sort_index()
+    for name, table in indexed.items():
+        _refuse_other_ids(first_name, first.index, name, table.index, "out-of-fold")
+        aligned = table.loc[first.index]
+        for column, meaning, cure in (
+            (
+                "target",
+                "give different targets to",
+                "train one of them again on the other's train_labels.csv",
+            ),
+            ("fold", "hold out in different folds", "give them the same data.n_folds and data.fold_seed"),
+        ):
+            different = first.index[(aligned[column] != first[column]).to_numpy()]
+            if len(different):
+                pairs = f"{column} {first[column][different[0]]} and {aligned[column][different[0]]}"
+                msg = (
+                    f"experiments {first_name} and {name} {meaning} {len(different)} of {len(first)} "
+                    f"cadences ({_some(different)}; the first: {pairs}): {cure}"
+                )
+                raise SetiError(msg)
+    targets = first["target"].to_numpy(np.int64)
+    folds = first["fold"].to_numpy(np.int64)
+    _check_classes(targets, folds)
+    probs = pd.DataFrame({name: table["prob"].loc[first.index].to_numpy(float) for name, table in indexed.items()})
+    return OutOfFold(first.index.to_numpy(), folds, targets, probs)
+
+
+def join_predictions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join tables of test predictions by id.
+
+    Args:
+        tables: by experiment, the columns id and prob, in any order of rows; prob is empty where a cadence could
+            not be read.
+
+    Returns:
+        A column an experiment, named by it; the ids are the index, in the first table's order.
+
+    Raises:
+        SetiError: as `join_oof`.
+    """
+    indexed = {name: _by_id(name, table, ["id", "prob"], "predictions.csv") for name, table in tables.items()}
+    first_name, first = next(iter(indexed.items()))
+    for name, table in indexed.items():
+        _refuse_other_ids(first_name, first.index, name, table.index, "test")
+    return pd.DataFrame({name: table["prob"].loc[first.index] for name, table in indexed.items()}, dtype=float)
+
+
+def rank_mean(probs: pd.DataFrame) -> pd.Series:
+    """Average the ranks that every model gives a row, scaled to (0, 1]; ties share their mean rank.
+
+    Args:
+        probs: `(N, models)`.
+
+    Returns:
+        `(N,)`.
+    """
+    # Scaled after the mean: sums of ranks are exact, so rows that tie keep tying.
+    return probs.rank().mean(axis=1) / len(probs)
+
+
+def nested_probabilities(fit: Fit, rows: Rows, seed: int, n_jobs: int = 1, calibrate: str = "none") -> Nested:
+    """Predict every row by a meta-model that has not seen it, neither its weights nor its choices.
+
+    For every fold everything runs on the other folds' rows alone: the whole search, the fit, and the calibrator, which
+    is fitted to what the inner cross-validation says of these rows. The score of a search itself is optimistic, for
+    its choices were made by it.
+
+    The outer folds are the experiments' own. Fold k's probabilities all come from one network an experiment,
+    which did not train on fold k, and each network has a scale of its own. With these folds the meta-model
+    meets the networks of fold k for the first time, as it meets the networks' average on the test set; a
+    random split would put rows of the same network on both sides and let the meta-model learn that scale.
+    What stays optimistic is older than stacking: each network's best epoch was chosen on the rows that it is
+    scored on, and the networks of the other folds trained on fold k.
+
+    Args:
+        fit: one of `META_MODELS`.
+        rows: of all folds.
+        seed: of every inner search.
+        n_jobs: threads.
+        calibrate: one of `calibration.CALIBRATE`.
+    """
+    probs, calibrated = np.full((2, len(rows.targets)), np.nan)
+    choices = {}
+    for fold in np.unique(rows.folds):
+        inside = rows.folds == fold
+        outside = rows[~inside]
+        fitted = fit(outside, seed, n_jobs)
+        probs[inside] = fitted.predict(rows.features[inside])
+        calibrated[inside] = fit_calibrator(calibrate, fitted, outside, seed)(probs[inside])
+        choices[str(fold)] = fitted.choices
+    return Nested(probs, calibrated, choices)
+
+
+def fit_calibrator(calibrate: str, fitted: Fitted, rows: Rows, seed: int) -> calibration.Calibrator:
+    """Fit the calibrator of a meta-model on nothing but the rows that it was fitted to, by `held_out`.
+
+    Its own probabilities of these rows would not do: they are surer than those of new rows.
+    What it cannot know is that a test cadence's features are means over the folds' networks, which are less extreme.
+    """
+    if calibrate == "none":
+        return calibration.unchanged
+    return calibration.fit(calibrate, rows.targets, held_out(fitted, rows, seed))
+
+
+def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.DataFrame:
+    """Check one experiment's table and index it by id."""
+    doubled = table["id"][table["id"].duplicated()]
+    if len(doubled):
+        msg = f"the {what} of {name} lists {len(doubled)} ids more than once ({_some(doubled)}): make it anew"
+        raise SetiError(msg)
+    for column, fits, wanted in (
+        ("id", table["id"].notna(), "ids"),
+        (
+            "prob",
+            # An empty prediction is a test cadence that could not be read.
+            pd.to_numeric(table["prob"], errors="coerce").between(0, 1)
+            | (table["prob"].isna() & ("target" not in columns)),
+            "probabilities between 0 and 1",
+        ),
+        ("target", table["target"].isin([0, 1]) if "target" in columns else None, "targets 0 or 1"),
+        ("fold", table["fold"].notna() if "fold" in columns else None, "fold numbers"),
+    ):
+        if fits is not None and not fits.all():
+            row = table[~fits].iloc[0]
+            msg = (
+                f"the {what} of {name} has {int((~fits).sum())} values in column {column} that are not "
+                f"{wanted}, the first {row[column]} for id {row['id']}: make it anew"
+            )
+            raise SetiError(msg)
+    return table[columns].set_index("id")
+
+
+def _refuse_other_ids(first_name: str, first: pd.Index, name: str, other: pd.Index, what: str) -> None:
+    parts = [
+        f"{len(ids)} only in {owner} ({_some(ids)})"
+        for owner, ids in ((first_name, first.difference(other)), (name, other.difference(first)))
+        if len(ids)
+    ]
+    if parts:
+        msg = (
+            f"experiments {first_name} and {name} have different {what} ids: {'; '.join(parts)}: "
+            "blend experiments of one data set, naming them with experiments=[...]"
+        )
+        raise SetiError(msg)
+
+
+def _check_classes(targets: np.ndarray, folds: np.ndarray) -> None:
+    if len(np.unique(folds)) < 2:
+        msg = "the experiments have one fold, and a stack needs two to be scored: train with data.n_folds=5"
+        raise SetiError(msg)
+    for value, name in ((0, "negatives"), (1, "positives")):
+        fewest = min(int((targets[folds != fold] == value).sum()) for fold in np.unique(folds))
+        if fewest < INNER_FOLDS:
+            msg = (
+                f"too few {name}: {fewest} stand outside one of the folds, and the search for settings needs "
+                f"{INNER_FOLDS}: train on more cadences"
+            )
+            raise SetiError(msg)
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(map(str, ids[:3])) + (", ..." if len(ids) > 3 else "")

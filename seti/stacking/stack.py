@@ -1,0 +1,260 @@
+"""Blend experiments: what `python stack.py` reads, writes and prints."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from seti.data import competition
+from seti.errors import SetiError
+from seti.evaluation.calibration import CALIBRATE
+from seti.experiments import predictions
+from seti.experiments.experiment import Experiment, find_experiments
+from seti.reports import plots
+from seti.stacking.out_of_fold import (
+    META_MODELS,
+    Nested,
+    OutOfFold,
+    fit_calibrator,
+    join_oof,
+    join_predictions,
+    nested_probabilities,
+    rank_mean,
+)
+from seti.stacking.report import TestProbs, print_report, stack_report
+from seti.utils import files, locks
+
+STACK_FOLDER = "stack"
+
+
+@dataclass
+class StackConfig:
+    """Everything `stack.py` reads."""
+
+    output_dir: str = MISSING
+    experiments: list[str] | None = None
+    meta: str = MISSING
+    calibrate: str = MISSING
+    seed: int = MISSING
+    n_jobs: int | None = None
+
+
+ConfigStore.instance().store(name="stack_schema", node=StackConfig)
+
+
+def stack(cfg: StackConfig) -> float:
+    """Blend experiments; write `outputs/stack/` and print every score.
+
+    Args:
+        cfg: `conf/stack.yaml`.
+
+    Returns:
+        AUC of the nested cross-validation, of all rows at once.
+
+    Raises:
+        SetiError: an unknown meta-model or calibration, no finished experiment, an unknown or unfinished one, tables
+            that do not fit together, or another run that stacks.
+    """
+    if not 0 <= cfg.seed < 2**32:
+        msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
+        raise SetiError(msg)
+    if cfg.n_jobs == 0:
+        msg = "n_jobs=0 leaves nobody to do the work: use a number of threads, or null for one a core"
+        raise SetiError(msg)
+    for name, value, choices in (("meta", cfg.meta, META_MODELS), ("calibrate", cfg.calibrate, CALIBRATE)):
+        if value not in choices:
+            msg = f"{name}={value} is none of {', '.join(choices)}"
+            raise SetiError(msg)
+    experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
+    if len(experiments) == 1:
+        print(f"note: {experiments[0].name} stands alone: a stack of one ranks as it does by itself")
+    oof = join_oof({experiment.name: experiment.read_oof() for experiment in experiments})
+    tables, lacking = _read_predictions(experiments)
+    test_ids, test = None, None
+    if not lacking:
+        joined = join_predictions(tables)
+        test_ids, test = joined.index, joined.dropna()
+        if test.empty:
+            msg = "no test cadence has a score by every experiment: mend the test set and predict it again"
+            raise SetiError(msg)
+
+    folder = Path(cfg.output_dir) / STACK_FOLDER
+    folder.mkdir(exist_ok=True)
+    with locks.hold(folder, "stacking"):
+        files.remove_parts(folder)
+        return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+
+
+def _blend(
+    cfg: StackConfig,
+    folder: Path,
+    experiments: Sequence[Experiment],
+    oof: OutOfFold,
+    test_ids: pd.Index | None,
+    test: pd.DataFrame | None,
+    lacking: Sequence[Experiment],
+) -> float:
+    seed, n_jobs = cfg.seed, -1 if cfg.n_jobs is None else cfg.n_jobs
+    rows = oof.rows()
+    fitted = {name: fit(rows, seed, n_jobs) for name, fit in META_MODELS.items()}
+    # Calibrating costs more fits, and only the meta-model that is handed in needs it.
+    nested = {
+        name: nested_probabilities(fit, rows, seed, n_jobs, cfg.calibrate if name == cfg.meta else "none")
+        for name, fit in META_MODELS.items()
+    }
+    chosen = nested[cfg.meta]
+    calibrator = fit_calibrator(cfg.calibrate, fitted[cfg.meta], rows, seed)
+    blends = {"mean": oof.probs.mean(axis=1), "rank_mean": rank_mean(oof.probs), "stack": chosen.calibrated}
+    test_probs = TestProbs()
+    if test is not None:
+        models = {name: model.predict(test[oof.probs.columns].to_numpy()) for name, model in fitted.items()}
+        stacked = calibrator(models[cfg.meta])
+        mixed = {"mean": test.mean(axis=1), "rank_mean": rank_mean(test), "stack": stacked}
+        test_probs = TestProbs(test, models, mixed, _test_targets(experiments, test.index))
+    report = stack_report(oof, cfg.meta, fitted, nested, blends, test_probs)
+    report |= {
+        "calibrate": cfg.calibrate,
+        "cadences": len(oof.ids),
+        "positives": int(oof.targets.sum()),
+        "seed": int(seed),
+        "test_cadences_without_score": 0 if test is None else len(test_ids) - len(test),
+        "without_predictions": [experiment.name for experiment in lacking],
+    }
+    submission = None
+    if test is not None:
+        prior = float(oof.targets.mean())  # for what could not be read, as predict.py does
+        target = pd.Series(stacked, index=test.index).reindex(test_ids).fillna(prior)
+        submission = pd.DataFrame({"id": test_ids, "target": target.to_numpy()})
+    _write(folder, report, oof, chosen, submission)
+    print_report(report)
+    for experiment in lacking:
+        command = f"python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
+        print(f"no submission yet: {experiment.name} lacks predictions by all of its folds: {command}")
+    if test is None or submission is None:
+        print(f"wrote {folder}: stack.json, oof.csv and figures; then run stack.py again for submission.csv")
+    else:
+        if len(test) < len(submission):
+            print(f"note: {len(submission) - len(test)} test cadences have no score: they get {prior:.4f}, the prior")
+        print(f"wrote {folder}: hand in {folder / 'submission.csv'} ({len(submission)} cadences)")
+    return report["stack"]["oof_auc"]
+
+
+def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Experiment]:
+    """Find the experiments to blend.
+
+    Args:
+        output_dir: the folder of experiments.
+        names: which; None for all whose folds are all finished. The others are told on the terminal.
+
+    Returns:
+        At least one experiment, sorted by name.
+
+    Raises:
+        SetiError: there is none, or a named one is unknown or unfinished.
+    """
+    found = {experiment.name: experiment for experiment in find_experiments(output_dir)}
+    if names is not None:
+        chosen = [_named(name, found, output_dir) for name in sorted(set(names))]
+        if not chosen:
+            msg = "experiments=[] names none: name some, or leave the key out to blend every finished one"
+            raise SetiError(msg)
+        return chosen
+    finished = [experiment for experiment in found.values() if experiment.is_finished()]
+    unfinished = [experiment for experiment in found.values() if not experiment.is_finished()]
+    if not finished:
+        command = "python train.py -m fold=0,1,2,3,4"
+        msg = f"{output_dir} has no finished experiment: train one with {command}"
+        if unfinished:
+            msg = f"{output_dir} has no finished experiment; {_unfinished(unfinished[0])}"
+        raise SetiError(msg)
+    for experiment in unfinished:
+        print(f"note: left out {_unfinished(experiment)}")
+    return finished
+
+
+def _named(name: str, found: Mapping[str, Experiment], output_dir: Path) -> Experiment:
+    if name in found:
+        if not found[name].is_finished():
+            raise SetiError(_unfinished(found[name]))
+        return found[name]
+    if (output_dir / name).is_dir() and any((output_dir / name).glob("fold_*")):
+        msg = f"{name} has no finished fold (fold_<k>/result.json): let its training end, or leave it out"
+        raise SetiError(msg)
+    near = get_close_matches(name, found, n=3, cutoff=0.3) or list(found)[:3]
+    known = f"nearest: {', '.join(near)}" if near else "none has a finished fold"
+    msg = f"{output_dir} has no experiment {name!r}: {known}"
+    raise SetiError(msg)
+
+
+def _unfinished(experiment: Experiment) -> str:
+    missing = ", ".join(map(str, experiment.missing_folds()))
+    command = experiment.train_command(experiment.missing_folds())
+    return f"{experiment.name}: fold {missing} not finished; train with {command}"
+
+
+def _read_predictions(experiments: Sequence[Experiment]) -> tuple[dict[str, pd.DataFrame], list[Experiment]]:
+    """Read the predictions, and list the experiments that lack any of their folds'."""
+    tables, lacking = {}, []
+    for experiment in experiments:
+        table = predictions.read_probabilities(experiment)
+        if table is None:
+            lacking.append(experiment)
+        else:
+            tables[experiment.name] = table
+    return tables, lacking
+
+
+def _test_targets(experiments: Sequence[Experiment], ids: pd.Index) -> np.ndarray | None:
+    """Look for the test set's labels, which simulated data has, under the experiments' data roots."""
+    for root in dict.fromkeys(str(next(iter(e.results.values()))["data"]["root"]) for e in experiments):
+        labels = competition.read_test_labels(Path(root))
+        if labels is None:
+            continue
+        targets = labels.set_index("id")["target"].reindex(ids)
+        if targets.notna().all() and targets.nunique() == 2:
+            return targets.to_numpy(np.int64)
+        print(f"note: no test AUC: {Path(root, competition.TEST_LABELS)} does not label every test id, or one class")
+    return None
+
+
+def _write(
+    folder: Path,
+    report: dict[str, Any],
+    oof: OutOfFold,
+    nested: Nested,
+    submission: pd.DataFrame | None,
+) -> None:
+    """Write every file beside its name first: where one cannot be written, an earlier stack stays as it was."""
+    table = pd.DataFrame({"id": oof.ids, "fold": oof.folds, "target": oof.targets, "prob": nested.calibrated})
+    curves = {name: (oof.targets, oof.probs[name].to_numpy()) for name in oof.probs}
+    several = len(oof.probs.columns) > 1
+    with ExitStack() as staged:
+
+        def beside(name: str) -> Path:
+            return staged.enter_context(files.whole_file(folder / name))
+
+        # Renamed in reverse: the report comes last, as the sign that the others are whole.
+        report_path = beside("stack.json")
+        stack = {"stack (nested)": (oof.targets, nested.calibrated)}
+        before = {"before calibration": (oof.targets, nested.probs)} if report["calibrate"] != "none" else {}
+        plots.save_figure(plots.draw_roc({**stack, **curves}), beside("roc.png"))
+        plots.save_figure(plots.draw_reliability({**stack, **before}), beside("reliability.png"))
+        if several:
+            plots.save_figure(plots.draw_correlation(oof.probs), beside("correlation.png"))
+        files.write_csv(beside("oof.csv"), table)
+        if submission is not None:
+            files.write_csv(beside("submission.csv"), submission)
+        files.write_json(report_path, report)
+    # What an earlier stack of other experiments left must not be taken for this one's.
+    for name, written in (("submission.csv", submission is not None), ("correlation.png", several)):
+        if not written and (folder / name).exists():
+            (folder / name).unlink()
+            print(f"note: took away {folder / name}, which an earlier stack of other predictions had written")

@@ -1,0 +1,1 @@
+"""One fold, from its configuration to its result; and the learning-rate range test."""

@@ -1,0 +1,145 @@
+"""What makes a resumed run equal to an uninterrupted one: its history, its seeds, its decision to stop."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping
+
+from seti.utils import files
+
+log = logging.getLogger(__name__)
+
+
+class History(pl.Callback):
+    """Write `metrics.csv`, one row an epoch, and keep its rows in the checkpoint.
+
+    Lightning's own CSV logger starts an empty file when a run is resumed. These rows come back with the checkpoint,
+    so the file always holds every epoch once.
+
+    Args:
+        path: the csv file.
+        origin: plain values kept in every checkpoint: what a resuming run compares itself with.
+    """
+
+    def __init__(self, path: Path, origin: dict[str, Any]) -> None:
+        self.path = path
+        self.origin = origin
+        self.rows: list[dict[str, float]] = []
+        self.started = time.monotonic()
+        self.lr = float("nan")
+        # Of this epoch's batches. Kept apart until the epoch's end: reading a loss makes a GPU wait.
+        self.losses: list[torch.Tensor | float] = []
+        self.sizes: list[int] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin an epoch; one that goes on in its middle has brought its state with it."""
+        self.started = time.monotonic()
+        self.losses, self.sizes = [], []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the batch's loss, from which Lightning has divided the number of batches a step."""
+        self.losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
+        self.sizes.append(len(batch[1]))
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Note the rate of this step: at the epoch's end the schedule has moved on, at the last one past its end."""
+        self.lr = optimizer.param_groups[0]["lr"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's row. Lightning calls checkpoint callbacks after this one, so they store it."""
+        metrics = trainer.callback_metrics
+        row = {
+            "epoch": trainer.current_epoch,
+            "train_loss": float(np.average(self.loss_values(), weights=self.sizes)),
+            "val_loss": float(metrics["val_loss"]),
+            "val_auc": float(metrics["val_auc"]),
+            "lr": self.lr,
+            "seconds": round(time.monotonic() - self.started, 2),
+        }
+        self.rows.append(row)
+        files.write_csv(self.path, pd.DataFrame(self.rows))
+        log.info(
+            "epoch %d of %s: train loss %.4f, validation loss %.4f, AUC %.4f (%.0f s)",
+            row["epoch"] + 1,
+            trainer.max_epochs,
+            row["train_loss"],
+            row["val_loss"],
+            row["val_auc"],
+            row["seconds"],
+        )
+
+    def loss_values(self) -> np.ndarray:
+        """Losses of this epoch's batches so far, `(batches,)` float64."""
+        return np.array([float(loss) for loss in self.losses])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows, origin and what is known of the running epoch, for the checkpoint."""
+        return {
+            "rows": self.rows,
+            "origin": self.origin,
+            "losses": self.loss_values().tolist(),
+            "sizes": list(self.sizes),
+            "lr": self.lr,
+            "seconds": time.monotonic() - self.started,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take everything back but the origin, which stays this run's own."""
+        self.rows = list(state_dict["rows"])
+        self.losses = list(state_dict["losses"])
+        self.sizes = list(state_dict["sizes"])
+        self.lr = state_dict["lr"]
+        self.started = time.monotonic() - state_dict["seconds"]
+
+    @staticmethod
+    def read_origin(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+        """What a checkpoint says about the run that wrote it; None for another program's."""
+        found: Any = checkpoint
+        for key in ("callbacks", History.__name__, "origin"):
+            found = found.get(key) if isinstance(found, dict) else None
+        own = isinstance(found, dict) and isinstance(found.get("config"), dict) and "fingerprint" in found
+        return found if own else None
+
+    @property
+    def state_key(self) -> str:
+        """The callback's key in a checkpoint."""
+        return History.__name__
+
+
+class StepSeed(pl.Callback):
+    """Seed torch before every batch from the run's seed and the batch's number.
+
+    Mixup and dropout then draw the same numbers whether the batch follows on another or on a resumed checkpoint.
+
+    Args:
+        seed: a sequence of integers that tells this run from others.
+    """
+
+    def __init__(self, seed: tuple[int, ...]) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed CPU and GPU generators."""
+        entropy = [*self.seed, trainer.current_epoch, batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+
+class ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that a run which was stopped early, then cut short before its result, does not forget."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning brings back the count of epochs, but not the decision."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True

@@ -1,0 +1,66 @@
+"""Cutout: hide rectangles of the training pictures (DeVries & Taylor 2017, arXiv:1708.04552)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seti.utils.device import send
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Hide rectangles in some pictures of a batch, where the batch lies; by default, in none.
+
+    The target stays: a rectangle that covers a needle wholly makes it a wrong one, so rectangles are to be smaller
+    than needles are long. In a spatial stack a rectangle may reach over several panels.
+
+    Everything is drawn from torch's global generator on the processor, which training seeds before every batch.
+
+    Attributes:
+        probability: that a picture has rectangles at all.
+        size: largest `(height, width)`, as shares of the picture's; each side is drawn evenly, from one pixel on.
+        holes: how many rectangles; they may overlap.
+    """
+
+    probability: float = 0.0
+    size: Sequence[float] = (1.0, 1.0)
+    holes: int = 1
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Fill rectangles with the mean of their channel: zeros would be bright in some pictures and dark in others.
+
+        Args:
+            pictures: `(B, C, H, W)`, left as they are.
+
+        Returns:
+            `(B, C, H, W)`; rectangles span all channels.
+        """
+        if not self.probability:
+            return pictures
+        height, width = pictures.shape[-2:]
+        rectangles = send(self.draw(len(pictures), height, width), pictures.device)
+        rows, bins = (torch.arange(length, device=pictures.device) for length in (height, width))
+        hidden = torch.zeros(len(pictures), height, width, dtype=torch.bool, device=pictures.device)
+        for hole in rectangles.unbind(1):  # one by one: all at once would take a mask for each
+            top, bottom, left, right = hole[:, :, None].unbind(1)
+            down, along = (rows >= top) & (rows < bottom), (bins >= left) & (bins < right)
+            hidden |= down[:, :, None] & along[:, None, :]
+        return torch.where(hidden[:, None], pictures.mean(dim=(-2, -1), keepdim=True), pictures)
+
+    def draw(self, count: int, height: int, width: int) -> Tensor:
+        """Draw the rectangles of `count` pictures of `height` by `width` pixels.
+
+        Returns:
+            `(count, holes, 4)` whole numbers: rows `[top, bottom)` and bins `[left, right)`, inside of the picture;
+            all zeros where a picture keeps everything.
+        """
+        chosen = torch.rand(count) < self.probability
+        sides = []
+        for length, share in ((height, self.size[0]), (width, self.size[1])):
+            drawn, place = torch.rand(2, count, self.holes, dtype=torch.float64)
+            side = 1 + (drawn * max(1, round(share * length))).long()
+            start = (place * (length - side + 1)).long()
+            sides += [start, start + side]
+        return torch.stack(sides, dim=-1) * chosen[:, None, None]

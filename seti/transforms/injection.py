@@ -1,0 +1,116 @@
+"""Simulated needles and decoys added to cadences while training, with labels accordingly.
+
+The tracks are those of `seti.simulation.signals`, as in simulated data sets; here they are drawn into panels as they
+were read. So a network meets every shape, also those that the training set lacks, on the real backgrounds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
+from seti.simulation.signals import SHAPES, Signal, draw_signal
+
+PANEL_SECONDS = 293.0  # of the competition's panels; shapes wander and beat by seconds
+REACH = 5  # bins to both sides of a track: four deviations of the widest signal
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What is added, and how often.
+
+    Attributes:
+        needles: probability that a negative gets a needle, and becomes a positive.
+        decoys: probability that another negative gets a decoy, half of them in all panels and half in OFF panels.
+        shapes: names of `seti.simulation.signals.SHAPES`, equally likely.
+        snr: `(lowest, highest)`, drawn evenly in its logarithm: over one panel, against its thermal noise.
+        drift: bins that the fastest signal crosses in a panel, either way.
+        gap: rows that pass unobserved between two panels, `(fewest, most)`.
+        complete: share of the signals that are on in all of their panels; the others are on in one or two.
+    """
+
+    needles: float = 0.0
+    decoys: float = 0.0
+    shapes: tuple[str, ...] = SHAPES
+    snr: tuple[float, float] = (10.0, 100.0)
+    drift: float = 32.0
+    gap: tuple[float, float] = (0.0, 56.0)
+    complete: float = 0.5
+
+    def __call__(
+        self, cadence: np.ndarray, numbers: tuple[int, ...], target: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        """Add a signal, or none.
+
+        Args:
+            cadence: `(panels, rows, bins)`, any floating-point type; it is left as it is.
+            numbers: which of the six the panels are; in the others a signal goes unseen.
+            target: of the cadence; positives are given back as they are.
+            rng: draws everything.
+
+        Returns:
+            The cadence, float32 where a signal was added, and its target.
+        """
+        lot = rng.random()
+        if target != 0 or lot >= self.needles + self.decoys:
+            return cadence, target
+        needle = lot < self.needles
+        candidates = ON_PANELS if needle else range(len(PANEL_LETTERS)) if rng.random() < 0.5 else OFF_PANELS
+        panels = tuple(candidates)
+        if len(panels) < len(PANEL_LETTERS) and rng.random() >= self.complete:
+            panels = tuple(sorted(rng.choice(panels, rng.integers(1, len(panels)), replace=False).tolist()))
+        signal = self.draw(rng, panels, *cadence.shape[1:])
+        cadence = torch.from_numpy(cadence).to(torch.float32, copy=True).numpy()  # 7 times as fast as numpy's cast
+        for panel, number in zip(cadence, numbers, strict=True):
+            if number in panels:
+                add(panel, signal.track[number], signal.profile[number], signal.snr, signal.width)
+        return cadence, float(needle)
+
+    def draw(self, rng: np.random.Generator, panels: tuple[int, ...], rows: int, bins: int) -> Signal:
+        """Draw a signal that is on in those panels."""
+        pitch = rows + rng.uniform(*self.gap)
+        # In seconds, for the shapes' sake: panels of any number of rows last as long.
+        times = (np.arange(len(PANEL_LETTERS))[:, None] * pitch + np.arange(rows)) * (PANEL_SECONDS / rows)
+        snr = float(np.exp(rng.uniform(*np.log(self.snr))))
+        drift_rate = self.drift / PANEL_SECONDS * rng.uniform(-1, 1)
+        return draw_signal(rng, str(rng.choice(self.shapes)), panels, snr, drift_rate, times, bins, 1.0)
+
+
+def add(panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, width: float) -> None:
+    """Add a signal to a panel, in place; the panel's mean and deviation stay, for they would tell of it.
+
+    At its centre it has `snr * noise / sqrt(rows)` times the profile, as in `seti.simulation.spectra`, and a
+    Gaussian's shape across frequency.
+
+    Args:
+        panel: float32 `(rows, bins)`.
+        track: `(rows,)` in bins.
+        profile: `(rows,)`, of root mean square 1.
+        snr: over the panel.
+        width: full width at half maximum, in bins.
+    """
+    rows, bins = panel.shape
+    mean, deviation = _moments(panel)
+    level = snr * thermal_noise(panel) / np.sqrt(rows)
+    at = np.rint(track).astype(np.int64)[:, None] + np.arange(-REACH, REACH + 1)
+    sigma = width / np.sqrt(8 * np.log(2))
+    power = level * profile[:, None] * np.exp(-0.5 * ((at - track[:, None]) / sigma) ** 2)
+    inside = (at >= 0) & (at < bins)
+    panel[np.broadcast_to(np.arange(rows)[:, None], at.shape)[inside], at[inside]] += power[inside].astype(np.float32)
+    mean_now, deviation_now = _moments(panel)
+    scale = deviation / deviation_now if deviation_now > 0 else 1.0
+    panel *= np.float32(scale)
+    panel += np.float32(mean - scale * mean_now)
+
+
+def _moments(panel: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation; by a product, which is 10 times as fast as numpy's and torch's own."""
+    mean, flat = float(panel.mean()), panel.ravel()
+    return mean, float(np.sqrt(max(np.dot(flat, flat) / flat.size - mean**2, 0.0)))
+
+
+def thermal_noise(panel: np.ndarray) -> float:
+    """The noise of a panel's pixels, by the differences of rows that follow each other: what is steady drops out."""
+    differences = np.abs(np.diff(panel[:: max(1, len(panel) // 91)], axis=0)).ravel() if len(panel) > 1 else panel
+    return float(1.4826 / np.sqrt(2) * np.partition(differences, differences.size // 2)[differences.size // 2])

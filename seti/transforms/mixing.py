@@ -1,0 +1,124 @@
+"""Mix the cadences of a batch two by two: by mixup or CutMix, to pictures with soft targets."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seti.transforms.cutmix import draw_band, paste
+from seti.transforms.mixup import blend, draw_lambda
+from seti.utils.device import send
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """What is done to a training batch by the `mixup` settings; by default, nothing.
+
+    Everything is drawn from torch's global generator on the processor, which training seeds before every batch.
+
+    Attributes:
+        alpha: of mixup's Beta distribution; None leaves mixup out.
+        label: `interpolate` or `union`, see `soft_targets`.
+        cutmix: alpha of CutMix; None leaves it out. With both on, a batch takes either with probability 1/2.
+        restandardise: give every channel its mean and deviation back, see `restandardised`.
+        off_last: share of the epochs, at the end, in which nothing is mixed.
+    """
+
+    alpha: float | None = None
+    label: str = "interpolate"
+    cutmix: float | None = None
+    restandardise: bool = False
+    off_last: float = 0.0
+
+    def mixes(self, epoch: int, epochs: int | None) -> bool:
+        """Whether the batches of an epoch, counted from 0, are mixed in a training of so many epochs.
+
+        `off_last` epochs are rounded up to whole ones, but the first epoch is always mixed. A range test has no
+        number of epochs (None, or -1 as Lightning has it) and mixes to its end.
+        """
+        if self.alpha is None and self.cutmix is None:
+            return False
+        if not self.off_last or epochs is None or epochs < 0:
+            return True
+        without = math.ceil(self.off_last * epochs - 1e-9)  # 0.7 * 10 is a little more than 7
+        return epoch == 0 or epoch < epochs - without
+
+    def __call__(self, pictures: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix each picture of a batch with another one of it, all by the same share.
+
+        Args:
+            pictures: `(B, C, H, W)`, left as they are.
+            targets: `(B,)` in 0..1.
+
+        Returns:
+            Mixed pictures `(B, C, H, W)`; soft targets `(B,)`.
+        """
+        if self._takes_cutmix():
+            bins = pictures.shape[-1]
+            low, high = draw_band(self.cutmix, bins)
+            share, partner = (bins - (high - low)) / bins, draw_partners(pictures)
+            mixed = paste(pictures, partner, (low, high))
+        else:
+            share, partner = draw_lambda(self.alpha), draw_partners(pictures)
+            mixed = blend(pictures, partner, share)
+        if self.restandardise:
+            mixed = restandardised(mixed, pictures, partner, share)
+        return mixed, soft_targets(targets, targets[partner], share, self.label)
+
+    def _takes_cutmix(self) -> bool:
+        if self.alpha is None or self.cutmix is None:
+            return self.alpha is None
+        return torch.rand(()).item() < 0.5
+
+
+def draw_partners(pictures: Tensor) -> Tensor:
+    """Draw whom each picture of a batch `(B, ...)` is mixed with: a permutation `(B,)`, where the pictures lie."""
+    return send(torch.randperm(len(pictures)), pictures.device)
+
+
+def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Tensor:
+    """Targets of mixed pictures, of those of their parts.
+
+    Args:
+        first, second: `(B,)` in 0..1.
+        share: lambda, what the first counts: in brightness for mixup, in bins for CutMix.
+        label: `interpolate`: `lambda * first + (1 - lambda) * second`. Cross-entropy is linear in the target, so this
+            is also the lambda-weighted mean of both parts' losses. `union`: `first + second - first * second`,
+            whatever lambda: a needle stays a needle however much is laid over it. Of a mixup with lambda near 1 that
+            is too much said, for the second's needle is too faint to be seen; a large alpha keeps lambda near 1/2.
+            Of a CutMix it is wrong wherever the needle lay in the bins that were cut away: the less of a picture is
+            left, the more often the union calls a needle what has none.
+
+    Returns:
+        `(B,)` in 0..1.
+    """
+    if label == "union":
+        return first + second - first * second
+    return share * first + (1.0 - share) * second
+
+
+def restandardised(mixed: Tensor, pictures: Tensor, partner: Tensor, share: float) -> Tensor:
+    """Scale mixed pictures back to what their parts were: blending two independent noises makes them fainter.
+
+    Every channel of each picture gets the lambda-weighted means of both parts' mean and deviation. Standardised parts
+    so give a standardised mix, mean 0 and deviation 1. Not so by force: resizing averages noise away, and pictures
+    that were not mixed, as all are in validation, keep the smaller deviation that it leaves.
+
+    Args:
+        mixed, pictures: `(B, C, H, W)`, behind and before the mixing.
+        partner, share: whom with, and what the first counts.
+
+    Returns:
+        `(B, C, H, W)`.
+    """
+    deviation, mean = _moments(pictures)
+    has_deviation, has_mean = _moments(mixed)
+    wanted_deviation, wanted_mean = (blend(moment, partner, share) for moment in (deviation, mean))
+    # A channel without any deviation stays flat.
+    return (mixed - has_mean) * (wanted_deviation / has_deviation.clamp_min(1e-6)) + wanted_mean
+
+
+def _moments(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Deviation and mean of each channel, `(B, C, 1, 1)`."""
+    return torch.std_mean(pictures, dim=(-2, -1), correction=0, keepdim=True)

@@ -1,0 +1,1 @@
+"""The machine: files, locks, processes, signals, memory, the terminal, devices, safe loading."""

@@ -1,0 +1,467 @@
+import math
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+from unit_helpers import NO_AUGMENT
+
+from seti.config.schema import default_exp_name, job_suffix, plain
+from seti.config.validation import check_settings
+from seti.errors import SetiError
+from seti.models import optimiser
+
+OPTIMIZER = {"name": "adamw", "lr": 6e-4, "weight_decay": 1e-2, "layer_decay": None}
+SCHEDULE = {"name": "onecycle", "pct_start": 0.1, "div_factor": 6.0, "warmup_epochs": 0.0, "final_factor": 0.0}
+OFF = {"pool": None, "drop_rate": None, "drop_path": None, "stem_stride": None, "head_epochs": 0}
+CONF = Path(__file__).parents[2] / "conf"
+NO_MIXING = {"alpha": None, "label": "interpolate", "cutmix": None, "restandardise": False, "off_last": 0.0}
+GROUPS = {
+    group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for group in ("model", "augment", "trainer", "experiment")
+}
+
+
+def composed(*overrides: str, name: str = "train"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(name, overrides=list(overrides))
+
+
+def refusal(cfg) -> str:
+    with pytest.raises(SetiError) as caught:
+        check_settings(cfg)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def defaults():
+    return composed()
+
+
+def changed(cfg, **values):
+    """A copy with other values under dotted keys, written with __ for the dot."""
+    copy = cfg.copy()
+    for key, value in values.items():
+        OmegaConf.update(copy, key.replace("__", "."), value)
+    return copy
+
+
+@pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in GROUPS[group]])
+def test_every_choice_of_every_group_composes_and_passes(group, choice):
+    cfg = composed(f"{group}={choice}")
+    assert plain(cfg)["exp_name"]
+    assert not OmegaConf.missing_keys(cfg)
+    check_settings(cfg)
+
+
+def test_the_groups_hold_what_they_promise():
+    assert set(GROUPS["model"]) >= {"effnet_b1", "tiny"}
+    assert set(GROUPS["augment"]) >= {"none", "flips", "flips_affine"}
+    assert set(GROUPS["trainer"]) >= {"auto", "cpu", "gpu", "debug"}
+    assert set(GROUPS["experiment"]) >= {"reference_b1", "reference_b1_mixup"}
+
+
+def test_prediction_needs_its_experiment_alone():
+    assert OmegaConf.missing_keys(composed(name="predict")) == {"ckpt_dir"}
+
+
+def test_defaults_are_the_references_numbers(defaults):
+    settings = plain(defaults)
+    assert settings["schedule"] == SCHEDULE
+    assert settings["optimizer"] == OPTIMIZER
+    assert settings["data"]["n_folds"] == 5
+    assert settings["mixup"] == NO_MIXING
+    assert settings["loss"] == {"name": "bce", "gamma": None, "smoothing": 0.0, "pos_weight": None}
+    assert settings["ema"] == {"decay": None}
+    assert {key: settings["model"][key] for key in OFF} == OFF
+    assert settings["data"]["fold_seed"] == settings["seed"]
+
+
+@pytest.mark.parametrize(("preset", "alpha"), [("reference_b1", None), ("reference_b1_mixup", 0.1)])
+@pytest.mark.parametrize("other", [(), ("model=tiny", "augment=none")])
+def test_reference_presets_carry_its_recipe_whatever_was_chosen_before(preset, alpha, other):
+    settings = plain(composed(f"experiment={preset}"))
+    assert settings["exp_name"] == preset
+    assert settings["model"]["backbone"] == "efficientnet_b1.ft_in1k"
+    assert settings["model"]["pretrained"] is True
+    assert settings["model"]["freeze_backbone"] is False
+    assert {key: settings["model"][key] for key in OFF} == OFF
+    data = {key: settings["data"][key] for key in ("panels", "layout", "image_size", "batch_size", "n_folds")}
+    assert data == {"panels": "A", "layout": "spatial", "image_size": [512, 512], "batch_size": 32, "n_folds": 5}
+    assert settings["augment"] == NO_AUGMENT | {
+        "flip_frequency": 0.5,
+        "flip_time": 0.5,
+        "affine": 0.5,
+        "shift": 0.1,
+        "scale": 0.1,
+        "rotate": 10.0,
+    }
+    assert settings["trainer"]["max_epochs"] == 10
+    assert settings["optimizer"] == OPTIMIZER
+    assert settings["schedule"] == SCHEDULE
+    assert settings["mixup"] == NO_MIXING | {"alpha": alpha}
+
+
+def test_a_preset_gives_way_to_the_command_line():
+    cfg = composed("experiment=reference_b1_mixup", "mixup.alpha=0.4", "data.batch_size=8", "exp_name=mine")
+    assert (cfg.mixup.alpha, cfg.data.batch_size, cfg.exp_name) == (0.4, 8, "mine")
+
+
+def test_trainer_choices_differ_where_they_say():
+    trainers = {choice: plain(composed(f"trainer={choice}"))["trainer"] for choice in ("auto", "cpu", "gpu", "debug")}
+    assert [trainers[choice]["accelerator"] for choice in trainers] == ["auto", "cpu", "gpu", "cpu"]
+    assert trainers["debug"]["max_epochs"] == 1
+    assert trainers["auto"]["max_epochs"] == 10
+    assert trainers["gpu"]["precision"] == "16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("efficientnet_b1.ft_in1k", "A", "spatial", [512, 512], 0.1), "efficientnet_b1-A-spatial-512x512-mixup0.1"),
+        (("test_resnet", "all", "channel", None, None), "test_resnet-all-channel-native"),
+        (("a.b.c", "A", "spatial", [96, 128], 1.0), "a-A-spatial-96x128-mixup1"),
+    ],
+)
+def test_default_exp_name(arguments, name):
+    assert default_exp_name(*arguments) == name
+
+
+def test_exp_name_follows_the_settings():
+    cfg = composed("model=tiny", "data.panels=all", "data.layout=channel", "data.image_size=[64,32]", "mixup.alpha=0.2")
+    assert cfg.exp_name == "test_resnet-all-channel-64x32-mixup0.2"
+    assert composed("data.image_size=null").exp_name == "efficientnet_b1-A-spatial-native"
+
+
+@pytest.mark.parametrize(
+    ("lr_range_test", "overrides", "suffix"),
+    [
+        (False, "data.batch_size=16", ""),
+        (True, "", "/lr_range/default"),
+        (True, "data.batch_size=16__optimizer.lr=1e-3", "/lr_range/data.batch_size=16__optimizer.lr=1e-3"),
+        (True, "a=[1,2] b/../c", "/lr_range/a=_1,2__b_.._c"),
+    ],
+)
+def test_job_suffix(lr_range_test, overrides, suffix):
+    assert job_suffix(lr_range_test, overrides) == suffix
+
+
+def test_long_job_suffixes_fit_into_a_folders_name_and_stay_apart():
+    suffixes = [job_suffix(True, "x" * 300 + end) for end in ("a", "b")]
+    assert suffixes[0] != suffixes[1]
+    assert all(len(suffix.rsplit("/", 1)[1]) < 256 for suffix in suffixes)
+
+
+def test_plain_is_plain():
+    settings = plain(composed("data.image_size=[8,9]"))
+
+    def check(value):
+        assert type(value) in (dict, list, str, int, float, bool, type(None)), type(value)
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            check(inner)
+
+    check(settings)
+    assert settings["data"]["image_size"] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("data.panels", "B", "none of A, all"),
+        ("data.panels", "a", "none of A, all"),
+        ("data.layout", "stacked", "none of spatial, channel"),
+        ("data.interpolation", "cubic", "none of linear, area"),
+        ("checkpoint.mode", "best", "none of min, max"),
+        ("checkpoint.monitor", "auc", "none of val_auc, val_loss"),
+        ("exp_name", "", "cannot name a folder"),
+        ("exp_name", "..", "cannot name a folder"),
+        ("exp_name", ".hidden", "cannot name a folder"),
+        ("exp_name", "a/b", "cannot name a folder"),
+        ("exp_name", "a b", "cannot name a folder"),
+        ("exp_name", "a\n", "cannot name a folder"),
+        ("exp_name", "stack", "cannot name a folder"),
+        ("fold", -1, "none of the 5 folds"),
+        ("fold", 5, "use 0..4"),
+        ("data.n_folds", 1, "at least 2"),
+        ("data.image_size", [512], "[height, width]"),
+        ("data.image_size", [], "[height, width]"),
+        ("data.image_size", [1, 2, 3], "[height, width]"),
+        ("data.image_size", [0, 512], "[height, width]"),
+        ("data.image_size", [512, -1], "[height, width]"),
+        ("data.batch_size", 0, "at least 1, or auto"),
+        ("data.batch_size", "many", "at least 1, or auto"),
+        ("data.batch_size", "Auto", "at least 1, or auto"),
+        ("data.batch_size", 1.5, "at least 1, or auto"),
+        ("data.batch_size", True, "at least 1, or auto"),
+        ("data.batch_size", None, "at least 1, or auto"),
+        ("data.num_workers", -1, "at least 0"),
+        ("augment.flip_frequency", 1.1, "between 0 and 1"),
+        ("augment.flip_time", -0.1, "between 0 and 1"),
+        ("augment.affine", math.nan, "between 0 and 1"),
+        ("augment.shift", 1.5, "between 0 and 1"),
+        ("augment.shift", -0.1, "between 0 and 1"),
+        ("augment.scale", 1.0, "between 0 and 0.99"),
+        ("augment.scale", -0.1, "between 0 and 0.99"),
+        ("augment.rotate", 181.0, "between 0 and 180"),
+        ("augment.rotate", -1.0, "between 0 and 180"),
+        ("augment.crop", 1.1, "between 0 and 1"),
+        ("augment.crop_scale", [0.9, 0.2], "[low, high]"),
+        ("augment.crop_scale", [0.5], "[low, high]"),
+        ("augment.crop_scale", [0.0, 0.5], "in 0.01..1"),
+        ("augment.crop_scale", [0.5, 1.2], "in 0.01..1"),
+        ("augment.crop_scale", [math.nan, 1.0], "in 0.01..1"),
+        ("augment.cutout", -0.1, "between 0 and 1"),
+        ("augment.cutout_size", [0.2], "[height, width]"),
+        ("augment.cutout_size", [0.0, 0.2], "above 0 and up to 1"),
+        ("augment.cutout_size", [0.2, 1.1], "above 0 and up to 1"),
+        ("augment.cutout_holes", 0, "at least 1; augment.cutout=0 switches"),
+        ("optimizer.lr", 0.0, "at least 1e-12"),
+        ("optimizer.lr", -1e-3, "at least 1e-12"),
+        ("optimizer.lr", math.nan, "at least 1e-12"),
+        ("optimizer.lr", math.inf, "finite"),
+        ("optimizer.weight_decay", -0.1, "at least 0"),
+        ("optimizer.weight_decay", math.nan, "at least 0"),
+        ("optimizer.weight_decay", math.inf, "finite"),
+        ("schedule.pct_start", 1.1, "between 0 and 0.99"),
+        ("schedule.pct_start", -0.1, "between 0 and 0.99"),
+        ("schedule.div_factor", 0.5, "at least 1"),
+        ("schedule.name", "linear", "none of onecycle, cosine"),
+        ("schedule.warmup_epochs", -1.0, "at least 0"),
+        ("schedule.final_factor", 1.5, "between 0 and 1"),
+        ("optimizer.layer_decay", 0.0, "null gives all layers one rate"),
+        ("optimizer.layer_decay", 1.0, "between 0.001 and 0.999"),
+        ("loss.name", "hinge", "none of bce, focal"),
+        ("loss.smoothing", 1.0, "between 0 and 0.99"),
+        ("loss.smoothing", -0.1, "between 0 and 0.99"),
+        ("loss.pos_weight", 0.0, "null weighs both classes the same"),
+        ("loss.pos_weight", math.inf, "finite"),
+        ("ema.decay", 0.0, "null switches it off"),
+        ("ema.decay", 1.0, "null switches it off"),
+        ("model.pool", "max", "none of gem; null keeps the network's own"),
+        ("model.drop_rate", 1.0, "between 0 and 0.99; null leaves it to timm"),
+        ("model.drop_path", -0.1, "between 0 and 0.99; null leaves it to timm"),
+        ("model.stem_stride", 3, "none of 1, 2, [1,2] (time, frequency), [2,1]; null keeps"),
+        ("model.head_epochs", -1, "at least 0"),
+        ("threads", 0, "at least 1; null leaves the choice to torch"),
+        ("mixup.alpha", 0.0, "null switches mixup off"),
+        ("mixup.alpha", -1.0, "null switches mixup off"),
+        ("mixup.cutmix", 0.0, "null switches cutmix off"),
+        ("mixup.cutmix", math.inf, "finite"),
+        ("mixup.label", "sum", "none of interpolate, union"),
+        ("mixup.off_last", 1.1, "between 0 and 1"),
+        ("mixup.off_last", -0.1, "between 0 and 1"),
+        ("early_stopping.patience", 0, "null switches it off"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, value, wanted):
+    message = refusal(changed(defaults, **{key.replace(".", "__"): value}))
+    said = repr(value) if key == "exp_name" else str(value)
+    assert f"{key}={said} " in message
+    assert wanted in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data__panels", "all"),
+        ("data__layout", "channel"),
+        ("data__interpolation", "area"),
+        ("exp_name", "a-b_c.d+e=f,g"),
+        ("fold", 4),
+        ("data__n_folds", 2),
+        ("data__image_size", None),
+        ("data__image_size", [1, 1]),
+        ("data__batch_size", 1),
+        ("data__batch_size", "auto"),
+        ("data__num_workers", 0),
+        ("augment__flip_time", 1.0),
+        ("augment__shift", 1.0),
+        ("augment__scale", 0.99),
+        ("augment__rotate", 180.0),
+        ("optimizer__weight_decay", 0.0),
+        ("schedule__pct_start", 0.0),
+        ("schedule__pct_start", 0.99),
+        ("schedule__div_factor", 1.0),
+        ("model__pool", "gem"),
+        ("model__drop_rate", 0.0),
+        ("model__drop_path", 0.99),
+        ("model__stem_stride", 1),
+        ("model__head_epochs", 9),
+        ("optimizer__layer_decay", 0.999),
+        ("optimizer__name", "radam"),
+        ("loss__smoothing", 0.99),
+        ("loss__pos_weight", 1e-6),
+        ("ema__decay", 0.9999),
+        ("threads", 1),
+        ("mixup__alpha", 1e-6),
+        ("mixup__alpha", 100.0),
+        ("mixup__cutmix", 1e-6),
+        ("augment__crop", 1.0),
+        ("augment__crop_scale", [0.01, 0.01]),
+        ("augment__crop_scale", [1.0, 1.0]),
+        ("augment__cutout", 1.0),
+        ("augment__cutout_size", [1.0, 1e-3]),
+        ("early_stopping__patience", 1),
+    ],
+)
+def test_a_setting_at_the_edge_of_its_range_passes(defaults, key, value):
+    check_settings(changed(defaults, **{key: value}))
+
+
+def test_either_monitor_goes_with_its_own_mode(defaults):
+    check_settings(changed(defaults, checkpoint__monitor="val_loss", checkpoint__mode="min"))
+    check_settings(changed(defaults, checkpoint__monitor="val_auc", checkpoint__mode="max"))
+
+
+def test_yaml_reads_on_as_true_and_the_message_says_so():
+    assert "YAML reads a bare `on` as true" in refusal(composed("data.panels=on"))
+    assert "YAML" not in refusal(composed("data.panels=B"))
+
+
+@pytest.mark.parametrize("name", ["alpha", "cutmix"])
+def test_mixing_needs_two_cadences_a_batch(defaults, name):
+    message = refusal(changed(defaults, **{f"mixup__{name}": 0.1}, data__batch_size=1))
+    assert message.startswith(f"mixup.{name} mixes the cadences of a batch, and data.batch_size=1 holds one")
+    assert f"mixup.{name}=null" in message
+    check_settings(changed(defaults, **{f"mixup__{name}": 0.1}, data__batch_size="auto"))
+
+
+@pytest.mark.parametrize("on", [{"alpha": 0.5}, {"cutmix": 1.0}, {"alpha": 0.5, "cutmix": 1.0}])
+def test_mixing_that_is_off_in_all_epochs_is_a_contradiction(defaults, on):
+    values = {f"mixup__{name}": value for name, value in on.items()}
+    message = refusal(changed(defaults, **values, mixup__off_last=1.0))
+    assert message.startswith("mixup.off_last=1 leaves no epoch for mixup.")
+    for name, value in on.items():
+        assert f"mixup.{name}={value:g}" in message
+        assert f"mixup.{name}=null" in message
+    check_settings(changed(defaults, **values, mixup__off_last=0.99))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "back"),
+    [("label", "union", "interpolate"), ("restandardise", True, "false"), ("off_last", 0.2, "0.0")],
+)
+def test_how_to_mix_says_nothing_where_nothing_is_mixed(defaults, name, value, back):
+    message = refusal(changed(defaults, **{f"mixup__{name}": value}))
+    assert message.startswith(f"mixup.{name}={str(value).lower()} does nothing while mixup.alpha and mixup.cutmix are")
+    assert message.endswith(f"or mixup.{name}={back}")
+    for on in ("alpha", "cutmix"):
+        check_settings(changed(defaults, **{f"mixup__{name}": value, f"mixup__{on}": 1.0}))
+
+
+def test_a_crop_that_keeps_everything_is_a_contradiction(defaults):
+    message = refusal(changed(defaults, augment__crop=0.5, augment__crop_scale=[1.0, 1.0]))
+    assert "augment.crop=0.5" in message
+    assert "augment.crop_scale=[1.0, 1.0]" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"model__head_epochs": 10}, ("model.head_epochs=10", "trainer.max_epochs=10")),
+        ({"model__head_epochs": 2, "model__freeze_backbone": True}, ("model.head_epochs=2", "freeze_backbone=true")),
+        ({"model__drop_path": 0.1, "model__freeze_backbone": True}, ("model.drop_path=0.1", "freeze_backbone=true")),
+        ({"model__drop_rate": 0.1, "model__freeze_backbone": True}, ("model.drop_rate=0.1", "freeze_backbone=true")),
+        ({"optimizer__layer_decay": 0.8, "model__freeze_backbone": True}, ("layer_decay=0.8", "freeze_backbone=true")),
+        ({"optimizer__layer_decay": 0.8, "lr_range_test": True}, ("optimizer.layer_decay=0.8", "lr_range_test=true")),
+        (
+            {"schedule__name": "cosine", "schedule__warmup_epochs": 10},
+            ("schedule.warmup_epochs=10", "trainer.max_epochs=10"),
+        ),
+        ({"schedule__warmup_epochs": 1}, ("schedule.warmup_epochs=1", "schedule.name=onecycle")),
+        ({"schedule__final_factor": 0.1}, ("schedule.final_factor=0.1", "schedule.name=onecycle")),
+        ({"loss__gamma": 2.0}, ("loss.gamma=2", "loss.name=bce")),
+        ({"checkpoint__mode": "min"}, ("checkpoint.mode=min", "checkpoint.monitor=val_auc", "checkpoint.mode=max")),
+        ({"checkpoint__monitor": "val_loss"}, ("checkpoint.mode=max", "checkpoint.monitor=val_loss", "mode=min")),
+    ],
+)
+def test_settings_that_contradict_each_other_are_both_named(defaults, values, said):
+    message = refusal(changed(defaults, **values))
+    assert all(part in message for part in said)
+    assert any(word in message for word in ("set ", "lower it"))
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("radm", "radam"), ("AdamW", "adamw"), ("adahessian", "adan"), ("lookahead_adma", "adamax")]
+)
+def test_an_unknown_optimiser_gets_the_nearest(defaults, name, near):
+    message = refusal(changed(defaults, optimizer__name=name))
+    assert f"optimizer.name={name} is no optimiser of timm" in message
+    assert near in message.split("near it: ")[1].split(", ")
+
+
+def test_an_optimiser_that_this_machine_lacks_is_refused(defaults, monkeypatch):
+    def fail(*args, **options):
+        msg = "package\nis missing"
+        raise ImportError(msg)
+
+    monkeypatch.setattr(optimiser, "create_optimizer_v2", fail)
+    message = refusal(changed(defaults, optimizer__name="lamb"))
+    assert message.startswith("optimizer.name=lamb cannot be made on this machine (package is missing)")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"lr_range__steps": 4}, "lr_range.steps=4 "),
+        ({"lr_range__min_lr": 0.0}, "lr_range.min_lr=0.0 "),
+        ({"lr_range__min_lr": 0.1, "lr_range__max_lr": 0.01}, "lr_range.min_lr=0.1 "),
+        ({"lr_range__max_lr": math.inf}, "lr_range.max_lr=inf "),
+        ({"lr_range__max_lr": math.nan}, "lr_range.max_lr=nan "),
+    ],
+)
+def test_the_range_tests_settings_matter_when_it_runs(defaults, values, said):
+    assert said in refusal(changed(defaults, lr_range_test=True, **values))
+    check_settings(changed(defaults, **values))
+
+
+@pytest.mark.parametrize(
+    "override", ["data.n_folds=many", "fold=1.5", "seed=x", "optimizer.lr=fast", "data.bins=3", "batch_size=3"]
+)
+def test_wrong_types_and_unknown_keys_are_refused_when_composing(override):
+    with pytest.raises(ConfigCompositionException):
+        composed(override)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"data__layout": "dedoppler"}, ("data.layout=dedoppler", "data.normalise=none", "whiten")),
+        (
+            {"data__layout": "dedoppler", "data__normalise": "whiten"},  # the reference's augmentations
+            ("augment.affine=0.5", "data.layout=dedoppler", "augment.roll"),
+        ),
+        ({"augment__inject": 0.6, "augment__inject_decoys": 0.5}, ("augment.inject=0.6", "augment.inject_decoys=0.5")),
+        ({"augment__inject_decoys": 0.1}, ("augment.inject_decoys=0.1", "data.panels=A", "data.panels=all")),
+        ({"augment__shuffle_off": 1.0}, ("augment.shuffle_off=1", "data.panels=A")),
+        ({"augment__inject_shapes": ["line", "spiral"]}, ("augment.inject_shapes=spiral", "wiggle")),
+        ({"augment__inject_snr": [50, 10]}, ("augment.inject_snr=[50", "[lowest, highest]")),
+        ({"data__clip": [1, -1]}, ("data.clip=[1", "[lowest, highest]")),
+        ({"data__clip": [5, 5]}, ("data.clip=[5", "leaves one value", "null")),
+        ({"data__dedoppler__max_drift": 1e9}, ("data.dedoppler.max_drift=1000000000.0", "1000, bins a panel")),
+        ({"data__dedoppler__gap": [0, 1e12]}, ("data.dedoppler.gap=[0", "from 0 to 1000")),
+        ({"augment__inject_drift": 1e9}, ("augment.inject_drift=1000000000.0", "1000, bins a panel")),
+        ({"augment__inject_gap": [0, 1e12]}, ("augment.inject_gap=[0", "from 0 to 1000")),
+        ({"data__normalise": "mad"}, ("data.normalise=mad", "robust")),
+        ({"data__dedoppler__gap": [-1, 2]}, ("data.dedoppler.gap=[-1", "rows between two panels")),
+        ({"augment__roll": 0.6}, ("augment.roll=0.6", "0.5")),
+    ],
+)
+def test_inputs_that_cannot_work_are_refused_with_a_way_out(defaults, values, said):
+    message = refusal(changed(defaults, **values))
+    assert all(part in message for part in said), message
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("+augment.swap_of=0.5", "augment.swap_of is no setting: did you mean augment.swap_off?"),
+        ("+data.dedoppler.drift=3", "data.dedoppler.drift is no setting: did you mean data.dedoppler.drifts?"),
+        ("+zeal=1", "zeal is no setting: --cfg job prints those that there are"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(added, message):
+    assert refusal(composed(added)) == message
+    check_settings(composed("+trainer.limit_val_batches=3"))  # Lightning's own

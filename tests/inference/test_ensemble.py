@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from unit_helpers import make_cadences
+
+from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.errors import SetiError
+from seti.inference import ensemble as inference
+from seti.inference.ensemble import Ensemble, auto_batch_size, predict_probabilities
+from seti.models.backbone import Backbone
+from seti.models.classifier import CadenceClassifier
+
+CPU = torch.device("cpu")
+ROWS, BINS = 16, 24
+
+
+class Looks(nn.Module):
+    """A network whose logit tells how a picture lies: weights for each pixel."""
+
+    def __init__(self, *size):
+        super().__init__()
+        self.weights = nn.Parameter(torch.randn(size, generator=torch.Generator().manual_seed(3)))
+        self.sizes = []
+
+    def forward(self, pictures):
+        self.sizes.append(len(pictures))
+        return (pictures * self.weights).mean((1, 2, 3)) * 8
+
+
+def classifier_of(spec, network=None):
+    model = {"backbone": "test_resnet", "pretrained": False, "weights": None, "freeze_backbone": False}
+    made = CadenceClassifier(spec.plain(), model, {"lr": 1e-3, "weight_decay": 0.0}, {}, None)
+    if network is not None:
+        made.backbone = network
+    return made.eval()
+
+
+def dataset_of(tmp_path, panels="A", layout="spatial", image_size=None, count=7):
+    ids = [f"{number}{number}" for number in range(count)]
+    cadences = make_cadences(tmp_path, "test", ids, rows=ROWS, bins=BINS)
+    spec = InputSpec(panels, layout, image_size, "linear", ROWS, BINS)
+    return CadenceDataset(tmp_path, "test", np.array(ids), None, spec), cadences.astype(np.float32)
+
+
+def views_of(cadences, panels, layout):
+    """The four views by hand, from the panels: `(4, N, C, H, W)`."""
+    chosen = cadences[:, [0, 2, 4]] if panels == "A" else cadences
+    stacked = layout == "spatial"
+    given = chosen.reshape(len(chosen), 1, -1, BINS) if stacked else chosen
+    # A stack of ON panels alone may be turned over as a whole; all six are each turned over where they stand.
+    late = given[:, :, ::-1] if panels == "A" or not stacked else chosen[:, :, ::-1].reshape(given.shape)
+    return np.stack([given, given[..., ::-1], late, late[..., ::-1]])
+
+
+@pytest.mark.parametrize("layout", ["spatial", "channel"])
+@pytest.mark.parametrize("panels", ["A", "all"])
+def test_flips_average_four_views(tmp_path, panels, layout):
+    dataset, cadences = dataset_of(tmp_path, panels, layout)
+    views = views_of(cadences, panels, layout)
+    network = Looks(*views.shape[2:])
+    found = predict_probabilities(
+        [classifier_of(dataset.spec, network)], loader(dataset, 3, 0), CPU, "32", "", flips=True
+    )
+    with torch.inference_mode():
+        expected = torch.stack([network(torch.from_numpy(view.copy())).sigmoid() for view in views])
+    np.testing.assert_allclose(found[:, 0], expected.mean(0), atol=1e-6)
+    assert expected.std(dim=0).min() > 1e-3  # the views differ
+    assert not dataset.on_device
+
+
+@pytest.mark.parametrize("image_size", [None, [40, 20]])
+def test_panels_of_a_resized_stack_are_mirrored_where_they_stand(tmp_path, image_size):
+    dataset, cadences = dataset_of(tmp_path, "all", "spatial", image_size)
+    network = Looks(1, *(image_size or (6 * ROWS, BINS)))
+    seen = [dataset.picture(view) for cadence in cadences for view in (cadence, np.ascontiguousarray(cadence[:, ::-1]))]
+    with torch.inference_mode():
+        straight, late = network(torch.from_numpy(np.stack(seen))).view(-1, 2).T
+        turned = network(torch.from_numpy(np.stack(seen)).flip(-1)).view(-1, 2).T
+        expected = torch.stack([straight, late, *turned]).sigmoid().mean(0)
+    batches = loader(dataset, 7, 0)
+    found = predict_probabilities([classifier_of(dataset.spec, network)], batches, CPU, "32", "", flips=True)
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-5)
+
+
+def test_threads_do_not_change_the_numbers(tmp_path):
+    dataset, _ = dataset_of(tmp_path)
+    classifier = classifier_of(dataset.spec)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(predict_probabilities([classifier], loader(dataset, 2, 0), CPU, "32", ""))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    # One rounding apart at most: torch's kernels also depend on how memory happens to be aligned.
+    np.testing.assert_allclose(found[0], found[1], rtol=2.4e-7)
+
+
+class Rounded(nn.Module):
+    """A network that half precision moves by `shift`."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, pictures):
+        return pictures.mean((1, 2, 3)) + self.shift * torch.is_autocast_enabled("cpu")
+
+
+def test_auto_keeps_float32_where_half_precision_would_move_a_probability(monkeypatch):
+    monkeypatch.setattr(inference, "choose_precision", lambda name, device: "bf16-mixed" if name == "auto" else name)
+    pictures = torch.randn(5, 1, 8, 8)
+    networks = [Rounded(0.0), Rounded(0.1), Rounded(1e-3), Rounded(float("nan"))]
+    auto = Ensemble(networks, pictures, CPU, "auto", halve=False)
+    assert [precision for _, precision in auto.members] == ["bf16-mixed", "32", "bf16-mixed", "32"]
+    told = Ensemble(networks, pictures, CPU, "bf16-mixed", halve=False)
+    assert {precision for _, precision in told.members} == {"bf16-mixed"}
+
+
+class Greedy(nn.Module):
+    """A network that runs out of memory above some batch size."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most = most
+
+    def forward(self, pictures):
+        if len(pictures) > self.most:
+            msg = "CUDA out of memory"
+            raise torch.OutOfMemoryError(msg)
+        return pictures.mean((1, 2, 3))
+
+
+def test_batches_are_halved_until_they_fit():
+    pictures = torch.randn(21, 1, 4, 4)
+    ensemble = Ensemble([Greedy(3)], pictures, CPU, "32", halve=True)
+    torch.testing.assert_close(ensemble([pictures])[:, 0], pictures.mean((1, 2, 3)).sigmoid())
+    assert ensemble.at_once == 2
+
+
+@pytest.mark.parametrize(("most", "halve", "size", "cure"), [(3, False, 21, ""), (0, True, 1, ", or use device=cpu")])
+def test_a_device_without_memory_is_one_line(most, halve, size, cure):
+    network = Greedy(2)
+    ensemble = Ensemble([network], torch.randn(21, 1, 4, 4), CPU, "32", halve=halve)
+    network = ensemble.members[0][0]
+    network.most = most
+    with pytest.raises(SetiError, match=f"cpu has no memory left for batches of {size}: lower data.batch_size{cure}$"):
+        ensemble([torch.randn(21, 1, 4, 4)])
+
+
+def test_cpu_batches_fit_the_cache(tmp_path):
+    assert auto_batch_size(dataset_of(tmp_path)[0], CPU) == 32
+    assert auto_batch_size(dataset_of(tmp_path, image_size=[512, 512])[0], CPU) == 4
+    assert auto_batch_size(dataset_of(tmp_path)[0], torch.device("cuda")) == inference.GPU_BATCH
+
+
+@pytest.mark.parametrize(("name", "pool"), [("test_nfnet", None), ("test_nfnet", "gem"), ("test_resnet", "gem")])
+def test_weights_cast_once_are_the_weights_that_are_cast_in_every_call(name, pool):
+    """Standardised weights too, which are made of the float32 ones."""
+    torch.manual_seed(0)
+    network = Backbone(name, 1, (64, 64), pool=pool).eval()
+    pictures = torch.randn(3, 1, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = network(pictures)
+        assert torch.equal(inference._cast_once(network, "bf16-mixed")(pictures), expected)
+    assert expected.std() > 1e-3

@@ -1,0 +1,419 @@
+import math
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import timm
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.utils.data import DataLoader
+from unit_helpers import quiet_trainer
+
+from seti.dataloading.dataset import InputSpec
+from seti.errors import SetiError
+from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.transforms.cutout import Cutout
+from seti.transforms.mixing import Mixing
+
+SIZE = (24, 32)
+SPEC = {
+    "panels": "A",
+    "layout": "spatial",
+    "image_size": list(SIZE),
+    "interpolation": "linear",
+    "rows": 273,
+    "bins": 256,
+}
+MODEL = {"backbone": "test_resnet", "pretrained": False, "weights": None, "freeze_backbone": False}
+MAX_LR, DIV_FACTOR, PCT_START = 6e-4, 6.0, 0.1
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+class Watch(pl.Callback):
+    """Notes the rate of every step, and each epoch's validation logits and AUC."""
+
+    def __init__(self):
+        self.rates, self.aucs, self.expected, self.losses, self.expected_losses = [], [], [], [], []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        with torch.no_grad():
+            batches = [(pl_module(pictures), targets) for pictures, targets, _ in trainer.val_dataloaders]
+        logits, targets = (torch.cat(part) for part in zip(*batches, strict=True))
+        self.expected.append(roc_auc_score(targets, logits))
+        bce = torch.nn.functional.binary_cross_entropy_with_logits
+        self.expected_losses.append(bce(logits, targets).item())
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.aucs.append(float(trainer.callback_metrics["val_auc"]))
+        self.losses.append(float(trainer.callback_metrics["val_loss"]))
+
+
+def classifier(
+    mixup=None, cutout=None, lr=MAX_LR, weight_decay=1e-2, pct_start=PCT_START, **model
+) -> CadenceClassifier:
+    torch.manual_seed(0)
+    optimizer = {"lr": lr, "weight_decay": weight_decay}
+    schedule = {"pct_start": pct_start, "div_factor": DIV_FACTOR}
+    return CadenceClassifier(SPEC, MODEL | model, optimizer, schedule, mixup, cutout)
+
+
+def batches(count: int, seed: int = 0, size: int = 4) -> DataLoader:
+    generator = torch.Generator().manual_seed(seed)
+    targets = (torch.arange(count) % 3 == 0).float()
+    pictures = torch.randn(count, 1, *SIZE, generator=generator) + 0.2 * targets[:, None, None, None]
+    return DataLoader(list(zip(pictures, targets, torch.arange(count), strict=True)), batch_size=size)
+
+
+def fit(module, watch, epochs: int, train_count: int = 16, **settings) -> pl.Trainer:
+    trainer = quiet_trainer(max_epochs=epochs, callbacks=[watch], **settings)
+    trainer.fit(module, batches(train_count), batches(21, seed=1))
+    return trainer
+
+
+def one_cycle(step: int, total: int) -> float:
+    """The rate of a step as Smith's policy with cosine flanks has it, from its formula."""
+    start, end = MAX_LR / DIV_FACTOR, MAX_LR / DIV_FACTOR / 1e4
+    peak = PCT_START * total - 1
+    if step <= peak:
+        return MAX_LR + (start - MAX_LR) * (1 + math.cos(math.pi * step / peak)) / 2
+    return end + (MAX_LR - end) * (1 + math.cos(math.pi * (step - peak) / (total - 1 - peak))) / 2
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Ten epochs of four steps."""
+    watch = Watch()
+    module = classifier(weight_decay=0.03)
+    trainer = fit(module, watch, epochs=10)
+    return watch, module, trainer
+
+
+def test_one_cycle_sets_the_rate_of_every_step(run):
+    rates = run[0].rates
+    assert len(rates) == 40
+    np.testing.assert_allclose(rates, [one_cycle(step, 40) for step in range(40)], rtol=1e-9)
+    assert rates[0] == pytest.approx(MAX_LR / 6)
+    assert int(np.argmax(rates)) == 3, "the last step of the first tenth"
+    assert rates[3] == pytest.approx(MAX_LR)
+    assert rates[-1] == pytest.approx(MAX_LR / 6 / 1e4)
+    assert (np.diff(rates[3:]) < 0).all()
+
+
+def test_accumulated_batches_make_fewer_steps():
+    watch = Watch()
+    fit(classifier(), watch, epochs=10, train_count=32, accumulate_grad_batches=2)
+    np.testing.assert_allclose(watch.rates, [one_cycle(step, 40) for step in range(40)], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("epochs", "count", "pct_start"), [(5, 8, 0.1), (1, 20, 0.2), (1, 4, 1.0), (1, 4, 0.0)])
+def test_short_runs_have_a_schedule(epochs, count, pct_start):
+    """Where the rise is a single step torch's own schedule divides by zero."""
+    watch = Watch()
+    fit(classifier(pct_start=pct_start), watch, epochs, count)
+    assert len(watch.rates) == epochs * count // 4
+    assert watch.rates[-1] == pytest.approx(MAX_LR / 6 / 1e4, rel=1e-4)
+    if len(watch.rates) > 1:
+        assert watch.rates[0] == pytest.approx(MAX_LR, rel=1e-4)
+
+
+def test_validation_auc_is_scikit_learns_every_epoch(run):
+    watch = run[0]
+    assert len(watch.aucs) == 10
+    np.testing.assert_allclose(watch.aucs, watch.expected, atol=1e-6)
+    assert len(set(watch.aucs)) > 1
+
+
+def test_validation_loss_is_over_cadences_not_over_batches(run):
+    np.testing.assert_allclose(run[0].losses, run[0].expected_losses, rtol=1e-4)
+
+
+def test_auc_of_logits_that_all_look_like_probabilities():
+    """Some batches in 0..1 and others not: probabilities must be taken of all or none."""
+    module = classifier()
+    logits = torch.tensor([[0.2, 0.9], [-4.0, 3.0], [0.1, 0.6], [0.5, 2.0]])
+    targets = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    answers = iter(logits)
+    module.forward = lambda pictures: next(answers)
+    module.log = lambda *args, **options: None
+    for row in targets:
+        module.validation_step((torch.zeros(2, 1, *SIZE), row, torch.arange(2)), 0)
+    assert module.val_auc.compute().item() == pytest.approx(roc_auc_score(targets.ravel(), logits.ravel()))
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_refused(loss):
+    trainer = SimpleNamespace(callback_metrics={"val_loss": torch.tensor(loss)}, current_epoch=3)
+    module = classifier()
+    module.trainer = trainer
+    with pytest.raises(SetiError, match=f"validation loss is {loss} in epoch 3"):
+        module.on_validation_epoch_end()
+    trainer.callback_metrics["val_loss"] = torch.tensor(1e30)
+    module.on_validation_epoch_end()
+
+
+def test_a_network_that_diverged_stops_the_run():
+    class Diverge(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            with torch.no_grad():
+                pl_module.backbone.head.bias.fill_(math.nan)
+
+        def on_validation_start(self, trainer, pl_module):
+            self.on_train_epoch_end(trainer, pl_module)
+
+    with pytest.raises(SetiError) as caught:
+        fit(classifier(), Diverge(), epochs=3)
+    message = str(caught.value)
+    assert "epoch 0" in message
+    assert "optimizer.lr=0.0006" in message
+    assert "\n" not in message
+
+
+def test_adamw_as_configured(run):
+    optimizer = run[2].optimizers[0]
+    assert type(optimizer) is torch.optim.AdamW
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.03]
+    assert optimizer.param_groups[0]["betas"] == (0.9, 0.999), "OneCycle leaves momentum alone"
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(run[1].parameters()))
+
+
+def test_a_frozen_backbone_gives_the_optimizer_its_head_alone():
+    watch, module = Watch(), classifier(freeze_backbone=True)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    trainer = fit(module, watch, epochs=1)
+    assert sum(len(group["params"]) for group in trainer.optimizers[0].param_groups) == 2
+    moved = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"backbone.network.fc.weight", "backbone.network.fc.bias"}
+
+
+def logged_loss(module: CadenceClassifier, batch) -> tuple[float, dict[str, float]]:
+    logged = {}
+    module.log = lambda name, value, **options: logged.update({name: value.item()})
+    return module.training_step(batch, 0).item(), logged
+
+
+def test_training_loss_without_mixup():
+    module, batch = classifier().eval(), next(iter(batches(8, size=8)))
+    loss, logged = logged_loss(module, batch)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    assert loss == pytest.approx(bce(module(batch[0]), batch[1]).item(), rel=1e-6)
+    assert logged == {"loss": loss, "train_loss": loss}
+
+
+def test_training_loss_with_mixup():
+    """The lambda-weighted loss of both parts, to float rounding."""
+    module, (pictures, targets, indices) = classifier(mixup={"alpha": 1.0}).eval(), next(iter(batches(8, size=8)))
+    torch.manual_seed(5)
+    loss, _ = logged_loss(module, (pictures, targets, indices))
+    torch.manual_seed(5)
+    share = torch.distributions.Beta(1.0, 1.0).sample().item()
+    share = max(share, 1 - share)
+    partner = torch.randperm(8)
+    logits = module(share * pictures + (1 - share) * pictures[partner])
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = share * bce(logits, targets) + (1 - share) * bce(logits, targets[partner])
+    assert loss == pytest.approx(expected.item(), abs=1e-6)
+    assert loss != pytest.approx(bce(module(pictures), targets).item(), rel=1e-3)
+
+
+def test_the_loss_that_is_set_is_trained_with_and_validation_keeps_its_own():
+    settings = classifier().hparams
+    module = CadenceClassifier(
+        SPEC, MODEL, settings["optimizer"], settings["schedule"], None, loss={"name": "bce", "pos_weight": 4.0}
+    ).eval()
+    batch = next(iter(batches(8, size=8)))
+    logits, targets = module(batch[0]), batch[1]
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    loss, logged = logged_loss(module, batch)
+    assert loss == pytest.approx(bce(logits, targets, pos_weight=torch.tensor(4.0)).item(), rel=1e-5)
+    module.log = lambda name, value, **options: logged.update({name: value})
+    module.validation_step(batch, 0)
+    assert logged["val_loss"].item() == pytest.approx(bce(logits, targets).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "max_epochs", "mixed"), [(0, 10, True), (7, 10, True), (8, 10, False), (9, 10, False), (50, -1, True)]
+)
+def test_the_last_epochs_of_the_trainer_are_not_mixed(epoch, max_epochs, mixed):
+    module, batch = classifier(mixup={"alpha": 5.0, "off_last": 0.2}).eval(), next(iter(batches(8, size=8)))
+    module.trainer = SimpleNamespace(current_epoch=epoch, max_epochs=max_epochs)
+    loss, _ = logged_loss(module, batch)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    plain = bce(module(batch[0]), batch[1]).item()
+    assert (loss == pytest.approx(plain, rel=1e-6)) is not mixed
+
+
+def test_pictures_are_cut_out_before_they_are_mixed():
+    cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
+    module = classifier(mixup={"cutmix": 1.0, "label": "union"}, cutout=cutout).eval()
+    pictures, targets, indices = next(iter(batches(8, size=8)))
+    fed = []
+    module.backbone.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
+    torch.manual_seed(5)
+    loss, _ = logged_loss(module, (pictures, targets, indices))
+    torch.manual_seed(5)
+    expected, soft = Mixing(cutmix=1.0, label="union")(Cutout(**cutout)(pictures), targets)
+    torch.testing.assert_close(fed[0], expected, rtol=0, atol=0)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    assert loss == pytest.approx(bce(module(expected), soft).item(), rel=1e-6)
+
+
+def test_validation_is_never_mixed_nor_cut_out():
+    cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
+    module, batch = classifier(mixup={"alpha": 1.0}, cutout=cutout).eval(), next(iter(batches(8, size=8)))
+    logged = {}
+    module.log = lambda name, value, **options: logged.update({name: value})
+    module.validation_step(batch, 0)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    assert logged["val_loss"].item() == pytest.approx(bce(module(batch[0]), batch[1]).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("panels", "layout", "channels"), [("A", "spatial", 1), ("A", "channel", 3), ("all", "channel", 6)]
+)
+def test_the_network_takes_the_channels_of_the_spec(panels, layout, channels):
+    settings = classifier().hparams
+    module = CadenceClassifier(
+        SPEC | {"panels": panels, "layout": layout}, MODEL, settings["optimizer"], settings["schedule"], None
+    ).eval()
+    assert module(torch.randn(2, channels, *SIZE)).shape == (2,)
+
+
+@pytest.fixture
+def checkpoint(run, tmp_path):
+    path = tmp_path / "best.ckpt"
+    run[2].save_checkpoint(path)
+    return path
+
+
+def test_a_checkpoint_holds_plain_settings_and_loads_safely(checkpoint):
+    stored = torch.load(checkpoint, weights_only=True)
+    assert stored["hyper_parameters"] == {
+        "spec": SPEC,
+        "model": MODEL,
+        "optimizer": {"lr": MAX_LR, "weight_decay": 0.03},
+        "schedule": {"pct_start": PCT_START, "div_factor": DIV_FACTOR},
+        "mixup": None,
+        "cutout": None,
+        "loss": None,
+    }
+
+    def check(value):
+        assert type(value) in (dict, list, str, int, float, bool, type(None)), type(value)
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            check(inner)
+
+    check(dict(stored["hyper_parameters"]))
+
+
+def test_a_loaded_classifier_gives_the_same_logits(run, checkpoint):
+    loaded = load_classifier(checkpoint)
+    assert not loaded.training
+    assert loaded.spec == InputSpec(**SPEC)
+    pictures = torch.randn(3, 1, *SIZE)
+    torch.testing.assert_close(loaded(pictures), run[1].eval()(pictures))
+
+
+@pytest.mark.parametrize("model", [{"pretrained": True}, {"weights": "gone.pth"}, {"pretrained": True, "weights": "x"}])
+def test_loading_fetches_and_reads_no_weights(checkpoint, monkeypatch, model):
+    def fail(*args, **options):
+        msg = "weights were asked for"
+        raise AssertionError(msg)
+
+    for name in ("load_state_dict_from_hf", "load_state_dict_from_url", "load_custom_from_hf", "load_pretrained"):
+        monkeypatch.setattr(timm.models._builder, name, fail)
+    stored = torch.load(checkpoint, weights_only=True)
+    stored["hyper_parameters"]["model"] = stored["hyper_parameters"]["model"] | model
+    torch.save(stored, checkpoint)
+    state = load_classifier(checkpoint).state_dict()
+    assert all(torch.equal(value, stored["state_dict"][name]) for name, value in state.items())
+
+
+def refusal(path) -> str:
+    with pytest.raises(SetiError) as caught:
+        load_classifier(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    assert "force=true" in message
+    return message
+
+
+def test_a_missing_checkpoint(tmp_path):
+    assert "is missing" in refusal(tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 2000, -1, -1000])
+def test_a_truncated_checkpoint(checkpoint, kept):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
+    refusal(checkpoint)
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 100, b"PK\x03\x04" + b"x" * 100, b"\x80\x02N."])
+def test_a_garbage_checkpoint(tmp_path, content):
+    (tmp_path / "best.ckpt").write_bytes(content)
+    refusal(tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("content", [{}, [1], {"state_dict": {}}, {"hyper_parameters": 3, "state_dict": {}}, 3])
+def test_a_file_of_another_program(tmp_path, content):
+    torch.save(content, tmp_path / "best.ckpt")
+    refusal(tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("change", ["a weight less", "a weight more", "another shape", "an unknown setting"])
+def test_a_checkpoint_that_does_not_fit(checkpoint, change):
+    stored = torch.load(checkpoint, weights_only=True)
+    weights = stored["state_dict"]
+    if change == "a weight less":
+        del weights["backbone.network.fc.bias"]
+    elif change == "a weight more":
+        weights["backbone.extra"] = torch.zeros(1)
+    elif change == "another shape":
+        weights["backbone.network.fc.bias"] = torch.zeros(2)
+    else:
+        stored["hyper_parameters"]["color"] = 1
+    torch.save(stored, checkpoint)
+    refusal(checkpoint)
+
+
+@pytest.mark.parametrize("place", ["hyper_parameters", "state_dict", "callbacks"])
+def test_pickled_code_in_a_checkpoint_does_not_run(checkpoint, tmp_path, place):
+    stored = torch.load(checkpoint, weights_only=True)
+    stored[place]["x"] = Trap(tmp_path / "sprung")
+    torch.save(stored, checkpoint)
+    refusal(checkpoint)
+    assert not (tmp_path / "sprung").exists()
+    torch.load(checkpoint, weights_only=False)
+    assert (tmp_path / "sprung").exists(), "the trap itself must work"
+
+
+@pytest.mark.parametrize(
+    ("clip", "precision", "fused"),
+    [
+        (None, "32-true", True),
+        (0.5, "32-true", True),
+        (0.5, "bf16-mixed", False),
+        (None, "16-mixed", True),
+        (0.5, "16-mixed", False),
+    ],
+)
+def test_the_optimiser_is_fused_unless_gradients_of_mixed_precision_are_clipped(clip, precision, fused):
+    module = classifier()
+    module._trainer = SimpleNamespace(
+        gradient_clip_val=clip, precision=precision, estimated_stepping_batches=10, max_epochs=1
+    )
+    assert module.configure_optimizers()["optimizer"].defaults["fused"] is fused

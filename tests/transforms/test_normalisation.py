@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+from seti.transforms.normalisation import Normalisation, median, remove_spike
+
+ROWS, BINS = 60, 48
+
+
+def noise_panels(seed: int = 0, batch: int = 2) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(batch, 6, ROWS, BINS)).astype(np.float32))
+
+
+def mad(values: np.ndarray) -> float:
+    return 1.4826 * np.median(np.abs(values - np.median(values)))
+
+
+def test_none_changes_nothing_but_the_type():
+    panels = noise_panels().half()
+    made = Normalisation()(panels)
+    assert made.dtype == torch.float32
+    assert torch.equal(made, panels.float())
+    assert not Normalisation().changes
+
+
+def test_panel_gives_every_panel_mean_0_and_deviation_1():
+    made = Normalisation("panel")(3 * noise_panels() + 7).numpy()
+    np.testing.assert_allclose(made.mean(axis=(2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(made.std(axis=(2, 3)), 1, rtol=1e-5)
+
+
+def test_robust_gives_median_0_and_noise_1_whatever_shines():
+    panels = 3 * noise_panels() + 7
+    panels[:, :, :, 5] += 1000
+    made = Normalisation("robust")(panels).numpy()
+    for panel in made.reshape(-1, ROWS, BINS):
+        assert abs(np.median(panel)) < 0.01
+        assert mad(panel) == pytest.approx(1, abs=0.01)
+    assert 300 < made[0, 0, :, 5].mean() < 340  # 1000 over a noise of 3, and a little
+
+
+def test_flatten_takes_off_what_stands_still_and_what_flashes_and_leaves_a_drifting_line():
+    panels = noise_panels()
+    panels += 2 * torch.arange(6)[:, None, None] * torch.sin(torch.arange(BINS) / 5.0)  # another level in each panel
+    panels[:, 2, 10:14] += 80
+    drifting = torch.arange(ROWS) * BINS // ROWS
+    panels[0, 0, torch.arange(ROWS), drifting] += 20
+    made = Normalisation("flatten")(panels).numpy()
+    assert made[1].std() == pytest.approx(1, abs=0.1)
+    assert abs(made[:, 2, 10:14].mean()) < 0.3
+    assert made[0, 0, np.arange(ROWS), drifting.numpy()].mean() == pytest.approx(20, rel=0.1)
+
+
+def test_whiten_makes_noisy_frequencies_and_rows_as_quiet_as_the_others():
+    panels = noise_panels()
+    panels[:, :, :, 20] *= 8
+    panels[:, :, 7] *= 5
+    flat, white = (Normalisation(how)(panels).numpy() for how in ("flatten", "whiten"))
+    assert flat[:, :, :, 20].std() > 5
+    assert white[:, :, :, 20].std() == pytest.approx(1, abs=0.2)
+    assert flat[:, :, 7].std() > 4
+    assert white[:, :, 7].std() == pytest.approx(1, abs=0.2)
+
+
+def test_clip_comes_last():
+    made = Normalisation("robust", clip=(-1.0, 2.0))(100 * noise_panels())
+    assert (made.min(), made.max()) == (-1, 2)
+
+
+def test_constant_panels_stay_finite():
+    for how in ("panel", "robust", "flatten", "whiten"):
+        assert torch.equal(Normalisation(how)(torch.full((1, 6, 8, 8), 3.0)), torch.zeros(1, 6, 8, 8))
+
+
+def test_the_input_is_left_as_it_is():
+    panels = noise_panels()
+    before = panels.clone()
+    Normalisation("whiten", (-1.0, 1.0), remove_spike=True)(panels)
+    assert torch.equal(panels, before)
+
+
+def test_median_is_the_lower_middle_one():
+    assert median(torch.tensor([[3.0, 1.0, 2.0, 4.0]])).tolist() == [2.0]
+    values = torch.randn(3, 101)
+    assert torch.equal(median(values), values.median(dim=-1).values)
+
+
+@pytest.mark.parametrize("place", [0, 1, 17, BINS - 1])
+def test_the_dc_bin_is_replaced_by_its_neighbours(place):
+    panels = noise_panels()
+    clean = panels.clone()
+    panels[0, :, :, place] += 15
+    made = remove_spike(panels)
+    others = [b for b in range(BINS) if b != place]
+    assert torch.equal(made[..., others], clean[..., others])
+    assert torch.equal(made[1], clean[1])
+    neighbours = [clean[0, :, :, b] for b in (place - 1, place + 1) if 0 <= b < BINS]
+    if len(neighbours) == 2:
+        assert torch.allclose(made[0, :, :, place], sum(neighbours) / 2)
+    assert made[0, :, :, place].mean().abs() < 0.3
+
+
+def test_signals_are_no_dc_bins():
+    panels = noise_panels()
+    across = torch.exp(-0.5 * ((torch.arange(BINS) - 20.0) / 0.85) ** 2)  # two bins wide at half of its height
+    panels[0] += 15 * across  # a decoy that stands still in all panels
+    panels[1, :5, :, 30] += 15  # one bin, but not in all panels
+    assert torch.equal(remove_spike(panels), panels)

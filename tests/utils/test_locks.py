@@ -1,0 +1,102 @@
+"""Two runs at once where only one may write: the second stops with a line, and takes nothing away."""
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+from conftest import compose
+
+from seti import pack, simulate
+from seti.errors import SetiError
+from seti.inference import predict as prediction
+from seti.stacking import stack
+from seti.training import fold as training
+from seti.utils import locks
+
+
+@contextmanager
+def held(folder, name=locks.NAME):
+    """Another process holds the lock while the block runs."""
+    ready, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with locks.hold(folder, "a test", name):
+            os.write(tell, b"1")
+            time.sleep(60)
+        os._exit(1)
+    os.read(ready, 1)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def refusal(folder):
+    return rf"^{folder} is in use by another run \(a test, process \d+ on .* since 2.*\): wait for its end, or stop it"
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name[0] != "."}
+
+
+@pytest.fixture
+def experiment(train, predict, outputs):
+    for fold in (0, 1):
+        train("trainer.max_epochs=1", f"fold={fold}")
+    predict()
+    return outputs / "exp"
+
+
+def test_one_at_a_time_predicts_and_stacks_and_none_is_trained_anew_meanwhile(
+    experiment, train, predict, outputs, monkeypatch
+):
+    monkeypatch.setattr(prediction, "INSTANT", 0)
+    monkeypatch.setattr(training, "CLEARING", 0)
+    before = contents(outputs)
+    with held(experiment):
+        with pytest.raises(SetiError, match=refusal(experiment)):
+            predict()
+        with pytest.raises(SetiError, match=refusal(experiment)):
+            train("trainer.max_epochs=1", "force=true")
+    assert contents(outputs) == before
+    cfg = compose("stack", [f"output_dir={outputs}", "n_jobs=1"])
+    (outputs / "stack").mkdir()
+    with held(outputs / "stack"), pytest.raises(SetiError, match=refusal(outputs / "stack")):
+        stack.stack(cfg)
+    assert contents(outputs) == before
+    stack.stack(cfg)
+    predict()
+    train("trainer.max_epochs=1", "force=true")
+    assert not list(outputs.rglob(".lock"))
+
+
+def test_one_at_a_time_simulates_and_packs(own_data):
+    settings = simulate.load_settings("preset=easy", "positives=0.5", "workers=1", f"root={own_data}", "force=true")
+    before = contents(own_data)
+    with held(own_data), pytest.raises(SetiError, match=refusal(own_data)):
+        simulate.simulate(settings)
+    packs = own_data / "packed"
+    packs.mkdir()
+    with held(packs, ".train-A.lock"):
+        with pytest.raises(SetiError, match=refusal(packs)):
+            pack.pack_split(own_data, "train", "A")
+        pack.pack_split(own_data, "test", "A")  # beside it
+    assert contents(own_data).items() >= before.items()
+    pack.pack_split(own_data, "train", "A")
+
+
+def test_an_instant_is_waited_for(tmp_path):
+    with held(tmp_path):
+        begun = os.fork()
+        if begun == 0:
+            try:
+                with locks.hold(tmp_path, "waits", patience=30):
+                    os._exit(3)
+            finally:
+                os._exit(1)
+        time.sleep(0.1)
+        assert os.waitpid(begun, os.WNOHANG) == (0, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(begun, 0)[1]) == 3

@@ -1,0 +1,62 @@
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from seti.errors import SetiError
+from seti.utils.processes import spread
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def own_pid(_: int) -> int:
+    return os.getpid()
+
+
+def end_at_once(_: int) -> None:
+    os._exit(1)
+
+
+def report_workers(path: str) -> None:
+    for pid in spread(own_pid, range(1000), workers=2):
+        with open(path, "a") as stream:  # noqa: PTH123
+            stream.write(f"{pid}\n")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers):
+    assert list(spread(double, range(7), workers=workers)) == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_a_worker_that_dies_is_one_line():
+    with pytest.raises(SetiError, match="a worker process was killed"):
+        list(spread(end_at_once, range(2), workers=2))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    seen = tmp_path / "seen"
+    parent = multiprocessing.get_context("spawn").Process(target=report_workers, args=(str(seen),))
+    parent.start()
+    end = time.monotonic() + 60
+    while not (seen.exists() and seen.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join()
+    worker = int(seen.read_text().split()[0])
+    while alive(worker):
+        assert time.monotonic() < end, "the worker waits for ever"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:  # noqa: PTH123
+            return stream.read().split()[2] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,433 @@
+"""Runs that a signal ends, and that go on as if it had never come. In this process: the signal is raised here."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from conftest import SMALL, compose, read_json
+from unit_helpers import assert_ended
+
+from seti.errors import SetiError
+from seti.inference import predict as prediction
+from seti.reports import cross_validation
+from seti.training import fold as training
+from seti.training.checkpoints import Position
+from seti.utils import files, locks, shutdown
+from seti.utils.shutdown import Interrupted
+
+EVERYTHING = (
+    "mixup.cutmix=1",  # beside RECIPE's mixup
+    "mixup.label=union",
+    "mixup.restandardise=true",
+    "mixup.off_last=0.5",
+    "augment.crop=0.5",
+    "augment.cutout=0.5",
+    "augment.cutout_holes=2",
+)
+RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=2", "data.batch_size=4")  # 5 steps an epoch
+
+
+def run_files(fold):
+    """What must not depend on an interruption: the history but for the clock, and the probabilities."""
+    return pd.read_csv(fold / "metrics.csv").drop(columns="seconds"), (fold / "oof.csv").read_bytes()
+
+
+def assert_same_run(one, other):
+    (metrics, oof), (expected, expected_oof) = run_files(one), run_files(other)
+    pd.testing.assert_frame_equal(metrics, expected, check_exact=True)
+    assert oof == expected_oof
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data_root, tmp_path_factory):
+    """Gives the folder of a fold that was trained without a stop; each set of settings is trained once."""
+    done = {}
+
+    def train(*settings):
+        if settings not in done:
+            outputs = tmp_path_factory.mktemp("whole")
+            overrides = [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE, *settings]
+            training.train(compose("train", overrides))
+            done[settings] = outputs / "exp" / "fold_0"
+        return done[settings]
+
+    return train
+
+
+def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
+    """Raise a signal inside of the classifier's hook, when it is called for the given time."""
+    original = getattr(training.CadenceClassifier, hook)
+    calls = []
+
+    def raise_once(self, *args):
+        calls.append(hook)
+        if len(calls) == call:
+            signal.raise_signal(number)
+        return original(self, *args)
+
+    monkeypatch.setattr(training.CadenceClassifier, hook, raise_once)
+
+
+AVERAGED = ("ema.decay=0.9", "model.head_epochs=1")
+ELSE = (
+    *AVERAGED,
+    "model.pool=gem",
+    "model.drop_path=0.3",
+    "optimizer.name=lookahead_radam",
+    "optimizer.layer_decay=0.7",
+    "schedule.name=cosine",
+    "loss.name=focal",
+)
+
+
+@pytest.mark.parametrize(
+    ("hook", "call", "position", "settings"),
+    [
+        # The head alone, everything; and validations, in which the average stands in the network's place.
+        ("training_step", 3, Position(0, 3), AVERAGED),
+        ("training_step", 7, Position(1, 2), AVERAGED),
+        ("training_step", 5, Position(0, 5), AVERAGED),
+        ("validation_step", 2, Position(0, 5), AVERAGED),
+        ("validation_step", 7, Position(1, 5), AVERAGED),
+        ("training_step", 3, Position(0, 4), (*AVERAGED, "trainer.accumulate_grad_batches=2")),
+        ("training_step", 8, Position(1, 3), ELSE),
+        ("training_step", 3, Position(0, 3), ()),
+        ("training_step", 7, Position(1, 2), ("data.num_workers=2",)),
+        ("training_step", 5, Position(0, 5), ()),  # the epoch's last step: ends in the validation
+        ("validation_step", 2, Position(0, 5), ()),
+        ("validation_step", 7, Position(1, 5), ("data.num_workers=1",)),
+        # In the middle of two batches that share a step: the second one is waited for.
+        ("training_step", 3, Position(0, 4), ("trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")),
+        ("training_step", 6, Position(1, 1), ("data.balanced=true", "+trainer.limit_val_batches=2")),
+        ("training_step", 2, Position(0, 2), ("trainer.limit_train_batches=3",)),
+        ("training_step", 3, Position(0, 3), EVERYTHING),
+        ("training_step", 7, Position(1, 2), (*EVERYTHING, "data.num_workers=1")),  # in the epoch without mixing
+        ("training_step", 3, Position(0, 3), (*EVERYTHING, "data.augment_on=device")),
+    ],
+)
+def test_a_terminated_run_is_saved_and_goes_on_from_that_step(
+    train, fold, uninterrupted, monkeypatch, caplog, hook, call, position, settings
+):
+    with monkeypatch.context() as patch:
+        signal_in(patch, hook, call)
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE, *settings)
+    last = fold / "checkpoints" / "last.ckpt"
+    assert ended.value.code == 143
+    assert str(ended.value) == f"terminated: saved {position} in {last}; the same command goes on from there"
+    assert Position.of(torch.load(last, weights_only=True)) == position
+    assert not (fold / "result.json").exists()
+    with caplog.at_level("INFO"):
+        train(*RECIPE, *settings)
+    assert f"going on from {last} ({position})" in caplog.text
+    assert_same_run(fold, uninterrupted(*(word for word in settings if "workers" not in word)))
+    assert sorted(path.name for path in fold.rglob("*.ckpt")) == ["best.ckpt", "last.ckpt"]
+    assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
+
+
+def test_a_run_may_be_terminated_again_and_again(train, fold, uninterrupted, monkeypatch):
+    for _ in range(4):
+        with monkeypatch.context() as patch:
+            signal_in(patch, "training_step", 2)
+            with pytest.raises(Interrupted):
+                train(*RECIPE)
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+
+
+def test_a_run_terminated_before_its_first_step_saves_nothing(train, fold, uninterrupted, monkeypatch):
+    with monkeypatch.context() as patch:
+        signal_in(patch, "configure_optimizers", 1)
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE)
+    assert str(ended.value) == "terminated: the same command goes on from there"
+    assert not list(fold.rglob("*.ckpt"))
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+
+
+def test_a_second_signal_ends_at_once(train, fold, monkeypatch):
+    with monkeypatch.context() as patch:
+        signal_in(patch, "training_step", 2)
+        signal_in(patch, "backward", 2, signal.SIGINT)  # of the same step
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE)
+    assert ended.value.code == 130
+    assert not list(fold.rglob("*.ckpt"))
+
+
+def test_nothing_is_saved_of_weights_that_are_no_numbers(train, fold, monkeypatch):
+    with monkeypatch.context() as patch:
+        step = training.CadenceClassifier.training_step
+        patch.setattr(training.CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
+        signal_in(patch, "training_step", 2)
+        with pytest.raises(Interrupted):
+            train(*RECIPE)
+    assert not list(fold.rglob("*.ckpt"))
+
+
+def test_a_forced_run_says_to_leave_force_out(train, fold, monkeypatch):
+    train("trainer.max_epochs=1")
+    with monkeypatch.context() as patch:
+        signal_in(patch, "training_step", 2)
+        with pytest.raises(Interrupted, match="the same command without force=true goes on from there"):
+            train(*RECIPE, "force=true")
+    train(*RECIPE)
+    assert read_json(fold / "result.json")["epochs"] == 2
+
+
+def test_handlers_are_as_before_behind_a_block():
+    before = [signal.getsignal(number) for number in shutdown.SIGNALS]
+    with shutdown.ending(), shutdown.putting_off():
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in shutdown.SIGNALS] == before
+
+
+def test_what_was_put_off_ends_the_program_behind_the_block():
+    reached = []
+
+    def work():
+        with shutdown.ending(), shutdown.putting_off():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("the block's end")
+
+    with pytest.raises(Interrupted, match=r"^terminated: "):
+        work()
+    assert reached == ["the block's end"]
+    with shutdown.ending():  # another run in the same process
+        assert shutdown.asked() is None
+
+
+def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
+    class Freed:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def work():
+        with shutdown.ending():
+            Freed()
+            time.sleep(10)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted):
+        work()
+    assert capfd.readouterr().err == ""
+    assert sys.unraisablehook is hook
+
+
+def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        shutdown.spare_worker()
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)  # as from any process but the parent
+        time.sleep(0.1)
+        os.write(writer, b"alive")
+        time.sleep(10)
+        os._exit(1)
+    assert os.read(reader, 5) == b"alive"
+    os.kill(child, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_fork_of_a_program_goes_silently(capfd):
+    with shutdown.ending():
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert capfd.readouterr().err == ""
+
+
+class Killed(BaseException):
+    """As SIGKILL, but that this process lives on."""
+
+
+def kill_at(patch, owner, name, call, done):
+    """End at the given call of a function, before it or when it is done."""
+    original, calls = getattr(owner, name), []
+
+    def killing(*args, **options):
+        calls.append(args)
+        if len(calls) == call and not done:
+            raise Killed
+        value = original(*args, **options)
+        if len(calls) == call:
+            raise Killed
+        return value
+
+    patch.setattr(owner, name, killing)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "done"),
+    [
+        (training.WholeCheckpoints, "save_checkpoint", 1, True),  # the first epoch's best.ckpt is there, last.ckpt not
+        (training.WholeCheckpoints, "save_checkpoint", 3, False),
+        (training.WholeCheckpoints, "save_checkpoint", 3, True),
+        (training.files, "write_csv", 1, True),  # oof.csv is there, result.json not
+        (training.files, "write_json", 1, True),  # result.json is there, nothing has ended
+    ],
+)
+def test_killed_between_two_files(train, fold, uninterrupted, monkeypatch, owner, name, call, done):
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, call, done)
+        with pytest.raises(Killed):
+            train(*RECIPE)
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+    best, expected = (torch.load(path / "checkpoints/best.ckpt", weights_only=True) for path in (fold, uninterrupted()))
+    assert all(torch.equal(weights, expected["state_dict"][name]) for name, weights in best["state_dict"].items())
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 7])
+def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterrupted, monkeypatch, number):
+    shutil.copytree(uninterrupted(), fold)
+    predict()
+    with monkeypatch.context() as patch:
+        removed = []
+
+        def remove(original, path, **options):
+            if "exp" in Path(path).parts and ".part" not in str(path):
+                removed.append(path)
+                if len(removed) == number:
+                    raise Killed
+            return original(path, **options)
+
+        unlink, rmtree = Path.unlink, shutil.rmtree
+        patch.setattr(Path, "unlink", lambda path, **options: remove(unlink, path, **options))
+        patch.setattr(shutil, "rmtree", lambda path, **options: remove(rmtree, path, **options))
+        with pytest.raises(Killed):
+            train(*RECIPE, "force=true")
+    assert number == 1 or not (fold / "result.json").exists()  # what is half cleared away does not pass for finished
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "INSTANT", 0)
+        if number > 1:
+            with pytest.raises(SetiError, match="holds no finished fold"):
+                predict()
+    train(*RECIPE, "force=true")
+    assert_same_run(fold, uninterrupted())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "done"),
+    [(cross_validation.files, "write_json", 1, True), (cross_validation.plots, "save_figure", 2, False)],
+)
+def test_killed_in_the_report(fold, uninterrupted, monkeypatch, owner, name, call, done):
+    shutil.copytree(uninterrupted(), fold)
+    cross_validation.report(fold.parent)
+    expected = {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()}
+    for path in expected:
+        (fold.parent / path).unlink()
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, call, done)
+        with pytest.raises(Killed):
+            cross_validation.report(fold.parent)
+    (fold.parent / f".gallery.{files._host()}-4194305.part.png").write_text("of a killed run")
+    cross_validation.report(fold.parent)
+    assert {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()} == expected
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        (prediction, "load_folds", 1),
+        (prediction, "predict_probabilities", 1),
+        (prediction.files, "write_csv", 2),
+        (prediction.files, "write_json", 1),
+    ],
+)
+def test_a_terminated_prediction_goes_on(fold, uninterrupted, predict, monkeypatch, capsys, owner, name, call):
+    shutil.copytree(uninterrupted(), fold)
+    predict()
+    expected = {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()}
+    for path in expected:
+        (fold.parent / path).unlink()
+    assert_ended(monkeypatch, owner, name, call, predict, capsys)
+    assert not [path for path in fold.parent.iterdir() if path.name[0] == "."]
+    predict()
+    assert {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()} == expected
+
+
+def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
+    settings = ("trainer.max_epochs=1000", "trainer.limit_train_batches=1")
+    first = start("train.py", *small, *settings)
+    first.wait_for(fold / "checkpoints" / "last.ckpt")
+    held = (fold / "checkpoints").stat().st_ino
+    refusal = rf"{fold} is in use by another run \(training fold 0 of exp, process {first.process.pid} on .* since 2"
+    for force in ("false", "true"):
+        with pytest.raises(SetiError, match=refusal):
+            train(*settings, f"force={force}")
+    assert (fold / "checkpoints").stat().st_ino == held  # nothing was cleared
+    train("fold=1", "trainer.max_epochs=1", "exp_name=other")  # beside it
+    first.send(signal.SIGKILL)
+    first.finish()
+    assert (fold / ".lock").exists()
+    with locks.hold(fold, "a test"):  # but it keeps nobody out
+        assert "a test" in (fold / ".lock").read_text()
+    assert not (fold / ".lock").exists()
+
+
+def test_what_a_signal_met_while_it_was_made_says_nothing(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
+    shutdown.hush_half_made()
+
+    class HalfMade:
+        error = AttributeError
+
+        def __del__(self):
+            raise self.error
+
+    class Broken(HalfMade):
+        error = ValueError
+
+    HalfMade(), Broken()
+    assert told == [ValueError]
+
+
+def test_and_nothing_either_when_the_blocks_around_have_ended(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
+
+    class HalfMade:
+        def __del__(self):
+            raise AttributeError
+
+    with shutdown.ending():  # the program's, around the one of Hydra's task
+        with shutdown.ending():
+            pass
+        shutdown.hush_half_made()
+    HalfMade()
+    assert not told
+
+
+def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
+
+    class Broken:
+        def __init__(self, message):
+            self.message = message
+
+        def __del__(self):
+            raise RuntimeError(self.message)
+
+    def interrupted():
+        Broken("before")
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            Broken("a worker is gone")
+
+    with pytest.raises(Interrupted), shutdown.ending():
+        interrupted()
+    assert told == ["before"]
