@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 
 from seti.data import competition
+from seti.data.folds import assign_folds, fingerprint
 from seti.experiments import predictions, provenance
-from seti.experiments.experiment import Experiment, fingerprint
+from seti.experiments.experiment import Experiment
 from seti.utils import files
 
 N_FOLDS, TEST = 5, 40_000
@@ -77,7 +78,7 @@ def main() -> None:
             made_up_labels(root)
         started = time.perf_counter()
         labels = competition.read_labels(root)
-        folds = competition.assign_folds(labels["target"].to_numpy(), N_FOLDS, seed=42)
+        folds = assign_folds(labels["target"].to_numpy(), N_FOLDS, seed=42)
         print(f"read {len(labels)} labels and assigned {N_FOLDS} folds: {time.perf_counter() - started:.2f} s")
         outputs = Path(temporary) / "outputs"
         for number in range(given.experiments):

@@ -20,12 +20,14 @@ from predicting import OPTIONS
 from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import ON_PANELS
+from seti.data.folds import assign_folds
 from seti.data.sources import open_store
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.dataloading.dataset import CadenceDataset, loader
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier
 from seti.pack import pack_split
+from seti.transforms.input_spec import InputSpec
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def stacked(folder: Path, experiments: int, rows: int) -> Cost:
     folder.mkdir()
     full_size.made_up_labels(folder, rows)
     labels = competition.read_labels(folder)
-    folds = competition.assign_folds(labels["target"].to_numpy(), full_size.N_FOLDS, seed=42)
+    folds = assign_folds(labels["target"].to_numpy(), full_size.N_FOLDS, seed=42)
     for number in range(experiments):
         full_size.made_up_experiment(folder / "outputs" / f"model_{number}", labels, folds, seed=number)
     command = [sys.executable, str(full_size.ROOT / "stack.py"), f"output_dir={folder / 'outputs'}"]

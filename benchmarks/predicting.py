@@ -14,10 +14,11 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from seti.data import competition
-from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.dataloading.dataset import CadenceDataset, loader
 from seti.inference import ensemble
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.transforms.input_spec import InputSpec
 from seti.utils.device import choose_device
 
 FOLDS = 5

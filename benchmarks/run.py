@@ -40,9 +40,10 @@ from measure import Row, Turns, markdown, table
 
 from seti.config.schema import plain
 from seti.data import competition
-from seti.dataloading.dataset import CadenceDataset, InputSpec
+from seti.dataloading.dataset import CadenceDataset
 from seti.pack import pack_split
 from seti.simulate import load_settings, simulate
+from seti.transforms.input_spec import InputSpec
 from seti.utils import files, malloc
 from seti.utils.console import console
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from seti.errors import SetiError
+from seti.experiments.failure import FAILURE_FILE
 from seti.utils import malloc, shutdown
 from seti.utils.shutdown import Interrupted
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 Task = Callable[["DictConfig"], Any]
 
 CONF = Path(__file__).parents[2] / "conf"
-FAILURE_FILE = "failure.json"
 # How torch tells that a worker could not hand over a batch: when it makes a file, or touches a page without room.
 SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
 WORKER_DIED = ("is killed by signal", "exited unexpectedly")  # how torch tells that a worker is gone

@@ -15,7 +15,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from seti.cli.program import FAILURE_FILE, JOURNAL, explain, say_error
+from seti.cli.program import JOURNAL, explain, say_error
+from seti.experiments.failure import FAILURE_FILE
 from seti.reports import cross_validation
 from seti.training import lr_range
 from seti.utils import files

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedKFold
 
 from seti.data.cadence import read_cadence, read_format
 from seti.errors import SetiError, brief
@@ -164,32 +163,6 @@ def check_ids(path: Path, ids: pd.Series) -> None:
         first = repr(bad[0])[:60]
         msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
         raise SetiError(msg)
-
-
-def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Assign each cadence to the fold that holds it out, with the share of positives alike in all folds.
-
-    Args:
-        targets: `(N,)`, 0 or 1, in the label table's order of ids.
-        n_folds: number of folds.
-        seed: shuffles; the same seed gives the same folds.
-
-    Returns:
-        `(N,)` int64, fold numbers 0..n_folds-1.
-
-    Raises:
-        SetiError: a class has fewer cadences than there are folds.
-    """
-    counts = {name: int((targets == value).sum()) for name, value in (("negatives", 0), ("positives", 1))}
-    for name, count in counts.items():
-        if count < n_folds:
-            msg = f"{LABELS} has {count} {name} for data.n_folds={n_folds}: every fold needs one; lower data.n_folds"
-            raise SetiError(msg)
-    folds = np.empty(len(targets), dtype=np.int64)
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(targets)), targets)):
-        folds[held_out] = fold
-    return folds
 
 
 def _read_targets(root: Path, name: str) -> pd.DataFrame:

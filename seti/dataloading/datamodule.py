@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader
 
 from seti.data import competition
 from seti.data.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
+from seti.data.folds import assign_folds, fingerprint
 from seti.data.screening import open_usable
 from seti.data.sources import Store
-from seti.dataloading.dataset import CadenceDataset, InputSpec, loader, panels_to_read
+from seti.dataloading.dataset import CadenceDataset, loader, panels_to_read
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
-from seti.experiments.experiment import fingerprint
+from seti.transforms.input_spec import InputSpec
 
 
 class CadenceDataModule(pl.LightningDataModule):
@@ -56,7 +57,7 @@ class CadenceDataModule(pl.LightningDataModule):
         """Columns id, target, fold: every labelled cadence, sorted by id. Folds do not depend on what is damaged."""
         labels = competition.read_labels(self.root)
         competition.check_overlap(self.root)
-        folds = competition.assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
+        folds = assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
         return labels.assign(fold=folds)
 
     @cached_property

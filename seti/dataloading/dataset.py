@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from multiprocessing import get_start_method
@@ -19,58 +19,10 @@ from seti.data.cadence import PANEL_CHOICES, PANEL_LETTERS
 from seti.data.sources import Store, open_store
 from seti.dataloading.shared_memory import Slots
 from seti.transforms.batch import Panels, prepare
-from seti.transforms.dedoppler import Dedoppler
-from seti.transforms.image import Picture
-from seti.transforms.normalisation import Normalisation
+from seti.transforms.input_spec import InputSpec
 from seti.transforms.panels import Recomposition
 from seti.transforms.warp import Move
 from seti.utils import shutdown
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What the network takes in: kept in every checkpoint, so that prediction prepares cadences as training did.
-
-    Attributes:
-        panels, layout, image_size, interpolation: as the settings of the same names.
-        rows, bins: of every panel on disk.
-        normalise, clip, remove_spike: the fields of `Normalisation`.
-        dedoppler: the fields of `Dedoppler`; other layouts than those with its planes ignore them.
-    """
-
-    panels: str
-    layout: str
-    image_size: list[int] | None
-    interpolation: str
-    rows: int
-    bins: int
-    normalise: str = "none"
-    clip: list[float] | None = None
-    remove_spike: bool = False
-    dedoppler: dict[str, Any] = field(default_factory=dict)
-
-    def picture(self, augment: dict[str, Any] | None = None) -> Picture:
-        """What turns panels into the network's pictures."""
-        return Picture(
-            self.panels,
-            self.layout,
-            self.image_size,
-            self.interpolation,
-            augment,
-            Normalisation(self.normalise, tuple(self.clip) if self.clip else None, self.remove_spike),
-            Dedoppler(**self.dedoppler | {"gap": tuple(self.dedoppler["gap"])}) if self.dedoppler else None,
-        )
-
-    @property
-    def picture_size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
-        _, height, width = self.picture().shape(self.rows, self.bins)
-        return height, width
-
-    def plain(self) -> dict[str, Any]:
-        """As a dict of plain values, for a checkpoint."""
-        return asdict(self)
-
 
 AT_ONCE = 4  # cadences: the spectra of 8 fall out of a processor's cache
 

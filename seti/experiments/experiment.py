@@ -4,7 +4,6 @@ One configuration trained on every fold, under `outputs/<exp_name>/`. A fold is 
 stands, which is written last; nothing is inferred from other files being there.
 """
 
-import hashlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from seti.data import competition
@@ -251,14 +249,6 @@ def open_experiment(path: Path) -> Experiment:
         )
         raise SetiError(msg)
     return experiment
-
-
-def fingerprint(labels: pd.DataFrame) -> str:
-    """Tell a label table by its ids and targets: 16 hex digits of SHA-256, whatever the file's order or format."""
-    table = labels.sort_values("id")
-    digest = hashlib.sha256("\n".join(table["id"]).encode())
-    digest.update(table["target"].to_numpy(np.int8).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

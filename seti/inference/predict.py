@@ -21,12 +21,12 @@ from seti.data.cadence import PANEL_CHOICES
 from seti.data.screening import open_usable
 from seti.dataloading.dataset import CadenceDataset, loader
 from seti.errors import SetiError
+from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment, open_experiment
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.reports import cross_validation
-from seti.stacking.out_of_fold import rank_mean
 from seti.utils import files, locks
 from seti.utils.console import console
 from seti.utils.device import choose_device, choose_precision, memory_errors

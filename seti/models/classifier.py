@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
-from seti.dataloading.dataset import InputSpec
 from seti.errors import SetiError
 from seti.models.backbone import Backbone
 from seti.models.loss import training_loss
 from seti.models.optimiser import make_optimizer, make_schedule
 from seti.transforms.batch import Panels, prepare
 from seti.transforms.cutout import Cutout
+from seti.transforms.input_spec import InputSpec
 from seti.transforms.mixing import Mixing
 from seti.utils.safe_load import read_checkpoint
 

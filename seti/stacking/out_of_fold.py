@@ -115,19 +115,6 @@ def join_predictions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame({name: table["prob"].loc[first.index] for name, table in indexed.items()}, dtype=float)
 
 
-def rank_mean(probs: pd.DataFrame) -> pd.Series:
-    """Average the ranks that every model gives a row, scaled to (0, 1]; ties share their mean rank.
-
-    Args:
-        probs: `(N, models)`.
-
-    Returns:
-        `(N,)`.
-    """
-    # Scaled after the mean: sums of ranks are exact, so rows that tie keep tying.
-    return probs.rank().mean(axis=1) / len(probs)
-
-
 def nested_probabilities(fit: Fit, rows: Rows, seed: int, n_jobs: int = 1, calibrate: str = "none") -> Nested:
     """Predict every row by a meta-model that has not seen it, neither its weights nor its choices.
 

@@ -16,6 +16,7 @@ from omegaconf import MISSING
 from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE
+from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment, find_experiments
 from seti.reports import plots
@@ -27,7 +28,6 @@ from seti.stacking.out_of_fold import (
     join_oof,
     join_predictions,
     nested_probabilities,
-    rank_mean,
 )
 from seti.stacking.report import TestProbs, print_report, stack_report
 from seti.utils import files, locks

@@ -17,7 +17,6 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from sklearn.metrics import log_loss, roc_auc_score
 
-from seti.cli.program import FAILURE_FILE
 from seti.config.schema import plain
 from seti.config.validation import check_settings
 from seti.data.screening import write_skipped
@@ -26,6 +25,7 @@ from seti.dataloading.dataset import loader
 from seti.errors import SetiError
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment, FoldFolder, differences
+from seti.experiments.failure import FAILURE_FILE
 from seti.inference.ensemble import predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.training import batch_size

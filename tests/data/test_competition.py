@@ -7,6 +7,7 @@ from sklearn.model_selection import StratifiedKFold
 from unit_helpers import make_cadences
 
 from seti.data import competition
+from seti.data.folds import assign_folds
 from seti.errors import SetiError
 
 
@@ -49,7 +50,7 @@ def test_folds_are_scikit_learns(count, positives, n_folds, seed):
     splits = StratifiedKFold(n_splits=n_folds, shuffle=True, random_state=seed).split(targets, targets)
     for number, (_, rows) in enumerate(splits):
         expected[rows] = number
-    folds = competition.assign_folds(targets, n_folds, seed)
+    folds = assign_folds(targets, n_folds, seed)
     np.testing.assert_array_equal(folds, expected)
     assert folds.dtype == np.int64
 
@@ -57,7 +58,7 @@ def test_folds_are_scikit_learns(count, positives, n_folds, seed):
 @pytest.mark.parametrize(("count", "positives", "n_folds"), [(50, 10, 5), (53, 7, 5), (101, 50, 7), (10, 5, 5)])
 def test_every_fold_has_its_share_of_each_class(count, positives, n_folds):
     targets = imbalanced(count, positives)
-    folds = competition.assign_folds(targets, n_folds, 0)
+    folds = assign_folds(targets, n_folds, 0)
     for value in (0, 1):
         counts = np.bincount(folds[targets == value], minlength=n_folds)
         assert counts.sum() == (targets == value).sum()
@@ -67,7 +68,7 @@ def test_every_fold_has_its_share_of_each_class(count, positives, n_folds):
 
 def test_another_seed_gives_other_folds():
     targets = imbalanced(60, 20)
-    assert (competition.assign_folds(targets, 5, 0) != competition.assign_folds(targets, 5, 1)).any()
+    assert (assign_folds(targets, 5, 0) != assign_folds(targets, 5, 1)).any()
 
 
 def test_folds_do_not_depend_on_the_order_of_the_table(tmp_path):
@@ -76,7 +77,7 @@ def test_folds_do_not_depend_on_the_order_of_the_table(tmp_path):
     for seed in range(3):
         table.sample(frac=1, random_state=seed).to_csv(tmp_path / competition.LABELS, index=False)
         labels = competition.read_labels(tmp_path)
-        folds = competition.assign_folds(labels["target"].to_numpy(), 4, 9)
+        folds = assign_folds(labels["target"].to_numpy(), 4, 9)
         found.append(dict(zip(labels["id"], folds.tolist(), strict=True)))
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 40
@@ -84,7 +85,7 @@ def test_folds_do_not_depend_on_the_order_of_the_table(tmp_path):
 
 @pytest.mark.parametrize(("positives", "name"), [(3, "3 positives"), (17, "3 negatives"), (0, "0 positives")])
 def test_too_few_of_a_class(positives, name):
-    message = refusal(competition.assign_folds, imbalanced(20, positives), 4, 0)
+    message = refusal(assign_folds, imbalanced(20, positives), 4, 0)
     assert name in message
     assert "data.n_folds=4" in message
 

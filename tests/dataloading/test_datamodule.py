@@ -6,11 +6,13 @@ import torch
 from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, make_cadences, make_train_set
 
 from seti.data import competition
+from seti.data.folds import assign_folds
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.dataloading.dataset import CadenceDataset, loader
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
 from seti.transforms.batch import prepare
+from seti.transforms.input_spec import InputSpec
 
 AUGMENT = NO_AUGMENT | {
     "flip_frequency": 0.5,
@@ -176,7 +178,7 @@ def test_balanced_sampling_draws_half_positives(share):
 @pytest.mark.parametrize("fold", [0, 1, 2])
 def test_train_and_validation_sets_are_the_folds(tmp_path, table, fold):
     data = module(tmp_path, fold)
-    folds = competition.assign_folds(table["target"].to_numpy(), DATA["n_folds"], DATA["fold_seed"])
+    folds = assign_folds(table["target"].to_numpy(), DATA["n_folds"], DATA["fold_seed"])
     assert data.table["fold"].tolist() == folds.tolist()
     assert data.val_set.ids.tolist() == table["id"][folds == fold].tolist()
     assert data.train_set.ids.tolist() == table["id"][folds != fold].tolist()

@@ -6,10 +6,11 @@ import torch
 from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, make_cadences, make_train_set
 
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import CadenceDataset, InputSpec
+from seti.dataloading.dataset import CadenceDataset
 from seti.errors import SetiError
 from seti.inference.ensemble import Views
 from seti.transforms.batch import prepare
+from seti.transforms.input_spec import InputSpec
 from seti.transforms.normalisation import Normalisation
 
 FAN = {"max_drift": 4, "drifts": 5, "gap": [0, 4]}

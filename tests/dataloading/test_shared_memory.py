@@ -9,8 +9,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from seti.data.cadence import read_format
 from seti.dataloading import dataset
-from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.dataloading.dataset import CadenceDataset, loader
 from seti.dataloading.shared_memory import HELD, Slots
+from seti.transforms.input_spec import InputSpec
 
 SHAPE = (2, 8, 16)
 

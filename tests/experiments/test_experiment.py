@@ -6,15 +6,9 @@ from conftest import compose, read_json
 from unit_helpers import seal
 
 from seti.config.schema import plain
+from seti.data.folds import fingerprint
 from seti.errors import SetiError
-from seti.experiments.experiment import (
-    Experiment,
-    FoldFolder,
-    differences,
-    find_experiments,
-    fingerprint,
-    open_experiment,
-)
+from seti.experiments.experiment import Experiment, FoldFolder, differences, find_experiments, open_experiment
 
 IDS = ["b2", "a1", "d4", "c3"]
 

@@ -4,12 +4,13 @@ import torch
 from torch import nn
 from unit_helpers import make_cadences
 
-from seti.dataloading.dataset import CadenceDataset, InputSpec, loader
+from seti.dataloading.dataset import CadenceDataset, loader
 from seti.errors import SetiError
 from seti.inference import ensemble as inference
 from seti.inference.ensemble import Ensemble, auto_batch_size, predict_probabilities
 from seti.models.backbone import Backbone
 from seti.models.classifier import CadenceClassifier
+from seti.transforms.input_spec import InputSpec
 
 CPU = torch.device("cpu")
 ROWS, BINS = 16, 24

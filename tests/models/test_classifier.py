@@ -11,10 +11,10 @@ from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader
 from unit_helpers import quiet_trainer
 
-from seti.dataloading.dataset import InputSpec
 from seti.errors import SetiError
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.transforms.cutout import Cutout
+from seti.transforms.input_spec import InputSpec
 from seti.transforms.mixing import Mixing
 
 SIZE = (24, 32)

@@ -7,6 +7,7 @@ import stack_tables
 from stack_tables import CADENCES, MODELS
 
 from seti.errors import SetiError
+from seti.evaluation.ranks import rank_mean
 from seti.stacking import out_of_fold
 
 
@@ -95,7 +96,7 @@ def test_predictions_are_joined_by_id(test_rows):
 
 def test_rank_mean_averages_ranks_and_shares_ties():
     probs = pd.DataFrame({"a": [0.1, 0.2, 0.2, 0.9], "b": [1e-9, 0.5, 2e-9, 3e-9]})
-    np.testing.assert_allclose(out_of_fold.rank_mean(probs), [0.25, 0.8125, 0.5625, 0.875])
+    np.testing.assert_allclose(rank_mean(probs), [0.25, 0.8125, 0.5625, 0.875])
 
 
 def test_out_of_fold_tables_are_joined_by_id(rows, tables):

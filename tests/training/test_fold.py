@@ -14,6 +14,7 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
+from seti.data.folds import assign_folds
 from seti.errors import SetiError
 from seti.training import fold as training
 
@@ -45,7 +46,7 @@ def test_a_fold_leaves_every_held_out_row_and_a_result(train, fold, data_root):
     assert list(oof.columns) == ["id", "fold", "target", "prob"]
 
     labels = competition.read_labels(data_root)
-    labels["fold"] = competition.assign_folds(labels["target"].to_numpy(), 2, 42)
+    labels["fold"] = assign_folds(labels["target"].to_numpy(), 2, 42)
     expected = labels[labels["fold"] == 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(oof[["id", "target", "fold"]], expected[["id", "target", "fold"]])
     assert len(oof) == 20

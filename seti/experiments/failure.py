@@ -1,0 +1,3 @@
+"""The record that a failed job of a sweep leaves in its folder."""
+
+FAILURE_FILE = "failure.json"

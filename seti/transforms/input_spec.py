@@ -1,0 +1,53 @@
+"""The record of what a network takes in, kept in every checkpoint."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from seti.transforms.dedoppler import Dedoppler
+from seti.transforms.image import Picture
+from seti.transforms.normalisation import Normalisation
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network takes in: kept in every checkpoint, so that prediction prepares cadences as training did.
+
+    Attributes:
+        panels, layout, image_size, interpolation: as the settings of the same names.
+        rows, bins: of every panel on disk.
+        normalise, clip, remove_spike: the fields of `Normalisation`.
+        dedoppler: the fields of `Dedoppler`; other layouts than those with its planes ignore them.
+    """
+
+    panels: str
+    layout: str
+    image_size: list[int] | None
+    interpolation: str
+    rows: int
+    bins: int
+    normalise: str = "none"
+    clip: list[float] | None = None
+    remove_spike: bool = False
+    dedoppler: dict[str, Any] = field(default_factory=dict)
+
+    def picture(self, augment: dict[str, Any] | None = None) -> Picture:
+        """What turns panels into the network's pictures."""
+        return Picture(
+            self.panels,
+            self.layout,
+            self.image_size,
+            self.interpolation,
+            augment,
+            Normalisation(self.normalise, tuple(self.clip) if self.clip else None, self.remove_spike),
+            Dedoppler(**self.dedoppler | {"gap": tuple(self.dedoppler["gap"])}) if self.dedoppler else None,
+        )
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        _, height, width = self.picture().shape(self.rows, self.bins)
+        return height, width
+
+    def plain(self) -> dict[str, Any]:
+        """As a dict of plain values, for a checkpoint."""
+        return asdict(self)
