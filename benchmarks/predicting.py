@@ -31,10 +31,10 @@ def trained_tiny(experiment: Path) -> list[CadenceClassifier]:
     return [load_classifier(path) for path in sorted(experiment.glob("fold_*/checkpoints/best.ckpt"))]
 
 
-def settled_network(backbone: str, spec: InputSpec, pictures: torch.Tensor, seed: int) -> CadenceClassifier:
+def settled_network(backbone: str, spec: InputSpec, images: torch.Tensor, seed: int) -> CadenceClassifier:
     """A network of random weights with the data's own batch statistics and logits of deviation 1.
 
-    Fresh statistics and a fresh head give nearly the same number for every picture, whatever the precision.
+    Fresh statistics and a fresh head give nearly the same number for every image, whatever the precision.
     """
     torch.manual_seed(seed)
     model = {"backbone": backbone, "pretrained": False, "weights": None, "freeze_backbone": False}
@@ -43,9 +43,9 @@ def settled_network(backbone: str, spec: InputSpec, pictures: torch.Tensor, seed
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.5
     with torch.inference_mode():
-        for part in pictures.split(8):
+        for part in images.split(8):
             made.train()(part)
-        logits = made.eval()(pictures)
+        logits = made.eval()(images)
         made.backbone.head.weight.div_(logits.std())
         made.backbone.head.bias.copy_(-(logits / logits.std()).mean())
     return made
@@ -64,14 +64,14 @@ def row(
     ids = competition.read_test_ids(root).to_numpy()[:count]
     spec = classifiers[0].spec
     paths = [competition.cadence_path(root, "test", i) for i in ids]
-    pictures = reference.Pictures(paths, reference.transforms(tuple(spec.image_size), spec.interpolation))
+    images = reference.Images(paths, reference.transforms(tuple(spec.image_size), spec.interpolation))
     target = choose_device(device)
     plain = [copy.deepcopy(c.backbone).to(memory_format=torch.contiguous_format).to(target) for c in classifiers]
     dataset = CadenceDataset(root, "test", ids, None, spec, on_device=target.type == "cuda")
     batches = loader(dataset, auto_batch_size(dataset, target), reference.WORKERS)
     turns = Turns(
         {
-            "ordinary": lambda: reference.predict(plain, pictures, device=target),
+            "ordinary": lambda: reference.predict(plain, images, device=target),
             "ours": lambda: predict_probabilities(classifiers, batches, target, "auto", stage, halve=True),
         },
         len(ids),
@@ -117,11 +117,11 @@ def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
 
 
 def settled_networks(root: Path, side: int = 512) -> list[CadenceClassifier]:
-    """Five of the large network; statistics hardly know the size, so smaller pictures settle them."""
+    """Five of the large network; statistics hardly know the size, so smaller images settle them."""
     ids = competition.read_test_ids(root).to_numpy()[:16]
     dataset = CadenceDataset(root, "test", ids, None, _spec(root, side // 2))
-    pictures = dataset.__getitems__(list(range(len(ids))))[0]
-    return [settled_network("efficientnet_b1", _spec(root, side), pictures, seed) for seed in range(FOLDS)]
+    images = dataset.__getitems__(list(range(len(ids))))[0]
+    return [settled_network("efficientnet_b1", _spec(root, side), images, seed) for seed in range(FOLDS)]
 
 
 def rows_on_gpu(root: Path, rounds: int, side: int) -> list[Row]:

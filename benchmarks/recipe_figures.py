@@ -91,9 +91,9 @@ def draw_planes(root: Path, cadence_id: str, path: Path) -> None:
     planes = compressed(Dedoppler(32, 33, (0, 56))(white, torch.arange(6)))
     figure, axes = plt.subplots(6, 3, figsize=(9, 9), layout="constrained", sharex=True)
     for row, letter, *shown in zip(axes, PANEL_LETTERS, read[0].float(), white[0], planes[0], strict=True):
-        for axis, picture, limits in zip(row, shown, ((-2, 4), (-2, 4), (-1, 4)), strict=True):
-            drift = (0, 256, 32, -32) if picture is shown[-1] else (0, 256, 273, 0)
-            axis.imshow(picture, aspect="auto", vmin=limits[0], vmax=limits[1], extent=drift, cmap="viridis")
+        for axis, image, limits in zip(row, shown, ((-2, 4), (-2, 4), (-1, 4)), strict=True):
+            drift = (0, 256, 32, -32) if image is shown[-1] else (0, 256, 273, 0)
+            axis.imshow(image, aspect="auto", vmin=limits[0], vmax=limits[1], extent=drift, cmap="viridis")
         row[0].set_ylabel(f"{letter}\nrow")
         row[2].yaxis.tick_right()
     for axis, title in zip(axes[0], ("as it is", "whitened", "along drift rates (bins a panel)"), strict=True):

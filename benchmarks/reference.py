@@ -62,7 +62,7 @@ def transforms(image_size: tuple[int, int], interpolation: str = "linear", augme
     return A.Compose([*(training if augment else []), resize])
 
 
-class Pictures(Dataset):
+class Images(Dataset):
     """A panels stacked along time, one file at a time: `(1, height, width)` float32 and a target."""
 
     def __init__(self, paths: list[Path], transform: A.Compose, targets: np.ndarray | None = None) -> None:
@@ -75,27 +75,25 @@ class Pictures(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, np.float32]:
         panels = load_panels(self.paths[index])
-        picture = self.transform(image=panels.reshape(-1, panels.shape[-1]))["image"]
-        return torch.from_numpy(picture)[None], self.targets[index]
+        image = self.transform(image=panels.reshape(-1, panels.shape[-1]))["image"]
+        return torch.from_numpy(image)[None], self.targets[index]
 
 
 @usual_heap()
 @torch.no_grad()
-def predict(
-    networks: list[nn.Module], pictures: Pictures, batch_size: int = 32, device: torch.device = CPU
-) -> np.ndarray:
+def predict(networks: list[nn.Module], images: Images, batch_size: int = 32, device: torch.device = CPU) -> np.ndarray:
     """A pass over the data for every network: `(N, K)` probabilities."""
     columns = []
     for network in networks:
         network.eval()
-        loader = DataLoader(pictures, batch_size=batch_size, num_workers=WORKERS)
+        loader = DataLoader(images, batch_size=batch_size, num_workers=WORKERS)
         columns.append(np.concatenate([network(batch.to(device)).sigmoid().cpu().numpy() for batch, _ in loader]))
     return np.stack(columns, axis=1)
 
 
 @usual_heap()
 def train(
-    network: nn.Module, pictures: Pictures, batch_size: int, steps: int, device: torch.device = CPU, warm: int = 2
+    network: nn.Module, images: Images, batch_size: int, steps: int, device: torch.device = CPU, warm: int = 2
 ) -> float:
     """A plain loop of AdamW steps; gives seconds a cadence, after a few steps to get going.
 
@@ -106,7 +104,7 @@ def train(
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device.type, enabled=gpu)
     loader = DataLoader(
-        pictures,
+        images,
         batch_size=batch_size,
         shuffle=True,
         drop_last=True,

@@ -106,7 +106,7 @@ def panels(room: Room) -> list[Row]:
 
 
 def preparing(room: Room) -> list[Row]:
-    """Reading and making the network's pictures in batches of 32, one core."""
+    """Reading and making the network's images in batches of 32, one core."""
     paths, ids = room.paths(), room.ids()
     _, rows, bins = np.load(paths[0], mmap_mode="r").shape
     spec = InputSpec("A", "spatial", [512, 512], "linear", rows, bins)
@@ -119,13 +119,13 @@ def preparing(room: Room) -> list[Row]:
         ("read + flips_affine + 512 x 512", flips_affine, "3 x"),
         ("read + 512 x 512, for validation", None, "4 x"),
     ):
-        pictures = reference.Pictures(paths, reference.transforms((512, 512), augment=augment is not None))
+        images = reference.Images(paths, reference.transforms((512, 512), augment=augment is not None))
         items = [(index, index) if augment else index for index in range(len(ids))]
 
         @reference.usual_heap()
-        def ordinary(pictures: reference.Pictures = pictures) -> None:
-            for batch in _batches(range(len(pictures))):
-                torch.stack([pictures[index][0] for index in batch])
+        def ordinary(images: reference.Images = images) -> None:
+            for batch in _batches(range(len(images))):
+                torch.stack([images[index][0] for index in batch])
 
         def ours(packed: str, augment: dict | None = augment, items: list = items) -> Callable[[], None]:
             dataset = CadenceDataset(room.root, "train", ids, None, spec, augment, packed, room.packed)

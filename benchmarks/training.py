@@ -77,7 +77,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
         overrides: as `train.py` takes them.
         folder: where the Trainer may write.
         steps: that are timed.
-        resident: on one batch of pictures that is on the device before.
+        resident: on one batch of images that is on the device before.
 
     Returns:
         On the clock, and of the GPU.
@@ -96,8 +96,8 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     if resident:
         device = trainer.strategy.root_device
         inputs, targets, indices = next(iter(datamodule.train_dataloader()))
-        pictures = prepare(to_device(inputs, device), datamodule.train_set.picture)
-        batch = pictures, targets.to(device), indices.to(device)
+        images = prepare(to_device(inputs, device), datamodule.train_set.image_maker)
+        batch = images, targets.to(device), indices.to(device)
         trainer.fit(classifier, DataLoader(Resident(batch, WARM + steps), batch_size=None))
     else:
         trainer.fit(classifier, datamodule=datamodule)
@@ -126,7 +126,7 @@ def rows(
     labels = competition.read_labels(root)
     paths = [competition.cadence_path(root, "train", i) for i in labels["id"]]
     transform = reference.transforms(tuple(data.image_size), data.interpolation, augment=True)
-    pictures = reference.Pictures(paths, transform, labels["target"].to_numpy())
+    images = reference.Images(paths, transform, labels["target"].to_numpy())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen: dict[str, list[float]] = {"ordinary": [], "ours": [], "resident": [], "gpu": []}
     threads = torch.get_num_threads()
@@ -134,7 +134,7 @@ def rows(
         torch.set_num_threads(threads)  # the Trainer sets its own
         network = Backbone(backbone, 1, tuple(data.image_size))
         # Fewer steps: a few percent decide about the share of the ceiling, and not about how many times faster.
-        seen["ordinary"].append(reference.train(network, pictures, data.batch_size, max(steps // 3, 2), device))
+        seen["ordinary"].append(reference.train(network, images, data.batch_size, max(steps // 3, 2), device))
         for resident in (False, True) if turn % 2 else (True, False):
             clock, gpu = seconds_a_cadence(given, folder, steps, resident)
             seen["resident" if resident else "ours"].append(clock)

@@ -1,4 +1,4 @@
-"""The one kind of error that is a person's to mend."""
+"""The one kind of error that is a person's to fix."""
 
 
 class SetiError(Exception):

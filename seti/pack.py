@@ -301,7 +301,7 @@ def _system_errors(pack: PackFiles) -> Iterator[None]:
             wanted = pack.partial.stat().st_size if pack.partial.exists() else 0
             raise SetiError(_no_space(pack, wanted - written, shutil.disk_usage(pack.folder).free)) from error
         msg = (
-            f"cannot write to {pack.folder}: {error.strerror or error}; mend that, or set pack_dir to another folder "
+            f"cannot write to {pack.folder}: {error.strerror or error}; fix that, or set pack_dir to another folder "
             "(and data.pack_dir for training)"
         )
         raise SetiError(msg) from error

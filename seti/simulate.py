@@ -272,8 +272,8 @@ def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> 
         content = io.BytesIO()  # numpy would tell of a full disk by an error that does not say so
         np.save(content, standardise(panels))
         # Not durable: thousands of files. One that a power cut empties is made again, told by its size.
-        with files.whole_file(path, durable=False) as beside:
-            beside.write_bytes(content.getbuffer())
+        with files.whole_file(path, durable=False) as temporary:
+            temporary.write_bytes(content.getbuffer())
     return rows
 
 
@@ -310,7 +310,7 @@ def _size(number: int) -> str:
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
-    with locks.hold(root, "simulating", cure="another root can be simulated beside it"):
+    with locks.hold(root, "simulating", fix="another root can be simulated beside it"):
         yield
 
 
@@ -354,7 +354,7 @@ def _system_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        msg = f"cannot write to {root}: {error.strerror or error}; mend that, or set root to another folder"
+        msg = f"cannot write to {root}: {error.strerror or error}; fix that, or set root to another folder"
         raise SetiError(msg) from error
 
 

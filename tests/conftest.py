@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TRAIN, TEST = 40, 12
 
-# A network, pictures and epochs of no use but to run through everything in half a second.
+# A network, images and epochs of no use but to run through everything in half a second.
 SMALL = (
     "model=tiny",
     "trainer=cpu",

@@ -156,9 +156,9 @@ def forward(checkpoint, root, split, ids):
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]
     network.load_state_dict({name.removeprefix("backbone.network."): value for name, value in weights.items()})
     network.eval()
-    pictures = []
+    images = []
     for cadence_id in ids:
         panels = np.load(cadence_path(root, split, cadence_id))[[0, 2, 4]].astype(np.float32)
-        pictures.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
+        images.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
     with torch.no_grad():
-        return network(torch.from_numpy(np.stack(pictures))[:, None])[:, 0].sigmoid().double().numpy()
+        return network(torch.from_numpy(np.stack(images))[:, None])[:, 0].sigmoid().double().numpy()

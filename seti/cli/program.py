@@ -39,7 +39,7 @@ JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jo
 def program(config_name: str, schema: str | None = None) -> Callable[[Task], Callable[[], None]]:
     """Make a program of a task: Hydra composes `conf/<config_name>.yaml`, the command line included, and calls it.
 
-    Whatever stops it becomes one line on standard error and an exit code: 1 for what a person can mend, be it in the
+    Whatever stops it becomes one line on standard error and an exit code: 1 for what a person can fix, be it in the
     input, in the settings or on the disk, 130 for Ctrl-C, 143 for SIGTERM. Only a mistake of the program itself ends
     with a traceback.
 
@@ -76,7 +76,7 @@ def program(config_name: str, schema: str | None = None) -> Callable[[Task], Cal
 
 
 def command(task: Task) -> Task:
-    """Wrap a Hydra task: what a person can mend becomes one line and exit code 1, a signal 130 or 143.
+    """Wrap a Hydra task: what a person can fix becomes one line and exit code 1, a signal 130 or 143.
 
     In a sweep a failing job, whatever the error, is logged with its traceback into its own folder and leaves a
     `failure.json` there for `seti.cli.sweep_report`; Hydra then goes on with the next job. Raising there instead would
@@ -165,7 +165,7 @@ def _write_failure(path: Path, failed: dict[str, Any]) -> None:
 
 
 def explain(error: BaseException) -> str | None:
-    """Say in one line what a person can mend; None for a mistake of the program."""
+    """Say in one line what a person can fix; None for a mistake of the program."""
     from hydra.errors import HydraException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 

@@ -180,7 +180,7 @@ def _check_crop_and_cutout(augment: AugmentConfig) -> None:
         msg = f"augment.crop={augment.crop} crops nothing: lower augment.crop_scale={scale}, or set augment.crop=0"
         raise SetiError(msg)
     if len(size) != 2 or not all(0 < share <= 1 for share in size):
-        msg = f"augment.cutout_size={size} is not [height, width], shares of the picture's sides above 0 and up to 1"
+        msg = f"augment.cutout_size={size} is not [height, width], shares of the image's sides above 0 and up to 1"
         raise SetiError(msg)
     _check_range("augment.cutout_holes", augment.cutout_holes, 1, None, "; augment.cutout=0 switches cutout off")
 

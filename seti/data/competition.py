@@ -80,7 +80,7 @@ def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not (root / split).exists():
             return {}
-        msg = f"cannot list the cadences of {root / split}: {error.strerror or error}; mend that"
+        msg = f"cannot list the cadences of {root / split}: {error.strerror or error}; fix that"
         raise SetiError(msg) from error
     return found
 
@@ -173,7 +173,7 @@ def _read_targets(root: Path, name: str) -> pd.DataFrame:
         row = table[bad].iloc[0]
         msg = (
             f"{root / name} has {int(bad.sum())} targets other than 0 and 1, "
-            f"first {brief(row['target'])!r} for id {row['id']}: mend the table"
+            f"first {brief(row['target'])!r} for id {row['id']}: fix the table"
         )
         raise SetiError(msg)
     return table.assign(target=targets.astype(np.int64))[["id", "target"]]

@@ -32,7 +32,7 @@ MANIFEST_KEYS = ("format", "split", "panels", "dtype", "ids", "sources", "checks
 DTYPES = tuple(f"{order}f{size}" for order in "<>" for size in (2, 4, 8))
 
 _POPULATE_READ = 22  # MADV_POPULATE_READ of Linux 5.14, which Python 3.11 has no name for
-_WINDOW = 2**30  # bytes that are read before the map is made anew, so that resident memory does not grow with the pack
+_WINDOW = 2**30  # bytes that are read before the map is made again, so that resident memory does not grow with the pack
 
 
 @dataclass(frozen=True)

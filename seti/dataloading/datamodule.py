@@ -46,7 +46,7 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @property
     def on_device(self) -> bool:
-        """Whether pictures are made where the network runs; without a Trainer, on the host."""
+        """Whether images are made where the network runs; without a Trainer, on the host."""
         choice = self.data["augment_on"]
         if choice == "auto":
             return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
@@ -121,9 +121,9 @@ class CadenceDataModule(pl.LightningDataModule):
         return CadenceDataset(self.root, "train", ids, targets, self.spec, augment, opened=opened)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of `(pictures or panels, targets, indices)`; a last batch of one is dropped.
+        """Shuffled batches of `(images or panels, targets, indices)`; a last batch of one is dropped.
 
-        Batch normalisation cannot train on one picture, nor mixup blend it.
+        Batch normalisation cannot train on one image, nor mixup blend it.
         """
         size = self.batch_size
         sampler = EpochSampler(

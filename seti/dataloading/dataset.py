@@ -1,4 +1,4 @@
-"""Cadences as pictures, one by one and in batches, or as panels for the device to make pictures of."""
+"""Cadences as images, one by one and in batches, or as panels for the device to make images of."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ Batch = tuple[Tensor | Panels, Tensor, Tensor]
 
 
 class CadenceDataset(Dataset):
-    """Cadences of one split as pictures.
+    """Cadences of one split as images.
 
     Args:
         root: the data set's folder.
@@ -40,7 +40,7 @@ class CadenceDataset(Dataset):
         spec: what the network takes in.
         augment: the training transforms, or None.
         packed, pack_dir: as `seti.data.sources.open_store`.
-        on_device: batches hold panels, of which `seti.transforms.batch` makes pictures where the network runs.
+        on_device: batches hold panels, of which `seti.transforms.batch` makes images where the network runs.
         opened: the same ids, where they are open already: to open a large pack takes a while.
     """
 
@@ -65,7 +65,7 @@ class CadenceDataset(Dataset):
         self.store = opened
         self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
         self.spec = spec
-        self.picture = spec.picture(augment)
+        self.image_maker = spec.image_maker(augment)
         self.on_device = on_device
 
     @property
@@ -75,21 +75,21 @@ class CadenceDataset(Dataset):
 
     @property
     def most_bytes(self) -> int:
-        """Of one cadence in a batch, as a picture or, of floats of 4 bytes, as panels."""
-        pictures = self.picture.shape(self.spec.rows, self.spec.bins)
-        return 4 * max(math.prod(pictures), len(self.picture.numbers) * self.spec.rows * self.spec.bins)
+        """Of one cadence in a batch, as an image or, of floats of 4 bytes, as panels."""
+        images = self.image_maker.shape(self.spec.rows, self.spec.bins)
+        return 4 * max(math.prod(images), len(self.image_maker.numbers) * self.spec.rows * self.spec.bins)
 
     def __len__(self) -> int:
         return len(self.store)
 
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, np.float32, int]:
-        """Load one cadence as a picture.
+        """Load one cadence as an image.
 
         Args:
             item: an index, or `(index, seed)` where the seed draws the transforms (see `EpochSampler`).
 
         Returns:
-            Picture `(C, H, W)` float32, target (NaN where unknown), index.
+            Image `(C, H, W)` float32, target (NaN where unknown), index.
 
         Raises:
             SetiError: the file is damaged or of another shape than the data set's.
@@ -104,7 +104,7 @@ class CadenceDataset(Dataset):
             items: as `__getitem__` takes them.
 
         Returns:
-            Pictures `(B, C, H, W)` float32, or panels where the device makes the pictures; targets `(B,)`, NaN where
+            Images `(B, C, H, W)` float32, or panels where the device makes the images; targets `(B,)`, NaN where
             unknown; indices `(B,)`.
 
         Raises:
@@ -113,45 +113,45 @@ class CadenceDataset(Dataset):
         return self._batch(items, self.on_device)
 
     def _batch(self, items: list[int | tuple[int, int]], on_device: bool) -> Batch:
-        # One after the other: while a cadence is in the processor's cache, its picture is made.
+        # One after the other: while a cadence is in the processor's cache, its image is made.
         cadences = (self._load(*_split(item)) for item in items)
         if on_device:
             inputs, targets = self._panels(list(cadences), _empty)
         else:
-            inputs = _empty((len(items), *self.picture.shape(self.spec.rows, self.spec.bins)), torch.float32)
-            targets = (self._draw_by_batch if self.picture.by_batch else self._draw)(cadences, inputs)
+            inputs = _empty((len(items), *self.image_maker.shape(self.spec.rows, self.spec.bins)), torch.float32)
+            targets = (self._draw_by_batch if self.image_maker.by_batch else self._draw)(cadences, inputs)
         indices = torch.tensor([_split(item)[0] for item in items])
         return inputs, torch.tensor(targets, dtype=torch.float32), indices
 
     def _load(self, index: int, seed: int | None) -> "_Loaded":
-        """Read a cadence, put it together anew where that is wanted, and pick the panels that the network sees."""
+        """Read a cadence, put it together again where that is wanted, and pick the panels that the network sees."""
         cadence, numbers, target = self.store.read(index), self.store.panels, float(self.targets[index])
         cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch knows no other order of bytes
         now = np.array(numbers)
         if seed is not None and self.recomposition.changes:
             cadence, now, target = self.recomposition(cadence, numbers, target, seed)
-        if numbers != self.picture.numbers:
-            places = [numbers.index(number) for number in self.picture.numbers]
+        if numbers != self.image_maker.numbers:
+            places = [numbers.index(number) for number in self.image_maker.numbers]
             cadence, now = cadence[places], now[places]
         return _Loaded(seed, cadence, now, target)
 
-    def _draw(self, cadences: Iterable["_Loaded"], pictures: Tensor) -> list[float]:
-        """Make pictures in their places; gives the targets."""
+    def _draw(self, cadences: Iterable["_Loaded"], images: Tensor) -> list[float]:
+        """Make images in their places; gives the targets."""
         targets = []
-        for cadence, out in zip(cadences, pictures.numpy(), strict=True):
+        for cadence, out in zip(cadences, images.numpy(), strict=True):
             panels = cadence.panels
-            if self.picture.normalisation.changes:
-                panels = self.picture.normalisation(torch.from_numpy(panels)[None])[0].numpy()
-            self.picture(panels, cadence.seed, out)
+            if self.image_maker.normalisation.changes:
+                panels = self.image_maker.normalisation(torch.from_numpy(panels)[None])[0].numpy()
+            self.image_maker(panels, cadence.seed, out)
             targets.append(cadence.target)
         return targets
 
-    def _draw_by_batch(self, cadences: Iterable["_Loaded"], pictures: Tensor) -> list[float]:
-        """The same where pictures are made of several cadences at once: of few, which stay in the cache."""
+    def _draw_by_batch(self, cadences: Iterable["_Loaded"], images: Tensor) -> list[float]:
+        """The same where images are made of several cadences at once: of few, which stay in the cache."""
         targets = []
-        for part in pictures.split(AT_ONCE):
+        for part in images.split(AT_ONCE):
             panels, some = self._panels(list(islice(cadences, len(part))), _plain_empty)
-            part.copy_(prepare(panels, self.picture))
+            part.copy_(prepare(panels, self.image_maker))
             targets += some
         return targets
 
@@ -159,16 +159,16 @@ class CadenceDataset(Dataset):
         self, cadences: list["_Loaded"], empty: Callable[[tuple[int, ...], torch.dtype], Tensor]
     ) -> tuple[Panels, list[float]]:
         targets, seeds = ([getattr(cadence, name) for cadence in cadences] for name in ("target", "seed"))
-        moved = self.picture.transform is not None and seeds[0] is not None
-        if not self.picture.by_batch:
-            moves = [self.picture.source(seed, self.spec.rows, self.spec.bins) for seed in seeds] if moved else None
+        moved = self.image_maker.transform is not None and seeds[0] is not None
+        if not self.image_maker.by_batch:
+            moves = [self.image_maker.source(seed, self.spec.rows, self.spec.bins) for seed in seeds] if moved else None
             panels = _stacked(cadences, empty)
             return Panels(panels, None if moves is None else torch.from_numpy(np.stack(moves))), targets
         if moved:
             # Before the transform, which aligns panels by the time they were observed at.
-            cadences = [cadence.mirrored(self.picture.draw(cadence.seed, 1, 1)) for cadence in cadences]
+            cadences = [cadence.mirrored(self.image_maker.draw(cadence.seed, 1, 1)) for cadence in cadences]
         numbers = torch.from_numpy(np.stack([cadence.numbers for cadence in cadences]).astype(np.float32))
-        gaps = None if seeds[0] is None else torch.tensor([self.picture.fan.draw_gap(seed) for seed in seeds])
+        gaps = None if seeds[0] is None else torch.tensor([self.image_maker.fan.draw_gap(seed) for seed in seeds])
         return Panels(_stacked(cadences, empty), None, numbers, gaps), targets
 
 

@@ -7,7 +7,7 @@ from torch.utils.data import Sampler
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Shuffle anew every epoch, and hand each cadence the seed of its transforms.
+    """Shuffle again every epoch, and hand each cadence the seed of its transforms.
 
     The order and the seeds follow from `(seed, epoch)` alone. So they do not depend on the number of workers, no
     two workers can draw the same transforms, and a resumed run goes on exactly as the uninterrupted one.

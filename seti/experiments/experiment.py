@@ -36,7 +36,7 @@ INCIDENTAL = (
     "data.packed",
     "data.pack_dir",
     "data.on_error",  # what was left out changes the fingerprint
-    "data.augment_on",  # the same pictures, but for the rounding of their interpolation
+    "data.augment_on",  # the same images, but for the rounding of their interpolation
     "model.compile",
     "trainer.accelerator",
     "trainer.devices",
@@ -183,8 +183,8 @@ class Experiment:
         """
         result, folder = self.results[fold], self.fold(fold)
         path = folder.path / result["checkpoint"]
-        cure = f"restore it from a copy, or train fold {fold} again with force=true"
-        provenance.check_file(path, result["files"][result["checkpoint"]], folder.result, cure)
+        fix = f"restore it from a copy, or train fold {fold} again with force=true"
+        provenance.check_file(path, result["files"][result["checkpoint"]], folder.result, fix)
         return path
 
     def read_oof(self) -> pd.DataFrame:
@@ -199,8 +199,8 @@ class Experiment:
         tables = []
         for fold in self.finished_folds():
             path = self.fold(fold).oof
-            cure = f"restore it from a copy, or train fold {fold} again with force=true"
-            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, cure)
+            fix = f"restore it from a copy, or train fold {fold} again with force=true"
+            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, fix)
             table = files.read_csv(path, OOF_COLUMNS)
             probs = pd.to_numeric(table["prob"], errors="coerce")
             if not (probs.between(0, 1).all() and (table["fold"] == fold).all() and table["target"].isin([0, 1]).all()):

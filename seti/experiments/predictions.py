@@ -53,35 +53,35 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
 
     Raises:
         SetiError: they are damaged, or were made by other checkpoints, of another test set than they list, or by
-            another version of this program; the message names the command that makes them anew.
+            another version of this program; the message names the command that makes them again.
     """
     path = experiment.predictions_path
     if not path.exists():
         return None
-    cure = f"predict again: python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
+    fix = f"predict again: python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
     if not experiment.predictions_record.exists():
-        msg = f"{path} has no {experiment.predictions_record.name} beside it to say what it was made with: {cure}"
+        msg = f"{path} has no {experiment.predictions_record.name} beside it to say what it was made with: {fix}"
         raise SetiError(msg)
-    record = _read_record(experiment.predictions_record, cure)
+    record = _read_record(experiment.predictions_record, fix)
     own, used = _checkpoints(experiment), record["checkpoints"]
     changed = [fold for fold in used if own.get(fold) != used[fold]]
     if changed:
         folds = brief(", ".join(changed))
-        msg = f"{path} was made by other checkpoints than the experiment has now (fold {folds}): {cure}"
+        msg = f"{path} was made by other checkpoints than the experiment has now (fold {folds}): {fix}"
         raise SetiError(msg)
     if used.keys() != own.keys():
         return None
-    provenance.check_file(path, record["files"].get(path.name), experiment.predictions_record, cure)
+    provenance.check_file(path, record["files"].get(path.name), experiment.predictions_record, fix)
     table = files.read_csv(path, ["id", *(f"fold_{fold}" for fold in own), "prob"])
     competition.check_ids(path, table["id"])
     columns = [*(f"fold_{fold}" for fold in own), "prob"]
     probs = table[columns].apply(pd.to_numeric, errors="coerce")
     # An empty score is a cadence that could not be read and was to be skipped.
     if not ((probs >= 0) & (probs <= 1) | table[columns].isna()).all(axis=None):
-        msg = f"{path} holds values that are no probabilities: {cure}"
+        msg = f"{path} holds values that are no probabilities: {fix}"
         raise SetiError(msg)
     if _fingerprint(table["id"]) != record["data"]["test_ids"]:
-        msg = f"{path} lists other test ids than it was made for: {cure}"
+        msg = f"{path} lists other test ids than it was made for: {fix}"
         raise SetiError(msg)
     return table.assign(**probs)
 
@@ -98,15 +98,15 @@ def read_probabilities(experiment: Experiment) -> pd.DataFrame | None:
     return table.assign(prob=table[columns].mean(axis=1))
 
 
-def _read_record(path: Path, cure: str) -> dict[str, Any]:
+def _read_record(path: Path, fix: str) -> dict[str, Any]:
     record = files.read_json(path)
-    provenance.check_origin(path, record, cure)
+    provenance.check_origin(path, record, fix)
     for key in ("files", "checkpoints", "data"):
         if not isinstance(record.get(key), dict):
-            msg = f"{path} lacks {key}: {cure}"
+            msg = f"{path} lacks {key}: {fix}"
             raise SetiError(msg)
     if not isinstance(record["data"].get("test_ids"), str):
-        msg = f"{path} lacks data.test_ids: {cure}"
+        msg = f"{path} lacks data.test_ids: {fix}"
         raise SetiError(msg)
     return record
 

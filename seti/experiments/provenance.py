@@ -37,7 +37,7 @@ def record(folder: Path, *paths: Path) -> dict[str, Any]:
     return {"format": FORMAT, "files": {path.relative_to(folder).as_posix(): sha256(path) for path in paths}}
 
 
-def check_origin(path: Path, content: dict[str, Any], cure: str) -> None:
+def check_origin(path: Path, content: dict[str, Any], fix: str) -> None:
     """Refuse a record of another format, or of another version of this program.
 
     Versions that differ in their last number alone write the same thing.
@@ -45,39 +45,39 @@ def check_origin(path: Path, content: dict[str, Any], cure: str) -> None:
     Args:
         path: the record.
         content: of it.
-        cure: what to do about it.
+        fix: what to do about it.
 
     Raises:
         SetiError: naming both versions.
     """
     found, versions = content.get("format"), content.get("versions")
     if type(found) is not int or found != FORMAT:
-        msg = f"{path} has format {brief(found, 20)!r}, and this version reads {FORMAT}: {cure}"
+        msg = f"{path} has format {brief(found, 20)!r}, and this version reads {FORMAT}: {fix}"
         raise SetiError(msg)
     wrote = versions.get("seti") if isinstance(versions, dict) else None
     own = version("seti")
     if not isinstance(wrote, str) or _series(wrote) != _series(own):
-        msg = f"{path} was written by seti {brief(wrote, 20)}, and this is {own}: use that version, or {cure}"
+        msg = f"{path} was written by seti {brief(wrote, 20)}, and this is {own}: use that version, or {fix}"
         raise SetiError(msg)
 
 
-def check_file(path: Path, recorded: Any, record: Path, cure: str) -> None:
+def check_file(path: Path, recorded: Any, record: Path, fix: str) -> None:
     """Refuse a file that is not the one that its record was written about.
 
     Args:
         path: the file.
         recorded: its SHA-256 as the record has it.
         record: where that stands.
-        cure: what to do about it.
+        fix: what to do about it.
 
     Raises:
         SetiError: the file is missing, or was edited, damaged or replaced.
     """
     if not path.is_file():
-        msg = f"{path} is missing: {cure}"
+        msg = f"{path} is missing: {fix}"
         raise SetiError(msg)
     if sha256(path) != recorded:
-        msg = f"{path} is not the file that {record.name} was written about: edited, damaged or from elsewhere; {cure}"
+        msg = f"{path} is not the file that {record.name} was written about: edited, damaged or from elsewhere; {fix}"
         raise SetiError(msg)
 
 

@@ -20,22 +20,22 @@ def read_result(path: Path) -> dict[str, Any]:
         SetiError: it is damaged, of another fold, or was written by another version of this program.
     """
     result = files.read_json(path)
-    cure = "train this fold again with force=true"
+    fix = "train this fold again with force=true"
     missing = [key for key in FIELDS if key not in result]
     if missing and "format" in result:
-        msg = f"{path} lacks {', '.join(missing)}: {cure}"
+        msg = f"{path} lacks {', '.join(missing)}: {fix}"
         raise SetiError(msg)
-    provenance.check_origin(path, result, cure)
+    provenance.check_origin(path, result, fix)
     for key, fits in FIELDS.items():
         if not fits(result[key]):
-            msg = f"{path} holds no sensible {key} ({brief(result[key])}): {cure}"
+            msg = f"{path} holds no sensible {key} ({brief(result[key])}): {fix}"
             raise SetiError(msg)
     if path.parent.name != f"fold_{result['fold']}" or result["fold"] >= result["n_folds"]:
-        msg = f"{path} is of fold {result['fold']} of {result['n_folds']}: {cure}"
+        msg = f"{path} is of fold {result['fold']} of {result['n_folds']}: {fix}"
         raise SetiError(msg)
     unlisted = [name for name in (result["checkpoint"], "oof.csv") if name not in result["files"]]
     if unlisted:
-        msg = f"{path} does not say what {brief(unlisted[0])!r} was: {cure}"
+        msg = f"{path} does not say what {brief(unlisted[0])!r} was: {fix}"
         raise SetiError(msg)
     return result
 

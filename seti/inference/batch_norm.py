@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
-def fold_batch_norm(network: nn.Module, pictures: Tensor) -> nn.Module:
+def fold_batch_norm(network: nn.Module, images: Tensor) -> nn.Module:
     """Fold every batch normalisation into the convolution whose output it alone takes in.
 
     Which convolution that is, is seen by running the network, for timm's forward passes do not follow the order of
@@ -19,28 +19,28 @@ def fold_batch_norm(network: nn.Module, pictures: Tensor) -> nn.Module:
 
     Args:
         network: in evaluation mode; it is left as it is.
-        pictures: `(B, C, H, W)` that it takes in, on its device; one is enough.
+        images: `(B, C, H, W)` that it takes in, on its device; one is enough.
 
     Returns:
         A copy of the network.
     """
     names = {module: name for name, module in network.named_modules()}
     folded = copy.deepcopy(network)
-    pairs, expected = _run(network, pictures)
+    pairs, expected = _run(network, images)
     for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(convolution, norm)
         folded.set_submodule(names[convolution], fused.requires_grad_(False))
         # timm's BatchNormAct2d does the activation behind it as well.
         folded.set_submodule(names[norm], copy.deepcopy(getattr(norm, "act", nn.Identity())))
     folded.to(memory_format=torch.channels_last)
-    found = folded(pictures)
+    found = folded(images)
     if torch.allclose(found, expected, rtol=1e-3, atol=1e-3, equal_nan=True):
         return folded
     log.info("batch normalisation is not folded: logits would move by %.2g", (found - expected).abs().max().item())
     return copy.deepcopy(network)
 
 
-def _run(network: nn.Module, pictures: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
+def _run(network: nn.Module, images: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
     """Convolutions with the batch normalisations that take in their output, each module run once; and the logits."""
     runs: list[nn.Module] = []
     makers: dict[int, nn.Conv2d] = {}
@@ -65,7 +65,7 @@ def _run(network: nn.Module, pictures: Tensor) -> tuple[list[tuple[nn.Conv2d, nn
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
     ]
     try:
-        logits = network(pictures)
+        logits = network(images)
     finally:
         for hook in hooks:
             hook.remove()

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 TOLERANCE = 1e-3
 # Their weights are standardised in every call, which needs all digits, and cast then.
 STANDARDISED = (ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame)
-CPU_BATCH_BYTES = 4 * 2**20  # of pictures: more of them fall out of the cache between two layers
+CPU_BATCH_BYTES = 4 * 2**20  # of images: more of them fall out of the cache between two layers
 GPU_BATCH = 512  # to begin with
 
 
@@ -41,8 +41,8 @@ def auto_batch_size(dataset: CadenceDataset, device: torch.device) -> int:
     """Cadences a batch: as many as fit on a GPU, halved when they do not; what the cache holds on a CPU."""
     if device.type == "cuda":
         return GPU_BATCH
-    height, width = dataset.spec.picture_size
-    return int(np.clip(CPU_BATCH_BYTES // (dataset.picture.channels * height * width * 4), 4, 32))
+    height, width = dataset.spec.image_shape
+    return int(np.clip(CPU_BATCH_BYTES // (dataset.image_maker.channels * height * width * 4), 4, 32))
 
 
 @torch.inference_mode()
@@ -58,7 +58,7 @@ def predict_probabilities(
     """Run every classifier over every batch, each cadence being read once.
 
     Args:
-        classifiers: networks that take in the same pictures; they are left as they are, but for their mode and device.
+        classifiers: networks that take in the same images; they are left as they are, but for their mode and device.
         batches: of `CadenceDataset`, in any order: the rows are placed by the indices that come with them.
         device: where the networks run.
         precision: one of `seti.utils.device.AUTOCAST`, or `auto`: half precision for the networks whose probabilities
@@ -87,7 +87,7 @@ def predict_probabilities(
     with cadence_progress() as progress, views.as_needed():
         task = progress.add_task(label, total=len(probs))
         first, others = _first(batches, device)
-        example = prepare(to_device(first[0], device), dataset.picture)
+        example = prepare(to_device(first[0], device), dataset.image_maker)
         ensemble = Ensemble(networks, example, device, precision, halve)
         progress.advance(task, look(first))
         for count in _in_threads(look, others, dataset) if device.type == "cpu" else map(look, others):
@@ -107,24 +107,24 @@ class Ensemble:
 
     Args:
         networks: in evaluation mode, on the device; they are left as they are.
-        pictures: the first batch, by which the networks are made ready.
+        images: the first batch, by which the networks are made ready.
         device: where they are.
         precision: as `predict_probabilities` takes it.
         halve: as `predict_probabilities` takes it.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], pictures: Tensor, device: torch.device, precision: str, halve: bool
+        self, networks: Sequence[nn.Module], images: Tensor, device: torch.device, precision: str, halve: bool
     ) -> None:
         self.device = device
         self.halve = halve
-        self.at_once = len(pictures)
+        self.at_once = len(images)
         lowest = choose_precision(precision, device)
-        folded = [fold_batch_norm(network, _innermost(pictures[:1])) for network in networks]
+        folded = [fold_batch_norm(network, _innermost(images[:1])) for network in networks]
         half = AUTOCAST[lowest] is not None
         self.members = [(_cast_once(network, lowest) if half else network, lowest) for network in folded]
         if precision == "auto" and half:
-            self._keep_exact(folded, pictures)
+            self._keep_exact(folded, images)
 
     def __call__(self, views: Iterable[Tensor]) -> Tensor:
         """Average each network's probabilities over some views of the same cadences.
@@ -140,14 +140,14 @@ class Ensemble:
         """
         with torch.inference_mode():
             sums, count = 0.0, 0
-            for pictures in views:
-                sums, count = sums + self._fitting(pictures), count + 1
+            for images in views:
+                sums, count = sums + self._fitting(images), count + 1
             return (sums / count).cpu()
 
-    def _fitting(self, pictures: Tensor) -> Tensor:
+    def _fitting(self, images: Tensor) -> Tensor:
         while True:
             try:
-                return torch.cat([self._probabilities(part) for part in pictures.split(self.at_once)])
+                return torch.cat([self._probabilities(part) for part in images.split(self.at_once)])
             except torch.OutOfMemoryError as error:
                 if not self.halve or self.at_once == 1:
                     msg = (
@@ -159,15 +159,15 @@ class Ensemble:
             torch.cuda.empty_cache()
             log.info("%s has no memory left for more: going on with batches of %d", self.device, self.at_once)
 
-    def _probabilities(self, pictures: Tensor) -> Tensor:
-        pictures = _innermost(pictures)
-        return torch.stack([_probability(member, pictures, self.device) for member in self.members], dim=1)
+    def _probabilities(self, images: Tensor) -> Tensor:
+        images = _innermost(images)
+        return torch.stack([_probability(member, images, self.device) for member in self.members], dim=1)
 
-    def _keep_exact(self, folded: Sequence[nn.Module], pictures: Tensor) -> None:
+    def _keep_exact(self, folded: Sequence[nn.Module], images: Tensor) -> None:
         """Compute in float32 what half precision would move too far."""
-        given = self([pictures])
+        given = self([images])
         low, self.members = self.members, [(network, "32") for network in folded]
-        moved = (given - self([pictures])).abs().amax(dim=0)
+        moved = (given - self([images])).abs().amax(dim=0)
         exact = [not shift <= TOLERANCE for shift in moved.tolist()]  # NaN is not
         self.members = [full if keep else half for keep, half, full in zip(exact, low, self.members, strict=True)]
         if any(exact):
@@ -189,28 +189,28 @@ class Views:
         self.dataset = dataset
         self.flips = flips
         # Mirroring a stack of all panels in time would bring OFF panels to the places of ON panels; and in the
-        # resized picture a panel need not begin with a row. So panels are mirrored before they are stacked. De-Doppler
+        # resized image a panel need not begin with a row. So panels are mirrored before they are stacked. De-Doppler
         # planes are of panels in the order of time.
-        self.inside = dataset.picture.stack_last or dataset.picture.by_batch
+        self.inside = dataset.image_maker.stack_last or dataset.image_maker.by_batch
 
     def __call__(self, inputs: Tensor | Panels) -> Iterator[Tensor]:
-        """Make pictures of a batch, one view after the other."""
-        picture = self.dataset.picture
-        pictures = prepare(inputs, picture)
-        yield pictures
+        """Make images of a batch, one view after the other."""
+        maker = self.dataset.image_maker
+        images = prepare(inputs, maker)
+        yield images
         if not self.flips:
             return
-        yield self._mirrored_in_frequency(inputs, pictures)
-        backwards = in_reverse(inputs, picture) if self.inside else inputs
-        pictures = prepare(backwards, picture) if self.inside else pictures.flip(-2)
-        yield pictures
-        yield self._mirrored_in_frequency(backwards, pictures)
+        yield self._mirrored_in_frequency(inputs, images)
+        backwards = in_reverse(inputs, maker) if self.inside else inputs
+        images = prepare(backwards, maker) if self.inside else images.flip(-2)
+        yield images
+        yield self._mirrored_in_frequency(backwards, images)
 
-    def _mirrored_in_frequency(self, inputs: Tensor | Panels, pictures: Tensor) -> Tensor:
-        if not self.dataset.picture.by_batch:
-            return pictures.flip(-1)
+    def _mirrored_in_frequency(self, inputs: Tensor | Panels, images: Tensor) -> Tensor:
+        if not self.dataset.image_maker.by_batch:
+            return images.flip(-1)
         # A plane's drift rates change their signs as well.
-        return prepare(inputs._replace(panels=inputs.panels.flip(3)), self.dataset.picture)
+        return prepare(inputs._replace(panels=inputs.panels.flip(3)), self.dataset.image_maker)
 
     @contextmanager
     def as_needed(self) -> Iterator[None]:
@@ -223,10 +223,10 @@ class Views:
             self.dataset.on_device = before
 
 
-def _probability(member: tuple[nn.Module, str], pictures: Tensor, device: torch.device) -> Tensor:
+def _probability(member: tuple[nn.Module, str], images: Tensor, device: torch.device) -> Tensor:
     network, precision = member
     with autocast(precision, device):
-        return network(pictures).float().sigmoid()
+        return network(images).float().sigmoid()
 
 
 def _cast_once(network: nn.Module, precision: str) -> nn.Module:
@@ -238,8 +238,8 @@ def _cast_once(network: nn.Module, precision: str) -> nn.Module:
     return network
 
 
-def _innermost(pictures: Tensor) -> Tensor:
-    return pictures.contiguous(memory_format=torch.channels_last)
+def _innermost(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _first(batches: DataLoader, device: torch.device) -> tuple[Batch, Iterator]:

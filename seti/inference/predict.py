@@ -1,4 +1,4 @@
-"""Folders of folds over their test set: every cadence is read once for all networks that take in the same pictures."""
+"""Folders of folds over their test set: every cadence is read once for all networks that take in the same images."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -57,8 +57,8 @@ class Member:
         """Bytes of its weights."""
         return sum(weight.nbytes for classifier in self.classifiers for weight in classifier.parameters())
 
-    def shares_pictures(self, other: "Member") -> bool:
-        """Whether both take in the same pictures of the same cadences."""
+    def shares_images(self, other: "Member") -> bool:
+        """Whether both take in the same images of the same cadences."""
         return (self.root, self.classifiers[0].spec) == (other.root, other.classifiers[0].spec)
 
 
@@ -116,7 +116,7 @@ def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
     """Load the best checkpoint of every finished fold, in order.
 
     Raises:
-        SetiError: one is missing or damaged, or they take in different pictures.
+        SetiError: one is missing or damaged, or they take in different images.
     """
     classifiers = [load_classifier(experiment.checkpoint(fold)) for fold in experiment.results]
     for fold, classifier in zip(experiment.results, classifiers, strict=True):
@@ -164,13 +164,13 @@ def _name_missing(experiment: Experiment) -> None:
 
 
 def _groups(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """Put together what looks at the same pictures, as long as the weights do not grow beyond `RESIDENT_BYTES`."""
+    """Put together what looks at the same images, as long as the weights do not grow beyond `RESIDENT_BYTES`."""
     left = list(members)
     while left:
         group, size = [], 0
         for member in left:
             fits = size + member.size <= RESIDENT_BYTES
-            if not group or (member.shares_pictures(group[0]) and fits):
+            if not group or (member.shares_images(group[0]) and fits):
                 group.append(member)
                 size += member.size
         left = [member for member in left if member not in group]

@@ -1,4 +1,4 @@
-"""A timm backbone with one logit: `(B, C, H, W)` pictures in, `(B,)` logits out."""
+"""A timm backbone with one logit: `(B, C, H, W)` images in, `(B,)` logits out."""
 
 import difflib
 import pickle
@@ -21,7 +21,7 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm name, with or without a pretraining tag (`efficientnet_b1.ft_in1k`).
-        in_channels: channels of the pictures; timm adapts the first convolution's pretrained weights to them.
+        in_channels: channels of the images; timm adapts the first convolution's pretrained weights to them.
         image_size: `(height, width)`, for networks with position embeddings; others ignore it.
         pretrained: load timm's weights from the hub.
         weights: a local weight file (`.safetensors`, `.pth`, `.bin`) to load instead; stem and head are adapted.
@@ -99,9 +99,9 @@ class Backbone(nn.Module):
             self.head.train(mode)
         return self
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Give one logit a picture: `(B, C, H, W)` to `(B,)`."""
-        return self.network(pictures).squeeze(1)
+    def forward(self, images: Tensor) -> Tensor:
+        """Give one logit an image: `(B, C, H, W)` to `(B,)`."""
+        return self.network(images).squeeze(1)
 
 
 def _check_name(name: str) -> None:
@@ -188,7 +188,7 @@ def _no_drops(name: str, argument: str, rate: float) -> str:
 
 
 def _set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> None:
-    """Change the stride of the convolution (or of the parallel ones) that looks at the picture."""
+    """Change the stride of the convolution (or of the parallel ones) that looks at the image."""
     config = network.pretrained_cfg
     stems = config.get("first_conv") or ()
     try:

@@ -46,12 +46,12 @@ class CadenceClassifier(pl.LightningModule):
         # Plain values only: Lightning reads checkpoints with weights_only=True.
         self.save_hyperparameters()
         self.spec = InputSpec(**spec)
-        self.picture = self.spec.picture()
+        self.image_maker = self.spec.image_maker()
         self.mixing, self.cutout = Mixing(**(mixup or {})), Cutout(**(cutout or {}))
         self.backbone = Backbone(
             model["backbone"],
-            self.picture.channels,
-            self.spec.picture_size,
+            self.image_maker.channels,
+            self.spec.image_shape,
             pretrained=model["pretrained"],
             weights=model["weights"],
             freeze=model["freeze_backbone"],
@@ -63,34 +63,34 @@ class CadenceClassifier(pl.LightningModule):
         # thresholds=None: exact, as scikit-learn; binned AUC is off by up to 0.02.
         self.val_auc = BinaryAUROC(thresholds=None)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Give one logit a picture: `(B, C, H, W)` to `(B,)`."""
-        return self.backbone(pictures.contiguous(memory_format=torch.channels_last))
+    def forward(self, images: Tensor) -> Tensor:
+        """Give one logit an image: `(B, C, H, W)` to `(B,)`."""
+        return self.backbone(images.contiguous(memory_format=torch.channels_last))
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor | Panels, Tensor, Tensor], dataloader_idx: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Make pictures of a batch that comes as panels, on the device that it has been moved to."""
+        """Make images of a batch that comes as panels, on the device that it has been moved to."""
         inputs, targets, indices = batch
-        return prepare(inputs, self.picture), targets, indices
+        return prepare(inputs, self.image_maker), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, cut out and mixed where that is on."""
-        pictures, targets = self._disturb(batch[0], batch[1])
-        loss = self.loss(self(pictures).float(), targets)
+        images, targets = self._disturb(batch[0], batch[1])
+        loss = self.loss(self(images).float(), targets)
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(targets))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
 
-    def _disturb(self, pictures: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """What training does to a batch beyond moving its pictures: `(B, C, H, W)` and `(B,)`, soft behind mixing.
+    def _disturb(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What training does to a batch beyond moving its images: `(B, C, H, W)` and `(B,)`, soft behind mixing.
 
         Not in `on_after_batch_transfer`: the seed of a batch is set behind that.
         """
-        pictures = self.cutout(pictures)
+        images = self.cutout(images)
         # From the Trainer, which a resumed run has counted on; a step without one is taken for the first epoch's.
         epochs = self.trainer.max_epochs if self._trainer else None
-        return self.mixing(pictures, targets) if self.mixing.mixes(self.current_epoch, epochs) else (pictures, targets)
+        return self.mixing(images, targets) if self.mixing.mixes(self.current_epoch, epochs) else (images, targets)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """What training lowers: a scalar from `(B,)` logits and `(B,)` soft targets. Validation has its own."""
@@ -98,8 +98,8 @@ class CadenceClassifier(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         """Accumulate loss and exact AUC over the held-out fold."""
-        pictures, targets, _ = batch
-        logits = self(pictures).float()
+        images, targets, _ = batch
+        logits = self(images).float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
         # Probabilities, not logits: torchmetrics takes a batch of logits that all lie in 0..1 for probabilities.
         self.val_auc.update(logits.sigmoid(), targets.long())
@@ -143,8 +143,8 @@ def load_classifier(path: Path) -> CadenceClassifier:
     Raises:
         SetiError: the file is missing, damaged, or no checkpoint of this program.
     """
-    cure = "train this fold again with force=true"
-    checkpoint = read_checkpoint(path, cure)
+    fix = "train this fold again with force=true"
+    checkpoint = read_checkpoint(path, fix)
     try:
         settings = dict(checkpoint["hyper_parameters"])
         settings["model"] = settings["model"] | {"pretrained": False, "weights": None}
@@ -155,6 +155,6 @@ def load_classifier(path: Path) -> CadenceClassifier:
         raise SetiError(msg) from error
     except Exception as error:  # another program's values can fail anywhere in the network
         reason = " ".join(str(error).split())[:200]
-        msg = f"checkpoint {path} cannot be loaded ({type(error).__name__}: {reason}): {cure}"
+        msg = f"checkpoint {path} cannot be loaded ({type(error).__name__}: {reason}): {fix}"
         raise SetiError(msg) from error
     return classifier.eval()

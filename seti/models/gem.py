@@ -12,7 +12,7 @@ AVERAGES = ("avg", "fast", "fastavg")  # timm's names of the global average
 class GeM(nn.Module):
     """Generalised mean over a feature map, `(mean x^p)^(1/p)` (Radenovic et al. 2018, arXiv:1711.02512).
 
-    `p = 1` is the average, and the larger `p`, the nearer the maximum: a line in a corner of the picture is not
+    `p = 1` is the average, and the larger `p`, the nearer the maximum: a line in a corner of the image is not
     averaged away. `p` is learned. Features below `eps` count as `eps`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures of chosen cadences: by id, or the ones that an experiment ranks highest and mistakes worst."""
+"""Images of chosen cadences: by id, or the ones that an experiment ranks highest and mistakes worst."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,6 +127,6 @@ def _unknown(cadence_id: str, root: Path, known: pd.Index) -> str:
     near = [other for other in known if cadence_id[:3] and other.startswith(cadence_id[:3])][:3]
     hint = f"; it lists {', '.join(near)}" if near else ""
     if "e+" in cadence_id.lower() or cadence_id in ("inf", "nan"):
-        # 15 hex digits with a single e among decimals are a number to Hydra, which writes it anew.
+        # 15 hex digits with a single e among decimals are a number to Hydra, which writes it again.
         hint = "; an id that reads like a number needs quotes: \"ids=['12e4']\""
     return f"no table in {root} ({competition.LABELS}, {competition.SUBMISSION}) lists id {cadence_id!r}{hint}"

@@ -55,8 +55,8 @@ def save_figure(figure: Figure, path: Path, dpi: int = 120) -> Path:
     Returns:
         The path.
     """
-    with whole_file(path) as beside:
-        figure.savefig(beside, dpi=dpi)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
     return path
 
 
@@ -110,9 +110,9 @@ def draw_cadence(
         for spine in axis.spines.values():
             spine.set(color=colour, linewidth=2.0 if letter == "A" else 0.8)
         where = "ON" if letter == "A" else "OFF"
-        beside = {"transform": axis.transAxes, "ha": "left", "color": colour, "weight": "bold"}
-        axis.text(1.015, 0.52, letter, fontsize=20, va="bottom", **beside)
-        axis.text(1.015, 0.48, where, fontsize=9, va="top", **beside)
+        style = {"transform": axis.transAxes, "ha": "left", "color": colour, "weight": "bold"}
+        axis.text(1.015, 0.52, letter, fontsize=20, va="bottom", **style)
+        axis.text(1.015, 0.48, where, fontsize=9, va="top", **style)
     axes[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes[-1].set_xlim(-0.5, bins - 0.5)
     axes[-1].set_xlabel("frequency bin")
@@ -141,24 +141,22 @@ def draw_gallery(
         for start in range(0, len(group), columns)
     ]
     columns = max([3, *(len(group) for _, group in rows)])  # three: room for a heading
-    # Inches, from the top: all pictures are of one size, however many stand in a row.
-    picture_width, picture_height, left, above = 2.0, 3.9, 0.32, 0.45
+    # Inches, from the top: all images are of one size, however many stand in a row.
+    image_width, image_height, left, above = 2.0, 3.9, 0.32, 0.45
     tops, top = [], 0.55 if title else 0.1
     for heading, _ in rows:
         top += 0.4 if heading else 0.0
         tops.append(top)
-        top += above + picture_height + 0.25
-    width, height = columns * (left + picture_width) + 0.15, top + 0.05
+        top += above + image_height + 0.25
+    width, height = columns * (left + image_width) + 0.15, top + 0.05
     figure = Figure(figsize=(width, height))
     if title:
         figure.text(0.5, 1 - 0.3 / height, title, ha="center", va="center", fontsize=15, parse_math=False)
     for (heading, group), top in zip(rows, tops, strict=True):
         figure.text(0.1 / width, 1 - top / height, heading, va="bottom", fontsize=13, weight="bold", parse_math=False)
         for number, cadence in enumerate(group):
-            corner = number * (left + picture_width) + left, height - top - above - picture_height
-            axis = figure.add_axes(
-                (corner[0] / width, corner[1] / height, picture_width / width, picture_height / height)
-            )
+            corner = number * (left + image_width) + left, height - top - above - image_height
+            axis = figure.add_axes((corner[0] / width, corner[1] / height, image_width / width, image_height / height))
             _draw_small(axis, cadence)
     return figure
 
@@ -335,20 +333,20 @@ def _verdict(label: int | None, score: float | None) -> list[str]:
 
 
 def _draw_small(axis: Axes, cadence: Shown) -> None:
-    """Draw all panels as one picture, each in colours of its own, a thin white gap between them."""
+    """Draw all panels as one image, each in colours of its own, a thin white gap between them."""
     count, rows, bins = cadence.panels.shape
     gap = max(1, round(0.07 * rows))
-    picture = np.full((count * (rows + gap) - gap, bins), np.nan, dtype=np.float32)
+    image = np.full((count * (rows + gap) - gap, bins), np.nan, dtype=np.float32)
     for number, panel in enumerate(cadence.panels):
         low, high = panel_limits(panel)
         top = number * (rows + gap)
-        picture[top : top + rows] = np.clip((panel.astype(np.float32) - low) / (high - low), 0, 1)
-    # Colours are mixed, not values, where the picture shrinks: a value beside a gap (NaN) would be lost.
-    axis.imshow(picture, aspect="auto", cmap=PANEL_COLOURS, vmin=0, vmax=1, interpolation_stage="rgba")
+        image[top : top + rows] = np.clip((panel.astype(np.float32) - low) / (high - low), 0, 1)
+    # Colours are mixed, not values, where the image shrinks: a value beside a gap (NaN) would be lost.
+    axis.imshow(image, aspect="auto", cmap=PANEL_COLOURS, vmin=0, vmax=1, interpolation_stage="rgba")
     for number, letter in enumerate(_letters(count, None)):
         colour = ON_COLOUR if letter == "A" else OFF_COLOUR
         top = number * (rows + gap) - 0.5
-        middle = 1 - (top + rows / 2) / len(picture)
+        middle = 1 - (top + rows / 2) / len(image)
         axis.text(
             -0.03,
             middle,

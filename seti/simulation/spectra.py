@@ -125,7 +125,7 @@ def import_setigen() -> ModuleType:
     """
     try:
         with warnings.catch_warnings():
-            # blimpy and its old pyparsing warn about what only their authors can mend.
+            # blimpy and its old pyparsing warn about what only their authors can fix.
             warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
             warnings.filterwarnings("ignore", "module 'sre_constants'", DeprecationWarning)
             import setigen

@@ -72,7 +72,7 @@ def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
     for name, table in indexed.items():
         _refuse_other_ids(first_name, first.index, name, table.index, "out-of-fold")
         aligned = table.loc[first.index]
-        for column, meaning, cure in (
+        for column, meaning, fix in (
             (
                 "target",
                 "give different targets to",
@@ -85,7 +85,7 @@ def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
                 pairs = f"{column} {first[column][different[0]]} and {aligned[column][different[0]]}"
                 msg = (
                     f"experiments {first_name} and {name} {meaning} {len(different)} of {len(first)} "
-                    f"cadences ({_some(different)}; the first: {pairs}): {cure}"
+                    f"cadences ({_some(different)}; the first: {pairs}): {fix}"
                 )
                 raise SetiError(msg)
     targets = first["target"].to_numpy(np.int64)
@@ -163,7 +163,7 @@ def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.
     """Check one experiment's table and index it by id."""
     doubled = table["id"][table["id"].duplicated()]
     if len(doubled):
-        msg = f"the {what} of {name} lists {len(doubled)} ids more than once ({_some(doubled)}): make it anew"
+        msg = f"the {what} of {name} lists {len(doubled)} ids more than once ({_some(doubled)}): make it again"
         raise SetiError(msg)
     for column, fits, wanted in (
         ("id", table["id"].notna(), "ids"),
@@ -181,7 +181,7 @@ def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.
             row = table[~fits].iloc[0]
             msg = (
                 f"the {what} of {name} has {int((~fits).sum())} values in column {column} that are not "
-                f"{wanted}, the first {row[column]} for id {row['id']}: make it anew"
+                f"{wanted}, the first {row[column]} for id {row['id']}: make it again"
             )
             raise SetiError(msg)
     return table[columns].set_index("id")

@@ -83,7 +83,7 @@ def stack(cfg: StackConfig) -> float:
         joined = join_predictions(tables)
         test_ids, test = joined.index, joined.dropna()
         if test.empty:
-            msg = "no test cadence has a score by every experiment: mend the test set and predict it again"
+            msg = "no test cadence has a score by every experiment: fix the test set and predict it again"
             raise SetiError(msg)
 
     folder = Path(cfg.output_dir) / STACK_FOLDER
@@ -238,20 +238,20 @@ def _write(
     several = len(oof.probs.columns) > 1
     with ExitStack() as staged:
 
-        def beside(name: str) -> Path:
+        def path_of(name: str) -> Path:
             return staged.enter_context(files.whole_file(folder / name))
 
         # Renamed in reverse: the report comes last, as the sign that the others are whole.
-        report_path = beside("stack.json")
+        report_path = path_of("stack.json")
         stack = {"stack (nested)": (oof.targets, nested.calibrated)}
         before = {"before calibration": (oof.targets, nested.probs)} if report["calibrate"] != "none" else {}
-        plots.save_figure(plots.draw_roc({**stack, **curves}), beside("roc.png"))
-        plots.save_figure(plots.draw_reliability({**stack, **before}), beside("reliability.png"))
+        plots.save_figure(plots.draw_roc({**stack, **curves}), path_of("roc.png"))
+        plots.save_figure(plots.draw_reliability({**stack, **before}), path_of("reliability.png"))
         if several:
-            plots.save_figure(plots.draw_correlation(oof.probs), beside("correlation.png"))
-        files.write_csv(beside("oof.csv"), table)
+            plots.save_figure(plots.draw_correlation(oof.probs), path_of("correlation.png"))
+        files.write_csv(path_of("oof.csv"), table)
         if submission is not None:
-            files.write_csv(beside("submission.csv"), submission)
+            files.write_csv(path_of("submission.csv"), submission)
         files.write_json(report_path, report)
     # What an earlier stack of other experiments left must not be taken for this one's.
     for name, written in (("submission.csv", submission is not None), ("correlation.png", several)):

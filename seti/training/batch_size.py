@@ -32,7 +32,7 @@ from seti.utils.safe_load import read_checkpoint
 log = logging.getLogger(__name__)
 
 NAME = "batch_size.json"  # in the fold's folder while it is not finished, for folds that begin meanwhile
-SMALLEST = 2  # mixup blends two, and batch normalisation needs them in the smallest pictures
+SMALLEST = 2  # mixup blends two, and batch normalisation needs them in the smallest images
 LARGEST = 1024  # a GPU trains no faster on more, and the host holds several batches at once
 LARGEST_ON_CPU = 32  # a processor trains no faster on more
 CPU_BYTES = 4 * 2**30  # of activations
@@ -46,7 +46,7 @@ FULL = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "unable to fi
 def settle(cfg: DictConfig, experiment: Experiment) -> DictConfig:
     """Turn `data.batch_size=auto` into a number; anything else is given back as it is.
 
-    A fold that is finished or begun keeps its number, whatever the device is now, unless `force` begins it anew. A
+    A fold that is finished or begun keeps its number, whatever the device is now, unless `force` begins it again. A
     new one takes that of the experiment's other folds, or is tuned; folds that begin at the same time wait for the
     one that tunes. The range test takes the number that training would, and keeps nothing.
 
@@ -63,7 +63,7 @@ def settle(cfg: DictConfig, experiment: Experiment) -> DictConfig:
     if cfg.data.batch_size != AUTO:
         return cfg
     config, folder = plain(cfg), experiment.fold(cfg.fold)
-    # A range test begins nothing anew, and may be forced together with the training that it prepares.
+    # A range test begins nothing again, and may be forced together with the training that it prepares.
     found = None if cfg.force and not cfg.lr_range_test else _of_this_fold(folder, config)
     if found is None and cfg.lr_range_test:
         found = _of_other_folds(experiment, cfg, config) or tune(cfg)
@@ -160,7 +160,7 @@ def activation_bytes(classifier: CadenceClassifier, precision: str) -> int:
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
         autocast(precision, torch.device("cpu")),
     ):
-        logits = classifier(torch.zeros(2, classifier.picture.channels, *classifier.spec.picture_size))
+        logits = classifier(torch.zeros(2, classifier.image_maker.channels, *classifier.spec.image_shape))
     del logits  # not sooner: it holds what is kept, and freed places would be taken again
     return sum(size for place, size in kept.items() if place not in weights) // 2
 
@@ -170,7 +170,7 @@ class _Trials(CadenceDataModule):
 
     def train_dataloader(self) -> DataLoader:
         if self.batch_size < SMALLEST:  # the tuner would go on to batches of none
-            size = self.spec.picture_size
+            size = self.spec.image_shape
             msg = (
                 f"data.batch_size=auto: not even {SMALLEST} cadences of {size[0]} x {size[1]} fit on the device: "
                 "lower data.image_size, or take a smaller model"
@@ -269,18 +269,18 @@ def _of_other_folds(experiment: Experiment, cfg: DictConfig, config: dict[str, A
                 size = _size(kept)
                 if size is not None and (name == "result.json" or _same(kept, config)):
                     return size, f"as fold {fold}"
-        except SetiError as error:  # whoever trains or predicts with that fold has to mend it
+        except SetiError as error:  # whoever trains or predicts with that fold has to fix it
             log.debug("fold %d tells no batch size: %s", fold, error)
     return None
 
 
-def _kept(folder: FoldFolder, cure: str) -> Iterator[tuple[str, Any]]:
+def _kept(folder: FoldFolder, fix: str) -> Iterator[tuple[str, Any]]:
     """The configurations in a fold's folder, each by the name of its file, the one that counts most first."""
     result = folder.read_result()
     if result is not None:
         yield folder.result.name, result["config"]
     if folder.last_checkpoint.exists():
-        origin = History.read_origin(read_checkpoint(folder.last_checkpoint, cure))
+        origin = History.read_origin(read_checkpoint(folder.last_checkpoint, fix))
         if origin is not None:
             yield folder.last_checkpoint.name, origin["config"]
     for name in (retries.NAME, NAME):
@@ -306,5 +306,5 @@ def _with_size(config: dict[str, Any], size: int) -> dict[str, Any]:
 
 def _write_config(path: Path, cfg: DictConfig) -> None:
     if path.exists():
-        with files.whole_file(path) as beside:
-            beside.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")
+        with files.whole_file(path) as temporary:
+            temporary.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")

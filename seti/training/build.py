@@ -28,7 +28,7 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
 
     Args:
         config: the whole configuration as plain values.
-        datamodule: says what the pictures are.
+        datamodule: says what the images are.
         fetch_weights: False where a checkpoint will bring the weights anyway.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
@@ -90,7 +90,7 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     # A file is no terminal: it gets a line an epoch from History instead of a bar.
     settings["enable_progress_bar"] = settings.get("enable_progress_bar", True) and sys.stdout.isatty()
     if settings["enable_progress_bar"]:
-        # Lightning's default of 100 pictures of the bar a second takes a tenth of a core.
+        # Lightning's default of 100 images of the bar a second takes a tenth of a core.
         callbacks = [*callbacks, RichProgressBar(refresh_rate=5)]
     # TensorBoard only: metrics.csv is written by History, which outlives a resume.
     options.setdefault("logger", TensorBoardLogger(folder, name="tensorboard", version=""))
@@ -133,15 +133,15 @@ def settle_logs() -> None:
 
 
 def _check_size(classifier: CadenceClassifier) -> None:
-    """Look at one empty picture: a network that shrinks it to nothing fails now, in one line, not in an epoch."""
-    height, width = classifier.spec.picture_size
+    """Look at one empty image: a network that shrinks it to nothing fails now, in one line, not in an epoch."""
+    height, width = classifier.spec.image_shape
     try:
         with torch.inference_mode():
-            classifier.eval()(torch.zeros(1, classifier.spec.picture().channels, height, width))
+            classifier.eval()(torch.zeros(1, classifier.spec.image_maker().channels, height, width))
     except (RuntimeError, ValueError, AssertionError) as error:
         name = classifier.hparams["model"]["backbone"]
         msg = (
-            f"model.backbone={name} cannot take pictures of {height} x {width} ({' '.join(str(error).split())[:150]}): "
+            f"model.backbone={name} cannot take images of {height} x {width} ({' '.join(str(error).split())[:150]}): "
             "set a larger data.image_size"
         )
         raise SetiError(msg) from error

@@ -31,8 +31,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         # Into memory first: torch would tell of a full disk by an error that does not say so.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        with files.whole_file(Path(path)) as beside:
-            beside.write_bytes(content.getbuffer())
+        with files.whole_file(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 @dataclass(frozen=True)

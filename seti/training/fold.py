@@ -81,8 +81,8 @@ def train(cfg: DictConfig) -> float:
         return auc
 
     folder.path.mkdir(parents=True, exist_ok=True)
-    doing, cure = f"training fold {cfg.fold} of {cfg.exp_name}", "another exp_name can run beside it"
-    with locks.hold(folder.path, doing, cure=cure), files.naming(folder.path):
+    doing, fix = f"training fold {cfg.fold} of {cfg.exp_name}", "another exp_name can run beside it"
+    with locks.hold(folder.path, doing, fix=fix), files.naming(folder.path):
         for path in (folder.path, folder.last_checkpoint.parent):
             files.remove_parts(path)
         if cfg is given:  # a number: what an earlier run with auto had settled is no longer true
@@ -99,7 +99,7 @@ def _train_attempts(
     if len(attempts.dead) > cfg.retries:  # the same settings would die the same death
         msg = (
             f"{attempts.dead[-1]['reason']} (tried with seed {', '.join(map(str, attempts.dead_seeds))}, by an "
-            f"earlier run): retries={len(attempts.dead)} tries another seed, force=true begins anew"
+            f"earlier run): retries={len(attempts.dead)} tries another seed, force=true begins again"
         )
         raise SetiError(msg)
     started = time.monotonic()
@@ -233,11 +233,11 @@ def _find_checkpoint(folder: FoldFolder, origin: dict[str, Any], attempts: Attem
     path, start = folder.last_checkpoint, Position(0, 0)
     if not path.exists():
         return None, start
-    cure = "force=true trains this fold from the start"
-    checkpoint = read_checkpoint(path, cure)
+    fix = "force=true trains this fold from the start"
+    checkpoint = read_checkpoint(path, fix)
     written_by, position = History.read_origin(checkpoint), Position.of(checkpoint)
     if written_by is None or "seed" not in written_by or position is None:
-        msg = f"{path} was not written by this program, or by an older version of it: give another exp_name; or {cure}"
+        msg = f"{path} was not written by this program, or by an older version of it: give another exp_name; or {fix}"
         raise SetiError(msg)
     _check_same(folder, written_by, origin)
     if written_by["seed"] in attempts.dead_seeds:  # the run was killed before it had cleared that attempt away

@@ -63,7 +63,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
             enable_checkpointing=False,
             enable_model_summary=False,
         )
-        datamodule.trainer = trainer  # says where pictures are made
+        datamodule.trainer = trainer  # says where images are made
         classifier = build_classifier(config, datamodule, fetch_weights=True)
         recorder = _RawLosses.watch(classifier)
         # Without the validation loader: the tuner would run it after every epoch.

@@ -1,6 +1,6 @@
-"""Pictures from panels on the device that the network runs on, a whole batch at once.
+"""Images from panels on the device that the network runs on, a whole batch at once.
 
-The same pictures as `seti.transforms.image` makes on the host, to interpolation error: workers hand over panels as
+The same images as `seti.transforms.image` makes on the host, to interpolation error: workers hand over panels as
 they were read and where the transforms move them, and no step here waits for the device.
 """
 
@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seti.data.cadence import PANEL_LETTERS
-from seti.transforms.image import Picture
+from seti.transforms.image import ImageMaker
 from seti.transforms.warp import INTERPOLATIONS
 
 
 class Panels(NamedTuple):
-    """A batch of cadences that are not pictures yet.
+    """A batch of cadences that are not images yet.
 
     Attributes:
         panels: `(B, panels, rows, bins)`, as they were read.
-        moves: float32 `(B, 2, 3)`, see `Picture.source`; None where nothing is moved.
+        moves: float32 `(B, 2, 3)`, see `ImageMaker.source`; None where nothing is moved.
         numbers: float32 `(B, panels)`, which of the cadence's six each panel is; None where all are in their places.
         gaps: float32 `(B,)` rows between two panels, for the de-Doppler transform; None for the usual ones.
     """
@@ -41,18 +41,18 @@ def to_device(inputs: Tensor | Panels, device: torch.device) -> Tensor | Panels:
     return Panels(*(None if part is None else part.to(device, non_blocking=True) for part in inputs))
 
 
-def in_reverse(inputs: Panels, picture: Picture) -> Panels:
+def in_reverse(inputs: Panels, maker: ImageMaker) -> Panels:
     """Panels of a batch mirrored in time: each in its place, and the cadence's last one observed first."""
-    numbers = len(PANEL_LETTERS) - 1 - torch.as_tensor(picture.numbers if inputs.numbers is None else inputs.numbers)
+    numbers = len(PANEL_LETTERS) - 1 - torch.as_tensor(maker.numbers if inputs.numbers is None else inputs.numbers)
     return inputs._replace(panels=inputs.panels.flip(2), numbers=numbers.expand(len(inputs.panels), -1))
 
 
-def prepare(inputs: Tensor | Panels, picture: Picture) -> Tensor:
-    """Make the network's pictures of a batch, where it lies.
+def prepare(inputs: Tensor | Panels, maker: ImageMaker) -> Tensor:
+    """Make the network's images of a batch, where it lies.
 
     Args:
-        inputs: panels, or pictures that were made on the host, which come back as they are.
-        picture: says how panels are laid out and resized.
+        inputs: panels, or images that were made on the host, which come back as they are.
+        maker: says how panels are laid out and resized.
 
     Returns:
         float32 `(B, channels, height, width)`.
@@ -61,22 +61,22 @@ def prepare(inputs: Tensor | Panels, picture: Picture) -> Tensor:
         return inputs
     # Coordinates and weights need more than half precision, whatever the network computes in.
     with torch.autocast(inputs.panels.device.type, enabled=False):
-        return _prepare(inputs, picture)
+        return _prepare(inputs, maker)
 
 
-def _prepare(inputs: Panels, picture: Picture) -> Tensor:
-    panels = picture.normalisation(inputs.panels) if picture.normalisation.changes else inputs.panels.float()
-    if picture.fan is None:
-        return _laid_out(panels, inputs.moves, picture)
-    planes = _dedoppler(panels, inputs, picture)
-    return planes if picture.fan_alone else torch.cat([_laid_out(panels, None, picture), planes], dim=1)
+def _prepare(inputs: Panels, maker: ImageMaker) -> Tensor:
+    panels = maker.normalisation(inputs.panels) if maker.normalisation.changes else inputs.panels.float()
+    if maker.fan is None:
+        return _laid_out(panels, inputs.moves, maker)
+    planes = _dedoppler(panels, inputs, maker)
+    return planes if maker.fan_alone else torch.cat([_laid_out(panels, None, maker), planes], dim=1)
 
 
-def _dedoppler(panels: Tensor, inputs: Panels, picture: Picture) -> Tensor:
+def _dedoppler(panels: Tensor, inputs: Panels, maker: ImageMaker) -> Tensor:
     """De-Doppler planes of a batch: `(B, panels, height, width)`."""
-    numbers = torch.tensor(picture.numbers) if inputs.numbers is None else inputs.numbers
-    planes = compressed(picture.fan(panels, numbers, inputs.gaps))
-    return _resize(planes, picture.shape(*panels.shape[2:])[1:], picture.interpolation)
+    numbers = torch.tensor(maker.numbers) if inputs.numbers is None else inputs.numbers
+    planes = compressed(maker.fan(panels, numbers, inputs.gaps))
+    return _resize(planes, maker.shape(*panels.shape[2:])[1:], maker.interpolation)
 
 
 def compressed(planes: Tensor) -> Tensor:
@@ -87,18 +87,18 @@ def compressed(planes: Tensor) -> Tensor:
     return torch.log(planes.abs() + (planes.square() + 1).sqrt()).copysign(planes)
 
 
-def _laid_out(panels: Tensor, moves: Tensor | None, picture: Picture) -> Tensor:
-    """Pictures of the panels themselves, moved and resized: `(B, channels, height, width)`."""
+def _laid_out(panels: Tensor, moves: Tensor | None, maker: ImageMaker) -> Tensor:
+    """Images of the panels themselves, moved and resized: `(B, channels, height, width)`."""
     batch, count, rows, bins = panels.shape
-    planes = panels.reshape(batch, -1, *picture.frame(rows, bins))
-    _, height, width = picture.shape(rows, bins)
+    planes = panels.reshape(batch, -1, *maker.frame(rows, bins))
+    _, height, width = maker.shape(rows, bins)
     if moves is not None:
-        # One sampling where the layout lets it: the warp's own pixels are those of the resized picture.
-        at_once = picture.interpolation == "linear" and not picture.stack_last
+        # One sampling where the layout lets it: the warp's own pixels are those of the resized image.
+        at_once = maker.interpolation == "linear" and not maker.stack_last
         planes = _warp(planes, moves, (height, width) if at_once else planes.shape[2:])
-    if picture.stack_last:
+    if maker.stack_last:
         planes = planes.reshape(batch, 1, count * rows, bins)
-    return _resize(planes, (height, width), picture.interpolation)
+    return _resize(planes, (height, width), maker.interpolation)
 
 
 def _warp(planes: Tensor, moves: Tensor, size: tuple[int, int]) -> Tensor:

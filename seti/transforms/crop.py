@@ -1,4 +1,4 @@
-"""A random part of a picture, enlarged to the whole."""
+"""A random part of an image, enlarged to the whole."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class CropSides(A.DualTransform):
-    """Keep a random share of the rows and one of the bins, at a random place, resized to the picture's own size.
+    """Keep a random share of the rows and one of the bins, at a random place, resized to the image's own size.
 
     albumentations' crops draw an area and a ratio, or one side for both; time and frequency have nothing in common,
     so their shares are drawn apart.
@@ -28,7 +28,7 @@ class CropSides(A.DualTransform):
         self.scale = scale
 
     def draw(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Draw the part of a picture of that size: `top, bottom, left, right` in pixels, the end not included."""
+        """Draw the part of an image of that size: `top, bottom, left, right` in pixels, the end not included."""
         sides = []
         for length in (height, width):
             kept = max(1, round(self.py_random.uniform(*self.scale) * length))

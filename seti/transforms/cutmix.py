@@ -15,18 +15,18 @@ def draw_band(alpha: float, bins: int) -> tuple[int, int]:
     """Draw the band `[low, high)` of bins that comes from the partner, from torch's global generator.
 
     As in the paper, its width is `1 - lambda` of all bins, lambda from Beta(alpha, alpha), to the nearest bin: none
-    and all of them are possible. It lies wholly inside of the picture, everywhere as likely.
+    and all of them are possible. It lies wholly inside of the image, everywhere as likely.
     """
     width = round((1.0 - draw_beta(alpha)) * bins)
     low = int(torch.randint(bins - width + 1, ()))
     return low, low + width
 
 
-def paste(pictures: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
-    """Give each picture of a batch its partner's bins inside of the band.
+def paste(images: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
+    """Give each image of a batch its partner's bins inside of the band.
 
     Args:
-        pictures: `(B, C, H, W)`, left as they are.
+        images: `(B, C, H, W)`, left as they are.
         partner: `(B,)` whole numbers, from whom the band comes.
         band: `[low, high)` along `W`, frequency.
 
@@ -34,6 +34,6 @@ def paste(pictures: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
         `(B, C, H, W)`.
     """
     low, high = band
-    mixed = pictures.clone()
-    mixed[..., low:high] = pictures[..., low:high][partner]
+    mixed = images.clone()
+    mixed[..., low:high] = images[..., low:high][partner]
     return mixed

@@ -1,4 +1,4 @@
-"""Cutout: hide rectangles of the training pictures (DeVries & Taylor 2017, arXiv:1708.04552)."""
+"""Cutout: hide rectangles of the training images (DeVries & Taylor 2017, arXiv:1708.04552)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from seti.utils.device import send
 
 @dataclass(frozen=True)
 class Cutout:
-    """Hide rectangles in some pictures of a batch, where the batch lies; by default, in none.
+    """Hide rectangles in some images of a batch, where the batch lies; by default, in none.
 
     The target stays: a rectangle that covers a needle wholly makes it a wrong one, so rectangles are to be smaller
     than needles are long. In a spatial stack a rectangle may reach over several panels.
@@ -19,8 +19,8 @@ class Cutout:
     Everything is drawn from torch's global generator on the processor, which training seeds before every batch.
 
     Attributes:
-        probability: that a picture has rectangles at all.
-        size: largest `(height, width)`, as shares of the picture's; each side is drawn evenly, from one pixel on.
+        probability: that an image has rectangles at all.
+        size: largest `(height, width)`, as shares of the image's; each side is drawn evenly, from one pixel on.
         holes: how many rectangles; they may overlap.
     """
 
@@ -28,33 +28,33 @@ class Cutout:
     size: Sequence[float] = (1.0, 1.0)
     holes: int = 1
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Fill rectangles with the mean of their channel: zeros would be bright in some pictures and dark in others.
+    def __call__(self, images: Tensor) -> Tensor:
+        """Fill rectangles with the mean of their channel: zeros would be bright in some images and dark in others.
 
         Args:
-            pictures: `(B, C, H, W)`, left as they are.
+            images: `(B, C, H, W)`, left as they are.
 
         Returns:
             `(B, C, H, W)`; rectangles span all channels.
         """
         if not self.probability:
-            return pictures
-        height, width = pictures.shape[-2:]
-        rectangles = send(self.draw(len(pictures), height, width), pictures.device)
-        rows, bins = (torch.arange(length, device=pictures.device) for length in (height, width))
-        hidden = torch.zeros(len(pictures), height, width, dtype=torch.bool, device=pictures.device)
+            return images
+        height, width = images.shape[-2:]
+        rectangles = send(self.draw(len(images), height, width), images.device)
+        rows, bins = (torch.arange(length, device=images.device) for length in (height, width))
+        hidden = torch.zeros(len(images), height, width, dtype=torch.bool, device=images.device)
         for hole in rectangles.unbind(1):  # one by one: all at once would take a mask for each
             top, bottom, left, right = hole[:, :, None].unbind(1)
             down, along = (rows >= top) & (rows < bottom), (bins >= left) & (bins < right)
             hidden |= down[:, :, None] & along[:, None, :]
-        return torch.where(hidden[:, None], pictures.mean(dim=(-2, -1), keepdim=True), pictures)
+        return torch.where(hidden[:, None], images.mean(dim=(-2, -1), keepdim=True), images)
 
     def draw(self, count: int, height: int, width: int) -> Tensor:
-        """Draw the rectangles of `count` pictures of `height` by `width` pixels.
+        """Draw the rectangles of `count` images of `height` by `width` pixels.
 
         Returns:
-            `(count, holes, 4)` whole numbers: rows `[top, bottom)` and bins `[left, right)`, inside of the picture;
-            all zeros where a picture keeps everything.
+            `(count, holes, 4)` whole numbers: rows `[top, bottom)` and bins `[left, right)`, inside of the image;
+            all zeros where an image keeps everything.
         """
         chosen = torch.rand(count) < self.probability
         sides = []

@@ -5,7 +5,7 @@ that line it stands out, and nothing else does. Searches for narrow signals have
 367; Enriquez et al. 2017, ApJ 849, 104, turboSETI). Here it is a shear and a sum in Fourier space: a shift by any
 fraction of a bin is a phase, so one matrix product a frequency does all drift rates of a batch.
 
-Every plane is a picture of (drift rate, frequency), where the frequency is that in the middle of the whole cadence. So
+Every plane is an image of (drift rate, frequency), where the frequency is that in the middle of the whole cadence. So
 one needle falls on the same spot in the planes of all ON panels, and on nothing in those of the OFF panels.
 """
 

@@ -1,4 +1,4 @@
-"""From panels to the picture that the network sees: layout, transforms by name, resizing.
+"""From panels to the image that the network sees: layout, transforms by name, resizing.
 
 Time goes downwards and frequency to the right. The transforms draw their parameters from a seed that is given with
 every cadence, because albumentations' own generators give every DataLoader worker the same numbers.
@@ -19,7 +19,7 @@ from seti.transforms.warp import BORDER, Move, OneWarp, invert
 NO_NORMALISATION = Normalisation()
 
 
-class Picture:
+class ImageMaker:
     """Lay out panels, transform them while training, and resize.
 
     Args:
@@ -58,18 +58,18 @@ class Picture:
 
     @property
     def channels(self) -> int:
-        """Channels of the picture: 1 stacked, else one a panel, or two with its de-Doppler plane beside it."""
+        """Channels of the image: 1 stacked, else one a panel, or two with its de-Doppler plane beside it."""
         if self.stack_first or self.stack_last:
             return 1
         return self.n_panels * (2 if self.fan and not self.fan_alone else 1)
 
     @property
     def by_batch(self) -> bool:
-        """Whether pictures are made a batch at once (`seti.transforms.batch`), on the host too."""
+        """Whether images are made a batch at once (`seti.transforms.batch`), on the host too."""
         return self.fan is not None
 
     def shape(self, rows: int, bins: int) -> tuple[int, int, int]:
-        """Channels, height and width of the picture of panels of that size."""
+        """Channels, height and width of the image of panels of that size."""
         if self.fan_alone:
             height, width = self.image_size or (self.fan.drifts, bins)
         else:
@@ -100,7 +100,7 @@ class Picture:
         return np.array(back, np.float32).reshape(2, 3)
 
     def __call__(self, cadence: np.ndarray, seed: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
-        """Make the picture of one cadence.
+        """Make the image of one cadence.
 
         Args:
             cadence: `(panels, rows, bins)`, any floating-point type.
@@ -137,7 +137,7 @@ def stack(cadence: np.ndarray) -> np.ndarray:
 def geometric(augment: dict[str, Any]) -> list[A.BasicTransform]:
     """Build the transforms of the `augment` config group; those with probability 0 are left out.
 
-    Only geometry: albumentations' noise, brightness, gamma and blur clip float pictures to 0..1 without a word.
+    Only geometry: albumentations' noise, brightness, gamma and blur clip float images to 0..1 without a word.
 
     Args:
         augment: `flip_frequency`, `flip_time`, `affine`: probabilities; `shift` (share of each side), `scale`

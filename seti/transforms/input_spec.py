@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from seti.transforms.dedoppler import Dedoppler
-from seti.transforms.image import Picture
+from seti.transforms.image import ImageMaker
 from seti.transforms.normalisation import Normalisation
 
 
@@ -30,9 +30,9 @@ class InputSpec:
     remove_spike: bool = False
     dedoppler: dict[str, Any] = field(default_factory=dict)
 
-    def picture(self, augment: dict[str, Any] | None = None) -> Picture:
-        """What turns panels into the network's pictures."""
-        return Picture(
+    def image_maker(self, augment: dict[str, Any] | None = None) -> ImageMaker:
+        """What turns panels into the network's images."""
+        return ImageMaker(
             self.panels,
             self.layout,
             self.image_size,
@@ -43,9 +43,9 @@ class InputSpec:
         )
 
     @property
-    def picture_size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
-        _, height, width = self.picture().shape(self.rows, self.bins)
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        _, height, width = self.image_maker().shape(self.rows, self.bins)
         return height, width
 
     def plain(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mix the cadences of a batch two by two: by mixup or CutMix, to pictures with soft targets."""
+"""Mix the cadences of a batch two by two: by mixup or CutMix, to images with soft targets."""
 
 import math
 from dataclasses import dataclass
@@ -44,26 +44,26 @@ class Mixing:
         without = math.ceil(self.off_last * epochs - 1e-9)  # 0.7 * 10 is a little more than 7
         return epoch == 0 or epoch < epochs - without
 
-    def __call__(self, pictures: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix each picture of a batch with another one of it, all by the same share.
+    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix each image of a batch with another one of it, all by the same share.
 
         Args:
-            pictures: `(B, C, H, W)`, left as they are.
+            images: `(B, C, H, W)`, left as they are.
             targets: `(B,)` in 0..1.
 
         Returns:
-            Mixed pictures `(B, C, H, W)`; soft targets `(B,)`.
+            Mixed images `(B, C, H, W)`; soft targets `(B,)`.
         """
         if self._takes_cutmix():
-            bins = pictures.shape[-1]
+            bins = images.shape[-1]
             low, high = draw_band(self.cutmix, bins)
-            share, partner = (bins - (high - low)) / bins, draw_partners(pictures)
-            mixed = paste(pictures, partner, (low, high))
+            share, partner = (bins - (high - low)) / bins, draw_partners(images)
+            mixed = paste(images, partner, (low, high))
         else:
-            share, partner = draw_lambda(self.alpha), draw_partners(pictures)
-            mixed = blend(pictures, partner, share)
+            share, partner = draw_lambda(self.alpha), draw_partners(images)
+            mixed = blend(images, partner, share)
         if self.restandardise:
-            mixed = restandardised(mixed, pictures, partner, share)
+            mixed = restandardised(mixed, images, partner, share)
         return mixed, soft_targets(targets, targets[partner], share, self.label)
 
     def _takes_cutmix(self) -> bool:
@@ -72,13 +72,13 @@ class Mixing:
         return torch.rand(()).item() < 0.5
 
 
-def draw_partners(pictures: Tensor) -> Tensor:
-    """Draw whom each picture of a batch `(B, ...)` is mixed with: a permutation `(B,)`, where the pictures lie."""
-    return send(torch.randperm(len(pictures)), pictures.device)
+def draw_partners(images: Tensor) -> Tensor:
+    """Draw whom each image of a batch `(B, ...)` is mixed with: a permutation `(B,)`, where the images lie."""
+    return send(torch.randperm(len(images)), images.device)
 
 
 def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Tensor:
-    """Targets of mixed pictures, of those of their parts.
+    """Targets of mixed images, of those of their parts.
 
     Args:
         first, second: `(B,)` in 0..1.
@@ -87,7 +87,7 @@ def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Ten
             is also the lambda-weighted mean of both parts' losses. `union`: `first + second - first * second`,
             whatever lambda: a needle stays a needle however much is laid over it. Of a mixup with lambda near 1 that
             is too much said, for the second's needle is too faint to be seen; a large alpha keeps lambda near 1/2.
-            Of a CutMix it is wrong wherever the needle lay in the bins that were cut away: the less of a picture is
+            Of a CutMix it is wrong wherever the needle lay in the bins that were cut away: the less of an image is
             left, the more often the union calls a needle what has none.
 
     Returns:
@@ -98,27 +98,27 @@ def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Ten
     return share * first + (1.0 - share) * second
 
 
-def restandardised(mixed: Tensor, pictures: Tensor, partner: Tensor, share: float) -> Tensor:
-    """Scale mixed pictures back to what their parts were: blending two independent noises makes them fainter.
+def restandardised(mixed: Tensor, images: Tensor, partner: Tensor, share: float) -> Tensor:
+    """Scale mixed images back to what their parts were: blending two independent noises makes them fainter.
 
-    Every channel of each picture gets the lambda-weighted means of both parts' mean and deviation. Standardised parts
-    so give a standardised mix, mean 0 and deviation 1. Not so by force: resizing averages noise away, and pictures
+    Every channel of each image gets the lambda-weighted means of both parts' mean and deviation. Standardised parts
+    so give a standardised mix, mean 0 and deviation 1. Not so by force: resizing averages noise away, and images
     that were not mixed, as all are in validation, keep the smaller deviation that it leaves.
 
     Args:
-        mixed, pictures: `(B, C, H, W)`, behind and before the mixing.
+        mixed, images: `(B, C, H, W)`, behind and before the mixing.
         partner, share: whom with, and what the first counts.
 
     Returns:
         `(B, C, H, W)`.
     """
-    deviation, mean = _moments(pictures)
+    deviation, mean = _moments(images)
     has_deviation, has_mean = _moments(mixed)
     wanted_deviation, wanted_mean = (blend(moment, partner, share) for moment in (deviation, mean))
     # A channel without any deviation stays flat.
     return (mixed - has_mean) * (wanted_deviation / has_deviation.clamp_min(1e-6)) + wanted_mean
 
 
-def _moments(pictures: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
     """Deviation and mean of each channel, `(B, C, 1, 1)`."""
-    return torch.std_mean(pictures, dim=(-2, -1), correction=0, keepdim=True)
+    return torch.std_mean(images, dim=(-2, -1), correction=0, keepdim=True)

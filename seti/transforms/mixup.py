@@ -19,15 +19,15 @@ def draw_beta(alpha: float) -> float:
     return torch.distributions.Beta(torch.tensor(alpha), torch.tensor(alpha)).sample().item()
 
 
-def blend(pictures: Tensor, partner: Tensor, share: float) -> Tensor:
-    """Blend each picture of a batch with its partner.
+def blend(images: Tensor, partner: Tensor, share: float) -> Tensor:
+    """Blend each image of a batch with its partner.
 
     Args:
-        pictures: `(B, C, H, W)`, left as they are.
-        partner: `(B,)` whole numbers, whom each picture is blended with.
+        images: `(B, C, H, W)`, left as they are.
+        partner: `(B,)` whole numbers, whom each image is blended with.
         share: lambda, what the first one counts.
 
     Returns:
         `lambda * first + (1 - lambda) * second`, `(B, C, H, W)`.
     """
-    return share * pictures + (1.0 - share) * pictures[partner]
+    return share * images + (1.0 - share) * images[partner]

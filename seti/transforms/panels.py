@@ -1,4 +1,4 @@
-"""Training cadences put together anew from their own panels, before anything else is done to them.
+"""Training cadences put together again from their own panels, before anything else is done to them.
 
 What is moved here are panels as they were read, so every layout can have it. Which of the cadence's six a panel is goes
 along with it: the de-Doppler transform aligns panels by the time at which they were observed.
@@ -57,7 +57,7 @@ class Recomposition:
     def __call__(
         self, cadence: np.ndarray, numbers: tuple[int, ...], target: float, seed: int
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Put one cadence together anew.
+        """Put one cadence together again.
 
         Args:
             cadence: `(panels, rows, bins)`; it is left as it is.

@@ -1,4 +1,4 @@
-"""Flips, shift, scale, rotation, crop and resizing of a picture as one interpolation instead of one each."""
+"""Flips, shift, scale, rotation, crop and resizing of an image as one interpolation instead of one each."""
 
 import math
 import random
@@ -29,7 +29,7 @@ STILL: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 @dataclass(frozen=True)
 class Move:
-    """Where the pixels of a picture go, at the picture's own size.
+    """Where the pixels of an image go, at the image's own size.
 
     Attributes:
         flip_time, flip_frequency: mirrored first.
@@ -46,14 +46,14 @@ class Move:
         return self.flip_time or self.flip_frequency or self.affine is not None
 
     def matrix(self, height: int, width: int) -> Matrix:
-        """Flips and affine in one, for a picture of that size."""
+        """Flips and affine in one, for an image of that size."""
         along = (-1.0, width - 1.0) if self.flip_frequency else (1.0, 0.0)
         down = (-1.0, height - 1.0) if self.flip_time else (1.0, 0.0)
         mirror = (along[0], 0.0, along[1], 0.0, down[0], down[1])
         return mirror if self.affine is None else compose(self.affine, mirror)
 
     def apply(self, plane: np.ndarray, out: np.ndarray, interpolation: str) -> None:
-        """Draw a picture where the move puts it, resized to the size of `out`.
+        """Draw an image where the move puts it, resized to the size of `out`.
 
         Args:
             plane: `(rows, bins)` of any native floating-point type, left as it is.
@@ -61,7 +61,7 @@ class Move:
             interpolation: one of `INTERPOLATIONS`.
         """
         if self.affine is None:
-            # Resizing first would be the same picture, but for the last bit.
+            # Resizing first would be the same image, but for the last bit.
             _resize(self._flip(_cast(plane, _scratch(*plane.shape))), out, interpolation)
         elif interpolation == "linear" or plane.shape == out.shape:
             _warp(plane, compose(_scaling(plane.shape, out.shape), self.matrix(*plane.shape)), out)
@@ -103,7 +103,7 @@ class OneWarp(A.Compose):
     Args:
         transforms: `A.HorizontalFlip` (frequency), `A.VerticalFlip` (time), and behind them at most one `A.Affine`
             with `BORDER` as its border, and behind that at most one `CropSides`. The crop comes last so that borders
-            are those of the whole picture: the one warp sees what lies beside the part that is kept.
+            are those of the whole image: the one warp sees what lies beside the part that is kept.
         size: `(height, width)` to resize to, or None.
         interpolation: one of `INTERPOLATIONS`.
     """
@@ -118,7 +118,7 @@ class OneWarp(A.Compose):
         self.interpolation = interpolation
 
     def draw(self, height: int, width: int) -> Move:
-        """Draw the parameters for a picture of that size."""
+        """Draw the parameters for an image of that size."""
         if self.py_random.random() >= self.p:  # `A.Compose` draws it too, though p is 1
             return Move()
         flips, affine = {"flip_time": False, "flip_frequency": False}, None
@@ -166,7 +166,7 @@ _own = threading.local()
 
 
 def _scratch(height: int, width: int) -> np.ndarray:
-    """Memory for one picture at a time: fresh one costs a fifth of a resizing."""
+    """Memory for one image at a time: fresh one costs a fifth of a resizing."""
     memory = getattr(_own, "memory", None)
     if memory is None or memory.size < height * width:
         memory = _own.memory = np.empty(height * width, np.float32)
@@ -187,7 +187,7 @@ def _resize(plane: np.ndarray, out: np.ndarray, interpolation: str) -> None:
 
 
 def _scaling(shape: tuple[int, ...], to: tuple[int, ...]) -> Matrix:
-    """Where resizing takes a pixel's centre: the pictures' edges lie on each other, half a pixel outside."""
+    """Where resizing takes a pixel's centre: the images' edges lie on each other, half a pixel outside."""
     down, right = to[0] / shape[0], to[1] / shape[1]
     return right, 0.0, (right - 1) / 2, 0.0, down, (down - 1) / 2
 
@@ -219,7 +219,7 @@ def _warp(plane: np.ndarray, matrix: Matrix, out: np.ndarray) -> None:
 
 
 def _reach(along: float, down: float, start: float, length: int) -> tuple[int, int]:
-    """How far before and behind a side of `length` the corners of a picture lie, in whole pixels."""
+    """How far before and behind a side of `length` the corners of an image lie, in whole pixels."""
     corners = start, start + along, start + down, start + along + down
     return max(0, math.ceil(-min(corners))), max(0, math.ceil(max(corners)) - length + 2)
 

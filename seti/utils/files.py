@@ -19,7 +19,7 @@ from seti.errors import SetiError, brief
 MAX_COLUMNS = 10_000
 MISSING_VALUES = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
 STALE = 24 * 3600  # s after which a part is nobody's any more, whichever machine wrote it
-CURES = {
+FIXES = {
     errno.ENOSPC: "free some space, or write to another folder",
     errno.EDQUOT: "free some of your quota, or write to another folder",
     errno.EROFS: "the file system is read-only: write to another folder",
@@ -50,28 +50,28 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; the error names the file.
     """
-    beside = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.part{path.suffix}")
-    with naming(path, beside):
+    temporary = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.part{path.suffix}")
+    with naming(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            yield beside
+            yield temporary
             if durable:
-                _flush(beside)
-            beside.replace(path)
+                _flush(temporary)
+            temporary.replace(path)
             if durable:
                 _flush(path.parent)
         finally:
             with suppress(OSError):  # else this error would hide the one that matters
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def naming(path: Path, beside: Path | None = None) -> Iterator[None]:
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Name the file or folder in system errors that name none, such as a full disk's, or its temporary name."""
     try:
         yield
     except OSError as error:
-        unnamed = error.filename is None or (beside is not None and str(error.filename) == str(beside))
+        unnamed = error.filename is None or (temporary is not None and str(error.filename) == str(temporary))
         if unnamed and error.errno is not None:
             raise OSError(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
         raise
@@ -83,8 +83,8 @@ def explain(error: OSError) -> str:
         lines = str(error).strip().splitlines()
         return f"the system refused a file: {lines[-1] if lines else type(error).__name__}"
     where = "" if error.filename is None else f"{error.filename}: "
-    cure = CURES.get(error.errno)
-    return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {cure}" if cure else "")
+    fix = FIXES.get(error.errno)
+    return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {fix}" if fix else "")
 
 
 def remove_parts(folder: Path) -> None:
@@ -127,8 +127,8 @@ def _flush(path: Path) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON object, indented, whole or not at all."""
-    with whole_file(path) as beside:
-        beside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -155,8 +155,8 @@ def _refuse_constant(name: str) -> float:
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table without its index, whole or not at all. Floats keep every digit that tells them apart."""
-    with whole_file(path) as beside:
-        table.to_csv(beside, index=False)
+    with whole_file(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -175,7 +175,7 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         missing_values = {name: MISSING_VALUES for name in header if name != "id"}
         table = pd.read_csv(path, dtype={"id": str}, low_memory=False, keep_default_na=False, na_values=missing_values)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        msg = f"cannot read {path} as a table: {brief(error, 200)}; mend or replace the file"
+        msg = f"cannot read {path} as a table: {brief(error, 200)}; fix or replace the file"
         raise SetiError(msg) from error
     missing = [column for column in columns if column not in table.columns]
     if missing:

@@ -16,7 +16,7 @@ NAME = ".lock"
 
 
 @contextmanager
-def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, cure: str = "") -> Iterator[None]:
+def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: str = "") -> Iterator[None]:
     """Keep other runs out of an existing folder while the block runs.
 
     The kernel keeps the lock and drops it when the process ends, however it ends; what a killed run leaves behind is
@@ -29,14 +29,14 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, cure: 
         doing: what this run does there, for whoever is kept out.
         name: of the file.
         patience: seconds to wait for the lock, where others hold it for an instant.
-        cure: what else whoever is kept out can do.
+        fix: what else whoever is kept out can do.
 
     Raises:
         SetiError: another process is at work in the folder.
     """
     path = folder / name
     with files.naming(path):
-        handle = _wait_for(path, patience, cure)
+        handle = _wait_for(path, patience, fix)
     try:
         told = {
             "doing": doing,
@@ -53,18 +53,18 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, cure: 
         os.close(handle)
 
 
-def _wait_for(path: Path, patience: float, cure: str) -> int:
+def _wait_for(path: Path, patience: float, fix: str) -> int:
     end = time.monotonic() + patience
     while True:
         try:
-            return _acquire(path, cure)
+            return _acquire(path, fix)
         except SetiError:
             if time.monotonic() >= end:
                 raise
         time.sleep(0.05)
 
 
-def _acquire(path: Path, cure: str) -> int:
+def _acquire(path: Path, fix: str) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -74,7 +74,7 @@ def _acquire(path: Path, cure: str) -> int:
             os.close(handle)
             msg = (
                 f"{path.parent} is in use by another run ({holder}): wait for its end, or stop it first"
-                f"{'; ' if cure else ''}{cure}"
+                f"{'; ' if fix else ''}{fix}"
             )
             raise SetiError(msg) from error
         except BaseException:

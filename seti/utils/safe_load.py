@@ -9,12 +9,12 @@ import torch
 from seti.errors import SetiError
 
 
-def read_checkpoint(path: Path, cure: str) -> dict[str, Any]:
+def read_checkpoint(path: Path, fix: str) -> dict[str, Any]:
     """Read a checkpoint of this program: tensors and plain values, nothing else.
 
     Args:
         path: the file.
-        cure: what to do about a bad one.
+        fix: what to do about a bad one.
 
     Raises:
         SetiError: the file is missing, damaged, holds code, or is no checkpoint.
@@ -24,16 +24,16 @@ def read_checkpoint(path: Path, cure: str) -> dict[str, Any]:
         # weights_only: names of functions in the file are looked up in a short list, never called.
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        msg = f"checkpoint {path} is missing: {cure}"
+        msg = f"checkpoint {path} is missing: {fix}"
         raise SetiError(msg) from error
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        msg = f"checkpoint {path} cannot be loaded ({refusal(error)}): {cure}"
+        msg = f"checkpoint {path} cannot be loaded ({refusal(error)}): {fix}"
         raise SetiError(msg) from error
     if damaged:
-        msg = f"checkpoint {path} cannot be loaded (its part {damaged!r} is damaged): {cure}"
+        msg = f"checkpoint {path} cannot be loaded (its part {damaged!r} is damaged): {fix}"
         raise SetiError(msg)
     if not isinstance(checkpoint, dict):
-        msg = f"checkpoint {path} cannot be loaded (it holds a {type(checkpoint).__name__}): {cure}"
+        msg = f"checkpoint {path} cannot be loaded (it holds a {type(checkpoint).__name__}): {fix}"
         raise SetiError(msg)
     return checkpoint
 

@@ -47,7 +47,7 @@ def test_every_setting_reaches_a_presets_network(preset):
         stem = other.network.get_submodule(other.network.pretrained_cfg["first_conv"])
         stem.register_forward_hook(lambda *hooked: sizes.append(hooked[2].shape[-2:]))
         assert other(torch.zeros(2, 1, *SIZE)).shape == (2,)
-    lost = stem.kernel_size[0] - 1 if preset == "convnext_nano" else 0  # its patches lie inside of the picture
+    lost = stem.kernel_size[0] - 1 if preset == "convnext_nano" else 0  # its patches lie inside of the image
     assert sizes == [(SIZE[0] - lost, SIZE[1] - lost)]
     assert len([module for module in other.modules() if isinstance(module, GeM)]) == 1
     assert not [module for module in own.modules() if isinstance(module, GeM)]
@@ -70,8 +70,8 @@ def test_a_preset_learns_and_is_folded(preset):
     network = Backbone(name_of(preset), 1, SIZE, pool="gem").train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    pictures, targets = torch.randn(4, 1, *SIZE), torch.tensor([0.0, 1.0, 0.0, 1.0])
-    torch.nn.functional.binary_cross_entropy_with_logits(network(pictures), targets).backward()
+    images, targets = torch.randn(4, 1, *SIZE), torch.tensor([0.0, 1.0, 0.0, 1.0])
+    torch.nn.functional.binary_cross_entropy_with_logits(network(images), targets).backward()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters() if parameter.grad is not None)
     optimizer.step()
     moved = {key for key, value in network.named_parameters() if not torch.equal(value, before[key])}
@@ -79,6 +79,6 @@ def test_a_preset_learns_and_is_folded(preset):
     ends = (network.network.pretrained_cfg["first_conv"] + ".weight", "classifier.weight", "fc.weight", "pool.p")
     assert sum(key.endswith(ends) for key in moved) >= 3
     network.eval()
-    folded = fold_batch_norm(copy.deepcopy(network), pictures[:1])
+    folded = fold_batch_norm(copy.deepcopy(network), images[:1])
     with torch.inference_mode():
-        torch.testing.assert_close(folded(pictures), network(pictures), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(folded(images), network(images), rtol=1e-3, atol=1e-3)

@@ -42,9 +42,9 @@ def epoch_of(batches, epoch: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarr
 
 def pictures_by_index(batches) -> dict[int, bytes]:
     return {
-        int(index): picture.tobytes()
-        for pictures, _, indices in batches
-        for picture, index in zip(pictures, indices, strict=True)
+        int(index): image.tobytes()
+        for images, _, indices in batches
+        for image, index in zip(images, indices, strict=True)
     }
 
 
@@ -73,9 +73,9 @@ def spec(**changes) -> InputSpec:
 )
 def test_spec_foretells_the_picture(panels, layout, image_size, channels, size):
     what = spec(panels=panels, layout=layout, image_size=image_size)
-    assert what.picture_size == size
-    assert what.picture().channels == channels
-    made = what.picture()(np.zeros((3 if panels == "A" else 6, 273, 256), np.float16))
+    assert what.image_shape == size
+    assert what.image_maker().channels == channels
+    made = what.image_maker()(np.zeros((3 if panels == "A" else 6, 273, 256), np.float16))
     assert made.shape == (channels, *size)
 
 
@@ -99,9 +99,9 @@ def test_spec_is_plain_and_comes_back():
 def test_an_item_is_the_cadences_picture_target_and_index(tmp_path):
     cadences = make_cadences(tmp_path, "train", ["a1", "b2"])
     data = CadenceDataset(tmp_path, "train", ["a1", "b2"], [0, 1], spec(layout="channel", rows=ROWS, bins=BINS))
-    picture, target, index = data[1]
-    np.testing.assert_array_equal(picture.numpy(), cadences[1, [0, 2, 4]].astype(np.float32))
-    assert picture.dtype == torch.float32
+    image, target, index = data[1]
+    np.testing.assert_array_equal(image.numpy(), cadences[1, [0, 2, 4]].astype(np.float32))
+    assert image.dtype == torch.float32
     assert (float(target), index, len(data)) == (1.0, 1, 2)
 
 
@@ -126,7 +126,7 @@ def test_a_file_of_another_shape_is_named(tmp_path):
 def test_rows_and_bins_are_those_of_the_first_cadence(tmp_path):
     make_train_set(tmp_path, COUNT, POSITIVES, rows=5, bins=9)
     what = module(tmp_path, layout="spatial").spec
-    assert (what.rows, what.bins, what.picture_size) == (5, 9, (15, 9))
+    assert (what.rows, what.bins, what.image_shape) == (5, 9, (15, 9))
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 17])
@@ -219,9 +219,9 @@ def test_a_last_batch_of_one_is_dropped(tmp_path, table, batch_size, sizes):
 
 def test_training_batches_hold_the_cadences_they_say(tmp_path, table):
     data = module(tmp_path)
-    for pictures, targets, indices in data.train_dataloader():
-        for picture, target, index in zip(pictures, targets, indices, strict=True):
-            np.testing.assert_array_equal(picture, data.train_set[int(index)][0])
+    for images, targets, indices in data.train_dataloader():
+        for image, target, index in zip(images, targets, indices, strict=True):
+            np.testing.assert_array_equal(image, data.train_set[int(index)][0])
             assert target == data.train_set.targets[index]
 
 
@@ -246,7 +246,7 @@ def test_another_seed_or_fold_trains_in_another_order(tmp_path, table):
 
 
 def test_workers_draw_other_transforms_than_each_other_and_than_in_other_epochs(tmp_path):
-    """Equal cadences in every place: any two equal pictures would be two equal draws of the transforms."""
+    """Equal cadences in every place: any two equal images would be two equal draws of the transforms."""
     ids = [f"a{n}" for n in range(16)]
     one = np.random.default_rng(0).normal(size=(6, 16, 16)).astype(np.float16)
     (tmp_path / "train" / "a").mkdir(parents=True)
@@ -257,8 +257,8 @@ def test_workers_draw_other_transforms_than_each_other_and_than_in_other_epochs(
     for workers in (0, 2):
         batches = loader(data, 4, workers, sampler=EpochSampler(np.zeros(16), (1,), balanced=False))
         seen[workers] = [pictures_by_index(epoch_of(batches, epoch)) for epoch in (0, 1, 2)]
-    assert seen[0] == seen[2], "the number of workers must not change a picture"
-    drawn = [picture for epoch in seen[2] for picture in epoch.values()]
+    assert seen[0] == seen[2], "the number of workers must not change an image"
+    drawn = [image for epoch in seen[2] for image in epoch.values()]
     assert len(drawn) == 48
     assert len(set(drawn)) == 48
 
@@ -284,20 +284,20 @@ def test_a_device_gets_panels_that_make_the_hosts_pictures(tmp_path, table):
         (host.train_dataloader(), device.train_dataloader()),
         (host.val_dataloader(), device.val_dataloader()),
     ):
-        for (pictures, targets, indices), (panels, *rest) in zip(one, two, strict=True):
+        for (images, targets, indices), (panels, *rest) in zip(one, two, strict=True):
             assert panels.panels.dtype == torch.float16
             assert panels.panels.shape == (len(indices), 3, ROWS, BINS)
             assert torch.equal(rest[0], targets)
             assert torch.equal(rest[1], indices)
-            made = prepare(panels, device.train_set.picture)
-            assert made.shape == pictures.shape
+            made = prepare(panels, device.train_set.image_maker)
+            assert made.shape == images.shape
             # Noise as sharp as can be: the outer row, which one warp and two steps mirror apart, is left out.
-            assert (made - pictures)[..., 1:-1, 1:-1].abs().mean() < 0.05
+            assert (made - images)[..., 1:-1, 1:-1].abs().mean() < 0.05
 
 
 def test_pictures_are_made_on_the_host_where_there_is_no_trainer(tmp_path, table):
-    pictures, _, _ = next(iter(module(tmp_path).train_dataloader()))
-    assert isinstance(pictures, torch.Tensor)
+    images, _, _ = next(iter(module(tmp_path).train_dataloader()))
+    assert isinstance(images, torch.Tensor)
 
 
 @pytest.mark.parametrize("on_device", [False, True])
@@ -308,5 +308,5 @@ def test_a_batch_keeps_the_widest_precision_of_its_files(tmp_path, on_device):
     what = spec(layout="channel", rows=ROWS, bins=BINS)
     data = CadenceDataset(tmp_path, "train", ["a1", "b2"], [0, 1], what, on_device=on_device)
     inputs, targets, indices = data.__getitems__([1, 0])
-    np.testing.assert_array_equal(prepare(inputs, data.picture), np.stack([fine, cadences[0]])[:, [0, 2, 4]])
+    np.testing.assert_array_equal(prepare(inputs, data.image_maker), np.stack([fine, cadences[0]])[:, [0, 2, 4]])
     assert (targets.tolist(), indices.tolist()) == ([1.0, 0.0], [1, 0])

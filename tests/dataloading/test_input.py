@@ -1,4 +1,4 @@
-"""Cadences on their way to the network: what is normalised, put together anew, transformed, and where."""
+"""Cadences on their way to the network: what is normalised, put together again, transformed, and where."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def dataset(root, augment=None, on_device=False, targets=None, **changes) -> Cad
 
 def made(data: CadenceDataset, items) -> torch.Tensor:
     inputs, _, _ = data.__getitems__(items)
-    return prepare(inputs, data.picture)
+    return prepare(inputs, data.image_maker)
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def made(data: CadenceDataset, items) -> torch.Tensor:
 )
 def test_shapes_of_the_layouts_with_planes(tmp_path, layout, panels, size, shape):
     data = dataset(tmp_path, layout=layout, panels=panels, image_size=size)
-    assert (data.picture.channels, *data.spec.picture_size) == shape
+    assert (data.image_maker.channels, *data.spec.image_shape) == shape
     assert made(data, [0, 1]).shape == (2, *shape)
     assert data[0][0].shape == shape
 
 
 def test_planes_are_compressed_and_stand_behind_the_panels(tmp_path):
-    alone, beside = (dataset(tmp_path, layout=layout) for layout in ("dedoppler", "channel_dedoppler"))
+    alone, joined = (dataset(tmp_path, layout=layout) for layout in ("dedoppler", "channel_dedoppler"))
     read = torch.from_numpy(np.stack([alone.store.read(number) for number in range(2)]))
     panels = Normalisation("robust")(read)
-    planes = alone.picture.fan(panels, torch.arange(6)).asinh()
+    planes = alone.image_maker.fan(panels, torch.arange(6)).asinh()
     torch.testing.assert_close(made(alone, [0, 1]), planes)
-    both = made(beside, [0, 1])
+    both = made(joined, [0, 1])
     torch.testing.assert_close(both[:, :6], panels)
     assert both[:, 6:].shape == panels.shape
 
@@ -77,8 +77,8 @@ def test_host_and_device_make_the_same_pictures(tmp_path, layout, panels):
 
 def test_normalised_panels_reach_the_other_layouts(tmp_path):
     data = dataset(tmp_path, layout="channel", normalise="robust", clip=[-1, 1])
-    pictures = made(data, [0, 1, 2])
-    assert pictures.abs().max() == 1
+    images = made(data, [0, 1, 2])
+    assert images.abs().max() == 1
     assert made(dataset(tmp_path, layout="channel", normalise="none"), [0, 1, 2]).abs().max() > 2
 
 
@@ -137,9 +137,9 @@ def test_off_panels_are_read_where_they_may_take_the_places_of_on_panels(tmp_pat
     module = CadenceDataModule(DATA | {"root": str(tmp_path), "packed": "false"}, augment, 0, 7)
     positive = int(module.train_set.targets.argmax())
     name = module.train_set.ids[positive]
-    pictures, targets, _ = module.train_set.__getitems__([(positive, 5)])
+    images, targets, _ = module.train_set.__getitems__([(positive, 5)])
     cadence = np.load(tmp_path / "train" / name[0] / f"{name}.npy")
-    np.testing.assert_array_equal(pictures[0], cadence[[1, 3, 5]].astype(np.float32))
+    np.testing.assert_array_equal(images[0], cadence[[1, 3, 5]].astype(np.float32))
     assert targets.tolist() == [0]
     held, _, _ = module.val_set.__getitems__([0])
     other = np.load(tmp_path / "train" / module.val_set.ids[0][0] / f"{module.val_set.ids[0]}.npy")

@@ -101,9 +101,9 @@ class Numbers(Dataset):
         return index
 
     def __getitems__(self, indices: list[int]) -> tuple:
-        pictures = dataset._empty((len(indices), 4, 4), torch.float32)
-        pictures.copy_(torch.tensor(indices, dtype=torch.float32)[:, None, None].expand_as(pictures))
-        return pictures, torch.tensor(indices, dtype=torch.float32), torch.tensor(indices)
+        images = dataset._empty((len(indices), 4, 4), torch.float32)
+        images.copy_(torch.tensor(indices, dtype=torch.float32)[:, None, None].expand_as(images))
+        return images, torch.tensor(indices, dtype=torch.float32), torch.tensor(indices)
 
     most_bytes = 64
 
@@ -113,10 +113,10 @@ def test_no_batch_is_overwritten_however_many_are_held(keep):
     held: list[torch.Tensor] = []
     batches = loader(Numbers(), 2, num_workers=2)
     for _ in range(3):  # the workers stay from epoch to epoch
-        for pictures, targets, indices in batches:
-            held = [*held, (pictures, targets, indices)][-keep:] if keep else []
-            for picture, target, index in held or [(pictures, targets, indices)]:
-                assert torch.equal(picture[:, 0, 0], target)
+        for images, targets, indices in batches:
+            held = [*held, (images, targets, indices)][-keep:] if keep else []
+            for image, target, index in held or [(images, targets, indices)]:
+                assert torch.equal(image[:, 0, 0], target)
                 assert torch.equal(index.float(), target)
 
 
@@ -126,7 +126,7 @@ def test_a_loader_that_nobody_else_holds_gives_its_batches():
 
 def test_the_same_memory_is_used_again():
     batches = loader(Numbers(), 2, num_workers=1)
-    places = {pictures.data_ptr() for pictures, _, _ in batches}
+    places = {images.data_ptr() for images, _, _ in batches}
     assert len(places) <= 2 + HELD
 
 

@@ -62,20 +62,20 @@ def test_a_calibrator_mends_other_rows(method, bent):
     given = expit(bent(logit(probs)))
     half = np.arange(40_000) < 20_000
     calibrator = calibration.fit(method, targets[half], given[half])
-    mended = calibrator(given[~half])
-    before, after = (calibration.calibration_error(targets[~half], p) for p in (given[~half], mended))
+    fixed = calibrator(given[~half])
+    before, after = (calibration.calibration_error(targets[~half], p) for p in (given[~half], fixed))
     assert before > 0.05
     assert after < 0.012
-    assert ((mended >= 0) & (mended <= 1)).all()
+    assert ((fixed >= 0) & (fixed <= 1)).all()
     if method == "sigmoid":  # the bend was a straight line in logits, which it undoes
-        np.testing.assert_allclose(mended, probs[~half], atol=0.03)
+        np.testing.assert_allclose(fixed, probs[~half], atol=0.03)
 
 
 def test_the_sigmoid_leaves_calibrated_probabilities_alone_and_keeps_ranks():
     targets, probs = drawn(4, 60_000)
-    mended = calibration.fit("sigmoid", targets, probs)(probs)
-    np.testing.assert_allclose(mended, probs, atol=0.02)
-    np.testing.assert_array_equal(mended.argsort(), probs.argsort())
+    fixed = calibration.fit("sigmoid", targets, probs)(probs)
+    np.testing.assert_allclose(fixed, probs, atol=0.02)
+    np.testing.assert_array_equal(fixed.argsort(), probs.argsort())
 
 
 def test_the_sigmoid_is_platts():

@@ -31,11 +31,11 @@ def batch_norms(network):
 def test_the_folded_network_gives_the_same_numbers(name):
     size = (160, 160)
     network = settled(Backbone(name, 1, size))
-    pictures = torch.randn(3, 1, *size, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(3, 1, *size, generator=torch.Generator().manual_seed(1))
     before = copy.deepcopy(network.state_dict())
-    folded = fold_batch_norm(network, pictures[:2])
+    folded = fold_batch_norm(network, images[:2])
     with torch.inference_mode():
-        torch.testing.assert_close(folded(pictures), network(pictures), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(folded(images), network(images), rtol=1e-4, atol=1e-4)
     assert batch_norms(folded) == 0
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])
@@ -47,12 +47,12 @@ def test_the_folded_network_gives_the_same_numbers(name):
 )
 def test_networks_with_standardised_weights_or_another_pool_give_the_same_numbers(name, options):
     network = settled(Backbone(name, 1, (64, 64), **options))
-    pictures = torch.randn(3, 1, 64, 64, generator=torch.Generator().manual_seed(1))
-    folded = fold_batch_norm(network, pictures[:1])
+    images = torch.randn(3, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    folded = fold_batch_norm(network, images[:1])
     with torch.inference_mode():
-        expected = network(pictures)
+        expected = network(images)
         assert expected.std() > 1e-3
-        torch.testing.assert_close(folded(pictures), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(folded(images), expected, rtol=1e-4, atol=1e-4)
     assert batch_norms(folded) == 0
 
 
@@ -64,16 +64,16 @@ class Twice(nn.Module):
         self.first, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
         self.second, self.shared = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
 
-    def forward(self, pictures):
-        given = self.first(pictures)
+    def forward(self, images):
+        given = self.first(images)
         between = self.norm(given) + given
         return (self.shared(self.second(between)) + self.shared(self.second(given))).mean((1, 2, 3))
 
 
 def test_what_cannot_be_folded_stays_as_it_is():
     network = settled(Twice())
-    pictures = torch.randn(2, 1, 9, 9)
-    kept = fold_batch_norm(network, pictures)
+    images = torch.randn(2, 1, 9, 9)
+    kept = fold_batch_norm(network, images)
     assert batch_norms(kept) == 2
     with torch.inference_mode():
-        torch.testing.assert_close(kept(pictures), network(pictures))
+        torch.testing.assert_close(kept(images), network(images))

@@ -17,16 +17,16 @@ ROWS, BINS = 16, 24
 
 
 class Looks(nn.Module):
-    """A network whose logit tells how a picture lies: weights for each pixel."""
+    """A network whose logit tells how an image lies: weights for each pixel."""
 
     def __init__(self, *size):
         super().__init__()
         self.weights = nn.Parameter(torch.randn(size, generator=torch.Generator().manual_seed(3)))
         self.sizes = []
 
-    def forward(self, pictures):
-        self.sizes.append(len(pictures))
-        return (pictures * self.weights).mean((1, 2, 3)) * 8
+    def forward(self, images):
+        self.sizes.append(len(images))
+        return (images * self.weights).mean((1, 2, 3)) * 8
 
 
 def classifier_of(spec, network=None):
@@ -74,7 +74,8 @@ def test_flips_average_four_views(tmp_path, panels, layout):
 def test_panels_of_a_resized_stack_are_mirrored_where_they_stand(tmp_path, image_size):
     dataset, cadences = dataset_of(tmp_path, "all", "spatial", image_size)
     network = Looks(1, *(image_size or (6 * ROWS, BINS)))
-    seen = [dataset.picture(view) for cadence in cadences for view in (cadence, np.ascontiguousarray(cadence[:, ::-1]))]
+    views = (view for cadence in cadences for view in (cadence, np.ascontiguousarray(cadence[:, ::-1])))
+    seen = [dataset.image_maker(view) for view in views]
     with torch.inference_mode():
         straight, late = network(torch.from_numpy(np.stack(seen))).view(-1, 2).T
         turned = network(torch.from_numpy(np.stack(seen)).flip(-1)).view(-1, 2).T
@@ -107,17 +108,17 @@ class Rounded(nn.Module):
         super().__init__()
         self.shift = shift
 
-    def forward(self, pictures):
-        return pictures.mean((1, 2, 3)) + self.shift * torch.is_autocast_enabled("cpu")
+    def forward(self, images):
+        return images.mean((1, 2, 3)) + self.shift * torch.is_autocast_enabled("cpu")
 
 
 def test_auto_keeps_float32_where_half_precision_would_move_a_probability(monkeypatch):
     monkeypatch.setattr(inference, "choose_precision", lambda name, device: "bf16-mixed" if name == "auto" else name)
-    pictures = torch.randn(5, 1, 8, 8)
+    images = torch.randn(5, 1, 8, 8)
     networks = [Rounded(0.0), Rounded(0.1), Rounded(1e-3), Rounded(float("nan"))]
-    auto = Ensemble(networks, pictures, CPU, "auto", halve=False)
+    auto = Ensemble(networks, images, CPU, "auto", halve=False)
     assert [precision for _, precision in auto.members] == ["bf16-mixed", "32", "bf16-mixed", "32"]
-    told = Ensemble(networks, pictures, CPU, "bf16-mixed", halve=False)
+    told = Ensemble(networks, images, CPU, "bf16-mixed", halve=False)
     assert {precision for _, precision in told.members} == {"bf16-mixed"}
 
 
@@ -128,27 +129,27 @@ class Greedy(nn.Module):
         super().__init__()
         self.most = most
 
-    def forward(self, pictures):
-        if len(pictures) > self.most:
+    def forward(self, images):
+        if len(images) > self.most:
             msg = "CUDA out of memory"
             raise torch.OutOfMemoryError(msg)
-        return pictures.mean((1, 2, 3))
+        return images.mean((1, 2, 3))
 
 
 def test_batches_are_halved_until_they_fit():
-    pictures = torch.randn(21, 1, 4, 4)
-    ensemble = Ensemble([Greedy(3)], pictures, CPU, "32", halve=True)
-    torch.testing.assert_close(ensemble([pictures])[:, 0], pictures.mean((1, 2, 3)).sigmoid())
+    images = torch.randn(21, 1, 4, 4)
+    ensemble = Ensemble([Greedy(3)], images, CPU, "32", halve=True)
+    torch.testing.assert_close(ensemble([images])[:, 0], images.mean((1, 2, 3)).sigmoid())
     assert ensemble.at_once == 2
 
 
-@pytest.mark.parametrize(("most", "halve", "size", "cure"), [(3, False, 21, ""), (0, True, 1, ", or use device=cpu")])
-def test_a_device_without_memory_is_one_line(most, halve, size, cure):
+@pytest.mark.parametrize(("most", "halve", "size", "fix"), [(3, False, 21, ""), (0, True, 1, ", or use device=cpu")])
+def test_a_device_without_memory_is_one_line(most, halve, size, fix):
     network = Greedy(2)
     ensemble = Ensemble([network], torch.randn(21, 1, 4, 4), CPU, "32", halve=halve)
     network = ensemble.members[0][0]
     network.most = most
-    with pytest.raises(SetiError, match=f"cpu has no memory left for batches of {size}: lower data.batch_size{cure}$"):
+    with pytest.raises(SetiError, match=f"cpu has no memory left for batches of {size}: lower data.batch_size{fix}$"):
         ensemble([torch.randn(21, 1, 4, 4)])
 
 
@@ -163,8 +164,8 @@ def test_weights_cast_once_are_the_weights_that_are_cast_in_every_call(name, poo
     """Standardised weights too, which are made of the float32 ones."""
     torch.manual_seed(0)
     network = Backbone(name, 1, (64, 64), pool=pool).eval()
-    pictures = torch.randn(3, 1, 64, 64)
+    images = torch.randn(3, 1, 64, 64)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        expected = network(pictures)
-        assert torch.equal(inference._cast_once(network, "bf16-mixed")(pictures), expected)
+        expected = network(images)
+        assert torch.equal(inference._cast_once(network, "bf16-mixed")(images), expected)
     assert expected.std() > 1e-3

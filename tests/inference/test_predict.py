@@ -64,12 +64,12 @@ def test_other_networks_predict_as_they_were_validated(train, predict, outputs, 
     predict()
     table = pd.read_csv(outputs / "exp" / "predictions.csv", dtype={"id": str})
     classifier = load_classifier(outputs / "exp" / "fold_0" / "checkpoints" / "best.ckpt")
-    pictures = []
+    images = []
     for cadence_id in table["id"]:
         panels = read_cadence(cadence_path(data_root, "test", cadence_id))[[0, 2, 4]].astype(np.float32)
-        pictures.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
+        images.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
     with torch.no_grad():
-        probs = classifier(torch.from_numpy(np.stack(pictures))[:, None]).sigmoid().numpy()
+        probs = classifier(torch.from_numpy(np.stack(images))[:, None]).sigmoid().numpy()
     assert table["fold_0"].nunique() > 5
     np.testing.assert_allclose(table["fold_0"], probs, atol=1e-4)
 
@@ -163,7 +163,7 @@ def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
 
 
 def test_experiments_that_see_the_same_pictures_share_one_reading(trained, train, predict, outputs, monkeypatch):
-    """The second one has another seed, the third one other pictures."""
+    """The second one has another seed, the third one other images."""
     train("trainer.max_epochs=1", "optimizer.lr=0.01", "exp_name=second", "seed=3")
     train("trainer.max_epochs=1", "optimizer.lr=0.01", "exp_name=third", "data.image_size=[32,32]")
     names = ["exp", "third", "second"]
@@ -271,9 +271,9 @@ def test_native_size(train, predict, outputs, monkeypatch):
     load = dataset.CadenceDataset.__getitems__
 
     def watch(self, items):
-        pictures, targets, indices = load(self, items)
-        shapes.add(tuple(pictures.shape[1:]))
-        return pictures, targets, indices
+        images, targets, indices = load(self, items)
+        shapes.add(tuple(images.shape[1:]))
+        return images, targets, indices
 
     monkeypatch.setattr(dataset.CadenceDataset, "__getitems__", watch)
     train("data.image_size=null", "trainer.max_epochs=1", "+trainer.limit_val_batches=1.0", "augment=none")

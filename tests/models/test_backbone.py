@@ -70,9 +70,9 @@ def test_pictures_in_logits_out(name, channels):
 
 def test_logits_belong_to_their_pictures():
     backbone = Backbone(NAME, 1, SIZE).eval()
-    pictures = torch.randn(5, 1, *SIZE)
-    one_by_one = torch.cat([backbone(picture[None]) for picture in pictures])
-    torch.testing.assert_close(backbone(pictures), one_by_one, rtol=1e-4, atol=1e-5)
+    images = torch.randn(5, 1, *SIZE)
+    one_by_one = torch.cat([backbone(image[None]) for image in images])
+    torch.testing.assert_close(backbone(images), one_by_one, rtol=1e-4, atol=1e-5)
     assert len(set(one_by_one.tolist())) == 5
 
 
@@ -271,28 +271,28 @@ def test_fixed_parameters_stay_fixed_when_a_backbone_is_thawed():
 def test_stochastic_depth_reaches_the_network(name):
     size = (64, 64)
     backbone = Backbone(name, 1, size, drop_path=0.5)
-    pictures = torch.randn(2, 1, *size).expand(2, -1, -1, -1)
+    images = torch.randn(2, 1, *size).expand(2, -1, -1, -1)
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # in some networks residual blocks begin with a scale of 0
             module.weight.data.fill_(1.0)
     last = [module.drop_prob for module in backbone.modules() if hasattr(module, "drop_prob")][-1]
     assert 0.3 < last <= 0.5, "the rate grows up to the last block; timm starts its count at the first"
     torch.manual_seed(0)
-    assert len({tuple(backbone.train()(pictures).tolist()) for _ in range(8)}) > 1
+    assert len({tuple(backbone.train()(images).tolist()) for _ in range(8)}) > 1
     plain = Backbone(name, 1, size)
-    assert len({tuple(plain.train()(pictures).tolist()) for _ in range(3)}) == 1
+    assert len({tuple(plain.train()(images).tolist()) for _ in range(3)}) == 1
     backbone.eval()
-    assert len({tuple(backbone(pictures).tolist()) for _ in range(3)}) == 1
+    assert len({tuple(backbone(images).tolist()) for _ in range(3)}) == 1
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
 def test_dropout_reaches_the_head(name):
     size = (64, 64)
     backbone = Backbone(name, 1, size, drop_rate=0.5)
-    seen, pictures = [], torch.randn(4, 1, *size)
+    seen, images = [], torch.randn(4, 1, *size)
     backbone.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for mode in (True, True, False, False):
-        backbone.train(mode)(pictures)
+        backbone.train(mode)(images)
     assert ((seen[0] == 0) != (seen[1] == 0)).float().mean() > 0.2
     assert torch.equal(seen[2], seen[3])
 

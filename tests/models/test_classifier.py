@@ -51,7 +51,7 @@ class Watch(pl.Callback):
 
     def on_validation_epoch_end(self, trainer, pl_module):
         with torch.no_grad():
-            batches = [(pl_module(pictures), targets) for pictures, targets, _ in trainer.val_dataloaders]
+            batches = [(pl_module(images), targets) for images, targets, _ in trainer.val_dataloaders]
         logits, targets = (torch.cat(part) for part in zip(*batches, strict=True))
         self.expected.append(roc_auc_score(targets, logits))
         bce = torch.nn.functional.binary_cross_entropy_with_logits
@@ -74,8 +74,8 @@ def classifier(
 def batches(count: int, seed: int = 0, size: int = 4) -> DataLoader:
     generator = torch.Generator().manual_seed(seed)
     targets = (torch.arange(count) % 3 == 0).float()
-    pictures = torch.randn(count, 1, *SIZE, generator=generator) + 0.2 * targets[:, None, None, None]
-    return DataLoader(list(zip(pictures, targets, torch.arange(count), strict=True)), batch_size=size)
+    images = torch.randn(count, 1, *SIZE, generator=generator) + 0.2 * targets[:, None, None, None]
+    return DataLoader(list(zip(images, targets, torch.arange(count), strict=True)), batch_size=size)
 
 
 def fit(module, watch, epochs: int, train_count: int = 16, **settings) -> pl.Trainer:
@@ -147,7 +147,7 @@ def test_auc_of_logits_that_all_look_like_probabilities():
     logits = torch.tensor([[0.2, 0.9], [-4.0, 3.0], [0.1, 0.6], [0.5, 2.0]])
     targets = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     answers = iter(logits)
-    module.forward = lambda pictures: next(answers)
+    module.forward = lambda images: next(answers)
     module.log = lambda *args, **options: None
     for row in targets:
         module.validation_step((torch.zeros(2, 1, *SIZE), row, torch.arange(2)), 0)
@@ -215,18 +215,18 @@ def test_training_loss_without_mixup():
 
 def test_training_loss_with_mixup():
     """The lambda-weighted loss of both parts, to float rounding."""
-    module, (pictures, targets, indices) = classifier(mixup={"alpha": 1.0}).eval(), next(iter(batches(8, size=8)))
+    module, (images, targets, indices) = classifier(mixup={"alpha": 1.0}).eval(), next(iter(batches(8, size=8)))
     torch.manual_seed(5)
-    loss, _ = logged_loss(module, (pictures, targets, indices))
+    loss, _ = logged_loss(module, (images, targets, indices))
     torch.manual_seed(5)
     share = torch.distributions.Beta(1.0, 1.0).sample().item()
     share = max(share, 1 - share)
     partner = torch.randperm(8)
-    logits = module(share * pictures + (1 - share) * pictures[partner])
+    logits = module(share * images + (1 - share) * images[partner])
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     expected = share * bce(logits, targets) + (1 - share) * bce(logits, targets[partner])
     assert loss == pytest.approx(expected.item(), abs=1e-6)
-    assert loss != pytest.approx(bce(module(pictures), targets).item(), rel=1e-3)
+    assert loss != pytest.approx(bce(module(images), targets).item(), rel=1e-3)
 
 
 def test_the_loss_that_is_set_is_trained_with_and_validation_keeps_its_own():
@@ -259,13 +259,13 @@ def test_the_last_epochs_of_the_trainer_are_not_mixed(epoch, max_epochs, mixed):
 def test_pictures_are_cut_out_before_they_are_mixed():
     cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
     module = classifier(mixup={"cutmix": 1.0, "label": "union"}, cutout=cutout).eval()
-    pictures, targets, indices = next(iter(batches(8, size=8)))
+    images, targets, indices = next(iter(batches(8, size=8)))
     fed = []
     module.backbone.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
     torch.manual_seed(5)
-    loss, _ = logged_loss(module, (pictures, targets, indices))
+    loss, _ = logged_loss(module, (images, targets, indices))
     torch.manual_seed(5)
-    expected, soft = Mixing(cutmix=1.0, label="union")(Cutout(**cutout)(pictures), targets)
+    expected, soft = Mixing(cutmix=1.0, label="union")(Cutout(**cutout)(images), targets)
     torch.testing.assert_close(fed[0], expected, rtol=0, atol=0)
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     assert loss == pytest.approx(bce(module(expected), soft).item(), rel=1e-6)
@@ -323,8 +323,8 @@ def test_a_loaded_classifier_gives_the_same_logits(run, checkpoint):
     loaded = load_classifier(checkpoint)
     assert not loaded.training
     assert loaded.spec == InputSpec(**SPEC)
-    pictures = torch.randn(3, 1, *SIZE)
-    torch.testing.assert_close(loaded(pictures), run[1].eval()(pictures))
+    images = torch.randn(3, 1, *SIZE)
+    torch.testing.assert_close(loaded(images), run[1].eval()(images))
 
 
 @pytest.mark.parametrize("model", [{"pretrained": True}, {"weights": "gone.pth"}, {"pretrained": True, "weights": "x"}])

@@ -60,10 +60,10 @@ def test_a_network_with_exponent_one_is_the_network_with_its_average(name):
     for module in own.modules():
         if hasattr(module, "pool_type"):  # the average of what is not negative
             module.register_forward_pre_hook(lambda _, given: (F.relu(given[0]),))
-    pictures = torch.randn(2, 1, 64, 64)
-    torch.testing.assert_close(other(pictures), own(pictures), rtol=1e-3, atol=1e-4)
+    images = torch.randn(2, 1, 64, 64)
+    torch.testing.assert_close(other(images), own(images), rtol=1e-3, atol=1e-4)
     gem.p.data.fill_(3.0)
-    assert not torch.allclose(other(pictures), own(pictures), rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(other(images), own(images), rtol=1e-3, atol=1e-4)
 
 
 def test_the_exponent_is_learned():

@@ -103,9 +103,9 @@ def test_a_gallery_has_one_picture_a_cadence_all_of_one_size(cadence):
     bottoms = [round(axis.get_position().y0, 6) for axis in figure.axes]
     assert bottoms[0] == bottoms[2] > bottoms[3] == bottoms[4] > bottoms[5]
     assert texts(figure.axes[0]) == list("ABACAD")
-    picture = figure.axes[0].images[0].get_array()
-    assert np.nanmin(picture) == 0
-    assert np.nanmax(picture) == 1
+    image = figure.axes[0].images[0].get_array()
+    assert np.nanmin(image) == 0
+    assert np.nanmax(image) == 1
     assert len(plots.draw_gallery(shown).axes) == 5
 
 
@@ -167,8 +167,8 @@ def test_a_figure_appears_whole_or_not_at_all(tmp_path, cadence):
     assert before.startswith(PNG)
     assert before.rstrip().endswith(b"IEND\xaeB`\x82")
 
-    def break_off(beside, **_):
-        Path(beside).write_bytes(PNG)
+    def break_off(temporary, **_):
+        Path(temporary).write_bytes(PNG)
         raise OSError("disk full")
 
     figure.savefig = break_off

@@ -140,15 +140,15 @@ def test_activations_are_counted_a_cadence(config):
     class Linear(torch.nn.Module):
         """Keeps its input, `(B, 24 * 32)` of 4 bytes, and its output's exponential; its weight is no activation."""
 
-        picture = type("Picture", (), {"channels": 1})
-        spec = type("Spec", (), {"picture_size": (24, 32)})
+        image = type("Image", (), {"channels": 1})
+        spec = type("Spec", (), {"image_shape": (24, 32)})
 
         def __init__(self):
             super().__init__()
             self.layer = torch.nn.Linear(24 * 32, 10)
 
-        def forward(self, pictures):
-            return self.layer(pictures.flatten(1)).exp()
+        def forward(self, images):
+            return self.layer(images.flatten(1)).exp()
 
     assert batch_size.activation_bytes(Linear(), "32") == 24 * 32 * 4 + 10 * 4
 

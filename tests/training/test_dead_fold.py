@@ -18,7 +18,7 @@ def fold(outputs):
 
 
 def make_constant(monkeypatch, when=lambda seed: True):
-    """Give every picture the same logit, in runs with certain seeds."""
+    """Give every image the same logit, in runs with certain seeds."""
     forward = training.CadenceClassifier.forward
     seed_everything = training.pl.seed_everything
     seeds = []
@@ -27,8 +27,8 @@ def make_constant(monkeypatch, when=lambda seed: True):
         seeds.append(seed)
         return seed_everything(seed, **options)
 
-    def constant(self, pictures):
-        logits = forward(self, pictures)
+    def constant(self, images):
+        logits = forward(self, images)
         return logits * 0.0 + 0.3 if seeds and when(seeds[-1]) else logits
 
     monkeypatch.setattr(training.pl, "seed_everything", remember)

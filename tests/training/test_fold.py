@@ -147,7 +147,7 @@ def with_a_target_of_two(root):
     table = pd.read_csv(root / "train_labels.csv", dtype={"id": str})
     table.loc[3, "target"] = 2
     table.to_csv(root / "train_labels.csv", index=False)
-    return f"1 targets other than 0 and 1, first .*2.* for id {table['id'][3]}: mend the table"
+    return f"1 targets other than 0 and 1, first .*2.* for id {table['id'][3]}: fix the table"
 
 
 def with_a_truncated_file(root):
@@ -297,7 +297,7 @@ def test_the_tiny_network_learns_what_can_be_learned(train, own_data, fold):
 
 
 def test_a_picture_too_small_for_the_network_is_refused_before_the_first_batch(train, outputs):
-    with pytest.raises(SetiError, match=r"model\.backbone=test_convnext.* cannot take pictures of 24 x 8"):
+    with pytest.raises(SetiError, match=r"model\.backbone=test_convnext.* cannot take images of 24 x 8"):
         train("model.backbone=test_convnext", "data.image_size=[24,8]")
 
 

@@ -5,7 +5,7 @@ import torch
 from unit_helpers import NO_AUGMENT
 
 from seti.transforms.batch import Panels, prepare, to_device
-from seti.transforms.image import Picture
+from seti.transforms.image import ImageMaker
 
 CASES = [(panels, layout) for panels in ("A", "all") for layout in ("spatial", "channel")]
 RECIPE = NO_AUGMENT | {
@@ -30,13 +30,13 @@ def smooth(count: int) -> np.ndarray:
 
 
 def both(panels, layout, size, interpolation, augment) -> tuple[np.ndarray, np.ndarray]:
-    """The host's pictures and the device's."""
-    picture = Picture(panels, layout, size, interpolation, augment)
-    cadences = smooth(picture.n_panels)
+    """The host's images and the device's."""
+    maker = ImageMaker(panels, layout, size, interpolation, augment)
+    cadences = smooth(maker.n_panels)
     seeds = SEEDS if augment else (None,) * len(SEEDS)
-    host = np.stack([picture(cadence, seed) for cadence, seed in zip(cadences, seeds, strict=True)])
-    moves = torch.from_numpy(np.stack([picture.source(seed, ROWS, BINS) for seed in seeds])) if augment else None
-    made = prepare(Panels(torch.from_numpy(cadences), moves), picture)
+    host = np.stack([maker(cadence, seed) for cadence, seed in zip(cadences, seeds, strict=True)])
+    moves = torch.from_numpy(np.stack([maker.source(seed, ROWS, BINS) for seed in seeds])) if augment else None
+    made = prepare(Panels(torch.from_numpy(cadences), moves), maker)
     assert made.dtype == torch.float32
     return host, made.numpy()
 
@@ -64,25 +64,25 @@ def test_pictures_that_are_flipped_or_still_are_the_hosts_to_the_last_bits(
 
 
 def test_edges_are_mirrored_far_out():
-    picture = Picture("A", "channel", None, "linear", NO_AUGMENT | {"affine": 1.0, "shift": 0.9, "rotate": 180.0})
+    maker = ImageMaker("A", "channel", None, "linear", NO_AUGMENT | {"affine": 1.0, "shift": 0.9, "rotate": 180.0})
     cadences = smooth(3)
-    host = np.stack([picture(cadence, seed) for cadence, seed in zip(cadences, SEEDS, strict=True)])
-    moves = torch.from_numpy(np.stack([picture.source(seed, ROWS, BINS) for seed in SEEDS]))
-    np.testing.assert_allclose(prepare(Panels(torch.from_numpy(cadences), moves), picture), host, atol=0.05)
+    host = np.stack([maker(cadence, seed) for cadence, seed in zip(cadences, SEEDS, strict=True)])
+    moves = torch.from_numpy(np.stack([maker.source(seed, ROWS, BINS) for seed in SEEDS]))
+    np.testing.assert_allclose(prepare(Panels(torch.from_numpy(cadences), moves), maker), host, atol=0.05)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_any_float_becomes_float32_even_where_the_network_computes_in_half(dtype):
-    picture = Picture("A", "channel", [7, 9], "area", None)
+    maker = ImageMaker("A", "channel", [7, 9], "area", None)
     panels = torch.from_numpy(smooth(3)).to(dtype)
     with torch.autocast("cpu", torch.bfloat16):
-        made = prepare(Panels(panels, None), picture)
-    np.testing.assert_allclose(made, np.stack([picture(cadence.numpy()) for cadence in panels]), atol=2e-6)
+        made = prepare(Panels(panels, None), maker)
+    np.testing.assert_allclose(made, np.stack([maker(cadence.numpy()) for cadence in panels]), atol=2e-6)
 
 
 def test_pictures_that_are_ready_come_back():
     ready = torch.zeros(2, 1, 4, 5)
-    assert prepare(ready, Picture("A", "spatial", [4, 5], "linear")) is ready
+    assert prepare(ready, ImageMaker("A", "spatial", [4, 5], "linear")) is ready
 
 
 @pytest.mark.parametrize("moves", [None, torch.zeros(2, 2, 3)])

@@ -49,11 +49,11 @@ def test_a_band_follows_from_torchs_seed():
 @pytest.mark.parametrize("band", [(0, 3), (2, 7), (9, 12), (0, 12), (5, 5)])
 def test_the_partners_bins_span_all_times_and_channels_and_no_others(band):
     low, high = band
-    pictures, partner = torch.randn(6, 3, 5, 12), torch.tensor([3, 0, 2, 1, 5, 4])
-    before = pictures.clone()
-    mixed = paste(pictures, partner, band)
+    images, partner = torch.randn(6, 3, 5, 12), torch.tensor([3, 0, 2, 1, 5, 4])
+    before = images.clone()
+    mixed = paste(images, partner, band)
     for row, other in enumerate(partner.tolist()):
         assert torch.equal(mixed[row, :, :, low:high], before[other, :, :, low:high])
         assert torch.equal(mixed[row, :, :, :low], before[row, :, :, :low])
         assert torch.equal(mixed[row, :, :, high:], before[row, :, :, high:])
-    assert torch.equal(pictures, before), "the batch itself is left as it was"
+    assert torch.equal(images, before), "the batch itself is left as it was"

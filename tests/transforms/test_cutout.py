@@ -12,13 +12,13 @@ def seeded():
     torch.manual_seed(0)
 
 
-def pictures(count: int, channels: int = 2) -> torch.Tensor:
-    """Noise of another mean in every channel of every picture."""
+def images(count: int, channels: int = 2) -> torch.Tensor:
+    """Noise of another mean in every channel of every image."""
     return torch.randn(count, channels, HEIGHT, WIDTH) + 10 * torch.randn(count, channels, 1, 1)
 
 
 def rectangles(hidden: np.ndarray) -> list[tuple[int, int]]:
-    """Height and width of what is hidden in each picture; it must be one rectangle, or nothing."""
+    """Height and width of what is hidden in each image; it must be one rectangle, or nothing."""
     sizes = []
     for mask in hidden:
         rows, bins = mask.any(axis=1), mask.any(axis=0)
@@ -30,13 +30,13 @@ def rectangles(hidden: np.ndarray) -> list[tuple[int, int]]:
 
 
 def test_off_by_default_without_a_draw():
-    made, state = pictures(3), torch.get_rng_state()
+    made, state = images(3), torch.get_rng_state()
     assert Cutout()(made) is made
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_one_rectangle_is_filled_with_its_channels_mean():
-    made = pictures(64)
+    made = images(64)
     before = made.clone()
     result = Cutout(1.0, [0.5, 0.25])(made)
     assert torch.equal(made, before), "the batch itself is left as it was"
@@ -65,7 +65,7 @@ def test_sides_fill_their_range_evenly_and_lie_anywhere():
 
 
 def test_pictures_are_chosen_at_their_rate_each_by_itself():
-    result = Cutout(0.3, [0.5, 0.5])(made := pictures(2000, 1))
+    result = Cutout(0.3, [0.5, 0.5])(made := images(2000, 1))
     changed = (result != made).flatten(1).any(1).numpy()
     assert changed.mean() == pytest.approx(0.3, abs=0.04)
     assert np.corrcoef(changed[:-1], changed[1:])[0, 1] == pytest.approx(0, abs=0.08)
@@ -73,7 +73,7 @@ def test_pictures_are_chosen_at_their_rate_each_by_itself():
 
 def test_more_holes_hide_more_up_to_their_overlap():
     def share(holes):
-        return (Cutout(1.0, [0.2, 0.2], holes)(made := pictures(300, 1)) != made).float().mean().item()
+        return (Cutout(1.0, [0.2, 0.2], holes)(made := images(300, 1)) != made).float().mean().item()
 
     one, four = share(1), share(4)
     expected = (4.5 / HEIGHT) * (6.5 / WIDTH)  # mean sides: 1..8 rows and 1..12 bins

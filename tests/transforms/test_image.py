@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from unit_helpers import NO_AUGMENT
 
-from seti.transforms.image import Picture, stack
+from seti.transforms.image import ImageMaker, stack
 
 CASES = [(panels, layout) for panels in ("A", "all") for layout in ("spatial", "channel")]
 
@@ -16,8 +16,8 @@ def numbered(panels: int, rows: int, bins: int) -> np.ndarray:
     return np.arange(panels * rows * bins, dtype=np.float32).reshape(panels, rows, bins)
 
 
-def picture(panels, layout, size=None, interpolation="linear", **augment) -> Picture:
-    return Picture(panels, layout, size, interpolation, NO_AUGMENT | augment)
+def image_maker(panels, layout, size=None, interpolation="linear", **augment) -> ImageMaker:
+    return ImageMaker(panels, layout, size, interpolation, NO_AUGMENT | augment)
 
 
 def count(panels: str) -> int:
@@ -29,7 +29,7 @@ def count(panels: str) -> int:
 @pytest.mark.parametrize("augment", [{}, {"flip_time": 1.0, "flip_frequency": 1.0, "affine": 1.0, "rotate": 5.0}])
 def test_native_shapes(panels, layout, rows, bins, augment):
     n = count(panels)
-    made = picture(panels, layout, **augment)
+    made = image_maker(panels, layout, **augment)
     expected = (1, n * rows, bins) if layout == "spatial" else (n, rows, bins)
     result = made(np.ones((n, rows, bins), np.float16), seed=0)
     assert result.shape == expected
@@ -39,8 +39,8 @@ def test_native_shapes(panels, layout, rows, bins, augment):
 
 
 def test_native_stacks_of_the_competitions_panels():
-    assert picture("A", "spatial")(np.zeros((3, 273, 256), np.float16)).shape == (1, 819, 256)
-    assert picture("all", "spatial")(np.zeros((6, 273, 256), np.float16)).shape == (1, 1638, 256)
+    assert image_maker("A", "spatial")(np.zeros((3, 273, 256), np.float16)).shape == (1, 819, 256)
+    assert image_maker("all", "spatial")(np.zeros((6, 273, 256), np.float16)).shape == (1, 1638, 256)
 
 
 @pytest.mark.parametrize(("panels", "layout"), CASES)
@@ -48,7 +48,7 @@ def test_native_stacks_of_the_competitions_panels():
 @pytest.mark.parametrize("size", [[32, 20], [7, 50], [16, 40]])
 def test_resized_shapes_are_height_then_width(panels, layout, interpolation, size):
     n = count(panels)
-    result = picture(panels, layout, size, interpolation)(np.ones((n, 16, 40), np.float32), seed=1)
+    result = image_maker(panels, layout, size, interpolation)(np.ones((n, 16, 40), np.float32), seed=1)
     assert result.shape == (1 if layout == "spatial" else n, *size)
     np.testing.assert_allclose(result, 1, rtol=1e-6)
 
@@ -56,13 +56,13 @@ def test_resized_shapes_are_height_then_width(panels, layout, interpolation, siz
 @pytest.mark.parametrize("panels", ["A", "all"])
 def test_spatial_stacks_panels_downwards_in_order(panels):
     cadence = numbered(count(panels), 4, 5)
-    np.testing.assert_array_equal(picture(panels, "spatial")(cadence)[0], np.concatenate(list(cadence), axis=0))
+    np.testing.assert_array_equal(image_maker(panels, "spatial")(cadence)[0], np.concatenate(list(cadence), axis=0))
 
 
 @pytest.mark.parametrize("panels", ["A", "all"])
 def test_channel_keeps_panels_apart_in_order(panels):
     cadence = numbered(count(panels), 4, 5)
-    np.testing.assert_array_equal(picture(panels, "channel")(cadence), cadence)
+    np.testing.assert_array_equal(image_maker(panels, "channel")(cadence), cadence)
 
 
 def test_stack_is_time_downwards():
@@ -72,14 +72,14 @@ def test_stack_is_time_downwards():
 @pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
 def test_any_float_becomes_float32_with_its_values(dtype):
     cadence = np.linspace(-5, 30, 3 * 4 * 5).reshape(3, 4, 5).astype(dtype)
-    result = picture("A", "channel", flip_time=1.0)(cadence, seed=0)
+    result = image_maker("A", "channel", flip_time=1.0)(cadence, seed=0)
     np.testing.assert_array_equal(result, cadence.astype(np.float32)[:, ::-1])
 
 
 @pytest.mark.parametrize(("panels", "layout"), CASES)
 def test_the_cadence_is_left_as_it_was(panels, layout):
     cadence = numbered(count(panels), 6, 5)
-    picture(panels, layout, flip_time=1.0, affine=1.0, shift=0.2)(cadence, seed=3)
+    image_maker(panels, layout, flip_time=1.0, affine=1.0, shift=0.2)(cadence, seed=3)
     np.testing.assert_array_equal(cadence, numbered(count(panels), 6, 5))
 
 
@@ -87,40 +87,44 @@ def test_the_cadence_is_left_as_it_was(panels, layout):
 def test_frequency_flip(panels):
     cadence = numbered(count(panels), 4, 5)
     expected = cadence[:, :, ::-1]
-    np.testing.assert_array_equal(picture(panels, "channel", flip_frequency=1.0)(cadence, 0), expected)
+    np.testing.assert_array_equal(image_maker(panels, "channel", flip_frequency=1.0)(cadence, 0), expected)
     np.testing.assert_array_equal(
-        picture(panels, "spatial", flip_frequency=1.0)(cadence, 0)[0], expected.reshape(-1, 5)
+        image_maker(panels, "spatial", flip_frequency=1.0)(cadence, 0)[0], expected.reshape(-1, 5)
     )
 
 
 def test_time_flip_of_on_panels_turns_the_whole_stack_over():
     cadence = numbered(3, 4, 5)
-    np.testing.assert_array_equal(picture("A", "spatial", flip_time=1.0)(cadence, 0)[0], cadence.reshape(12, 5)[::-1])
+    np.testing.assert_array_equal(
+        image_maker("A", "spatial", flip_time=1.0)(cadence, 0)[0], cadence.reshape(12, 5)[::-1]
+    )
 
 
 def test_time_flip_of_all_panels_keeps_each_at_its_place():
     cadence = numbered(6, 4, 5)
-    result = picture("all", "spatial", flip_time=1.0)(cadence, 0)[0].reshape(6, 4, 5)
+    result = image_maker("all", "spatial", flip_time=1.0)(cadence, 0)[0].reshape(6, 4, 5)
     np.testing.assert_array_equal(result, cadence[:, ::-1])
 
 
 @pytest.mark.parametrize("panels", ["A", "all"])
 def test_time_flip_of_channels_keeps_each_at_its_place(panels):
     cadence = numbered(count(panels), 4, 5)
-    np.testing.assert_array_equal(picture(panels, "channel", flip_time=1.0)(cadence, 0), cadence[:, ::-1])
+    np.testing.assert_array_equal(image_maker(panels, "channel", flip_time=1.0)(cadence, 0), cadence[:, ::-1])
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_off_pixel_lands_in_an_on_panels_place(seed):
     cadence = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((15, 20), np.float32)
-    made = picture("all", "spatial", flip_frequency=0.5, flip_time=0.5, affine=1.0, shift=0.4, scale=0.4, rotate=45.0)
+    made = image_maker(
+        "all", "spatial", flip_frequency=0.5, flip_time=0.5, affine=1.0, shift=0.4, scale=0.4, rotate=45.0
+    )
     blocks = made(cadence, seed)[0].reshape(6, 15, 20)
     np.testing.assert_allclose(blocks, cadence, atol=1e-5)
 
 
 def test_resizing_a_stack_of_all_panels_keeps_their_places():
     cadence = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((10, 20), np.float32)
-    result = picture("all", "spatial", [30, 10], "area")(cadence)[0].reshape(6, 5, 10)
+    result = image_maker("all", "spatial", [30, 10], "area")(cadence)[0].reshape(6, 5, 10)
     np.testing.assert_allclose(result, np.broadcast_to(np.arange(6)[:, None, None], (6, 5, 10)), atol=1e-6)
 
 
@@ -129,7 +133,9 @@ def test_resizing_a_stack_of_all_panels_keeps_their_places():
 def test_values_outside_0_to_1_are_not_clipped(panels, layout, interpolation):
     cadence = np.full((count(panels), 16, 16), -5, np.float16)
     cadence[:, :, 8:] = 30
-    made = picture(panels, layout, [12, 12], interpolation, flip_time=1.0, flip_frequency=1.0, affine=1.0, scale=0.05)
+    made = image_maker(
+        panels, layout, [12, 12], interpolation, flip_time=1.0, flip_frequency=1.0, affine=1.0, scale=0.05
+    )
     result = made(cadence, seed=2)
     assert result.min() == pytest.approx(-5, abs=1e-4)
     assert result.max() == pytest.approx(30, abs=1e-4)
@@ -138,8 +144,8 @@ def test_values_outside_0_to_1_are_not_clipped(panels, layout, interpolation):
 @pytest.mark.parametrize(("panels", "layout"), CASES)
 def test_affine_reaches_every_layout(panels, layout):
     cadence = np.random.default_rng(0).normal(size=(count(panels), 20, 20)).astype(np.float32)
-    plain = picture(panels, layout)(cadence)
-    moved = picture(panels, layout, affine=1.0, rotate=10.0, shift=0.1, scale=0.1)(cadence, seed=4)
+    plain = image_maker(panels, layout)(cadence)
+    moved = image_maker(panels, layout, affine=1.0, rotate=10.0, shift=0.1, scale=0.1)(cadence, seed=4)
     n = moved.shape[0]
     assert all(np.abs(moved[channel] - plain[channel]).mean() > 0.2 for channel in range(n))
 
@@ -148,7 +154,7 @@ def test_affine_reaches_every_layout(panels, layout):
 def test_all_panels_get_the_same_transform(panels, layout):
     one = np.random.default_rng(0).normal(size=(20, 24)).astype(np.float32)
     cadence = np.stack([one] * count(panels))
-    made = picture(panels, layout, flip_time=0.5, flip_frequency=0.5, affine=1.0, shift=0.1, scale=0.1, rotate=10.0)
+    made = image_maker(panels, layout, flip_time=0.5, flip_frequency=0.5, affine=1.0, shift=0.1, scale=0.1, rotate=10.0)
     for seed in range(5):
         result = made(cadence, seed).reshape(count(panels), 20, 24)
         for panel in result[1:]:
@@ -159,9 +165,9 @@ def test_all_panels_get_the_same_transform(panels, layout):
 def test_a_seed_tells_the_picture(panels, layout):
     settings = {"flip_time": 0.5, "flip_frequency": 0.5, "affine": 1.0, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
     cadence = np.random.default_rng(0).normal(size=(count(panels), 20, 24)).astype(np.float32)
-    made = picture(panels, layout, **settings)
+    made = image_maker(panels, layout, **settings)
     first = [made(cadence, seed) for seed in range(6)]
-    other = picture(panels, layout, **settings)
+    other = image_maker(panels, layout, **settings)
     for seed in reversed(range(6)):
         np.testing.assert_array_equal(other(cadence, seed), first[seed])
     assert len({result.tobytes() for result in first}) == 6
@@ -170,20 +176,20 @@ def test_a_seed_tells_the_picture(panels, layout):
 @pytest.mark.parametrize("augment", [None, NO_AUGMENT])
 def test_nothing_is_drawn_where_nothing_is_wanted(augment):
     cadence = numbered(3, 4, 5)
-    made = Picture("A", "channel", None, "linear", augment)
+    made = ImageMaker("A", "channel", None, "linear", augment)
     for seed in (None, *range(10)):
         np.testing.assert_array_equal(made(cadence, seed), cadence)
 
 
 def test_without_a_seed_the_transforms_are_left_out():
     cadence = numbered(3, 4, 5)
-    np.testing.assert_array_equal(picture("A", "channel", flip_time=1.0, affine=1.0, shift=0.3)(cadence), cadence)
+    np.testing.assert_array_equal(image_maker("A", "channel", flip_time=1.0, affine=1.0, shift=0.3)(cadence), cadence)
 
 
 def test_transforms_come_at_their_rates_and_apart_from_each_other():
     """Seeding every transform with the same number would make them happen together or not at all."""
     cadence = np.random.default_rng(0).normal(size=(3, 20, 20)).astype(np.float32)
-    made = picture("A", "channel", flip_time=0.3, flip_frequency=0.6, affine=0.5, shift=0.01, scale=0.01)
+    made = image_maker("A", "channel", flip_time=0.3, flip_frequency=0.6, affine=0.5, shift=0.01, scale=0.01)
     upright = [cadence, cadence[:, ::-1], cadence[:, :, ::-1], cadence[:, ::-1, ::-1]]
     drawn = []
     for seed in range(800):
@@ -206,7 +212,7 @@ def centre(image: np.ndarray) -> tuple[float, float]:
 
 
 def blobs(rows: int, bins: int, *places: tuple[int, int]) -> np.ndarray:
-    """A picture of round spots, repeated for three panels."""
+    """An image of round spots, repeated for three panels."""
     down, right = np.indices((rows, bins))
     image = sum(np.exp(-((down - r) ** 2 + (right - b) ** 2) / 8) for r, b in places)
     return np.stack([image] * 3).astype(np.float32)
@@ -214,14 +220,14 @@ def blobs(rows: int, bins: int, *places: tuple[int, int]) -> np.ndarray:
 
 def test_affine_comes_at_its_rate():
     cadence = blobs(40, 40, (12, 15))
-    made = picture("A", "channel", affine=0.5, shift=0.1)
+    made = image_maker("A", "channel", affine=0.5, shift=0.1)
     changed = [not np.array_equal(made(cadence, seed), cadence) for seed in range(400)]
     assert np.mean(changed) == pytest.approx(0.5, abs=0.08)
 
 
 def test_shifts_fill_their_range_on_both_axes():
     cadence = blobs(120, 200, (60, 100))
-    made = picture("A", "channel", affine=1.0, shift=0.1)
+    made = image_maker("A", "channel", affine=1.0, shift=0.1)
     before = np.array(centre(cadence[0]))
     moves = np.array([np.array(centre(made(cadence, seed)[0])) - before for seed in range(300)]) / [120, 200]
     assert np.abs(moves).max() <= 0.1 + 1e-3
@@ -233,7 +239,7 @@ def test_shifts_fill_their_range_on_both_axes():
 
 def test_scales_fill_their_range_and_keep_proportions():
     cadence = blobs(80, 80, (25, 40), (55, 40))
-    made = picture("A", "channel", affine=1.0, scale=0.1)
+    made = image_maker("A", "channel", affine=1.0, scale=0.1)
 
     def distance(image):
         return centre(image[40:])[0] + 40 - centre(image[:40])[0]
@@ -250,7 +256,7 @@ def test_scales_fill_their_range_and_keep_proportions():
 
 def test_turns_fill_their_range():
     cadence = blobs(80, 80, (40, 15), (40, 65))
-    made = picture("A", "channel", affine=1.0, rotate=10.0)
+    made = image_maker("A", "channel", affine=1.0, rotate=10.0)
 
     def angle(image):
         left, right = centre(image[:, :40]), centre(image[:, 40:])
@@ -264,7 +270,7 @@ def test_turns_fill_their_range():
 
 
 def test_edges_are_mirrored_not_filled_with_zeros():
-    made = picture("A", "spatial", affine=1.0, shift=0.3, rotate=20.0)
+    made = image_maker("A", "spatial", affine=1.0, shift=0.3, rotate=20.0)
     for seed in range(10):
         np.testing.assert_allclose(made(np.full((3, 10, 20), 7, np.float32), seed), 7, rtol=1e-6)
 
@@ -275,7 +281,7 @@ def test_area_is_the_exact_mean_of_blocks(panels, layout):
     n = count(panels)
     cadence = np.random.default_rng(1).normal(size=(n, 12, 20)).astype(np.float32)
     size = [4 * n, 5] if layout == "spatial" else [4, 5]
-    result = picture(panels, layout, size, "area")(cadence)
+    result = image_maker(panels, layout, size, "area")(cadence)
     expected = cadence.astype(np.float64).reshape(n, 4, 3, 5, 4).mean(axis=(2, 4))
     np.testing.assert_allclose(result.reshape(n, 4, 5), expected, atol=1e-6)
 
@@ -284,7 +290,7 @@ def test_area_is_the_exact_mean_of_blocks(panels, layout):
 def test_linear_takes_the_pixels_around_the_centre_alone(layout):
     cadence = np.random.default_rng(1).normal(size=(3, 16, 20)).astype(np.float32)
     size = [12, 5] if layout == "spatial" else [4, 5]
-    result = picture("A", layout, size, "linear")(cadence).reshape(3, 4, 5)
+    result = image_maker("A", layout, size, "linear")(cadence).reshape(3, 4, 5)
     # Shrinking by 4, a pixel's centre lies between the second and the third of its four, on both axes.
     blocks = cadence.reshape(3, 4, 4, 5, 4)[:, :, 1:3, :, 1:3]
     np.testing.assert_allclose(result, blocks.mean(axis=(2, 4)), atol=1e-6)

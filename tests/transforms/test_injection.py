@@ -26,8 +26,8 @@ def test_a_signal_has_the_snr_that_was_asked_for_and_the_panel_keeps_its_mean_an
     added = (panel - panel[:, 50:].mean()) / scale - (before - before[:, 50:].mean())
     along = added[np.arange(ROWS), track.astype(int)]
     assert along.sum() / (thermal_noise(before) * np.sqrt(ROWS)) == pytest.approx(40, rel=0.01)
-    beside = added[np.arange(ROWS), track.astype(int) + 1]
-    np.testing.assert_allclose(beside / along, 0.5, atol=0.02)  # half of its height at half of its width
+    neighbour = added[np.arange(ROWS), track.astype(int) + 1]
+    np.testing.assert_allclose(neighbour / along, 0.5, atol=0.02)  # half of its height at half of its width
 
 
 def test_thermal_noise_is_that_of_neighbouring_rows():

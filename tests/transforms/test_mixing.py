@@ -16,16 +16,16 @@ def seeded():
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures full of their own number, and a needle in every third of them."""
+    """Images full of their own number, and a needle in every third of them."""
     numbers = torch.arange(BATCH, dtype=torch.float32)
     return numbers[:, None, None, None].expand(BATCH, 2, 6, BINS).clone(), (numbers % 3 == 0).float()
 
 
 def standardised(count: int = BATCH) -> torch.Tensor:
-    """Skewed pictures of mean 0 and deviation 1 in every channel."""
-    pictures = torch.rand(count, 3, 30, BINS).exp() ** 3
-    mean, deviation = pictures.mean((2, 3), keepdim=True), pictures.std((2, 3), correction=0, keepdim=True)
-    return (pictures - mean) / deviation
+    """Skewed images of mean 0 and deviation 1 in every channel."""
+    images = torch.rand(count, 3, 30, BINS).exp() ** 3
+    mean, deviation = images.mean((2, 3), keepdim=True), images.std((2, 3), correction=0, keepdim=True)
+    return (images - mean) / deviation
 
 
 def pairs(mixed: torch.Tensor) -> tuple[list[float], list[int], np.ndarray]:
@@ -64,17 +64,17 @@ def test_interpolated_targets_give_the_lambda_weighted_loss(share):
 @pytest.mark.parametrize("label", ["interpolate", "union"])
 def test_mixup_blends_pictures_and_targets_of_the_same_pairs(seed, label):
     torch.manual_seed(seed)
-    pictures, targets = batch()
-    mixed, soft = Mixing(alpha=1.0, label=label)(pictures, targets)
+    images, targets = batch()
+    mixed, soft = Mixing(alpha=1.0, label=label)(images, targets)
     torch.manual_seed(seed)  # the draws of ever: lambda, then the partners
     share = torch.distributions.Beta(1.0, 1.0).sample().item()
     share, partner = max(share, 1 - share), torch.randperm(BATCH)
-    torch.testing.assert_close(mixed, share * pictures + (1 - share) * pictures[partner], rtol=0, atol=0)
+    torch.testing.assert_close(mixed, share * images + (1 - share) * images[partner], rtol=0, atol=0)
     if label == "union":
         assert torch.equal(soft, torch.maximum(targets, targets[partner]))
     else:
         torch.testing.assert_close(soft, share * targets + (1 - share) * targets[partner])
-    assert torch.equal(pictures, batch()[0])
+    assert torch.equal(images, batch()[0])
     assert torch.equal(targets, batch()[1])
 
 
@@ -82,9 +82,9 @@ def test_mixup_blends_pictures_and_targets_of_the_same_pairs(seed, label):
 @pytest.mark.parametrize("label", ["interpolate", "union"])
 def test_cutmix_takes_one_band_of_bins_and_its_share_of_the_target(seed, label):
     torch.manual_seed(seed)
-    pictures, targets = batch()
-    mixed, soft = Mixing(cutmix=1.0, label=label)(pictures, targets)
-    assert mixed.shape == pictures.shape
+    images, targets = batch()
+    mixed, soft = Mixing(cutmix=1.0, label=label)(images, targets)
+    assert mixed.shape == images.shape
     shares, partners, foreign = pairs(mixed)
     assert sorted(partners) == list(range(BATCH))
     moved = [row for row in range(BATCH) if partners[row] != row]
@@ -96,7 +96,7 @@ def test_cutmix_takes_one_band_of_bins_and_its_share_of_the_target(seed, label):
         first, second = targets[row].item(), targets[partners[row]].item()
         expected = max(first, second) if label == "union" else shares[row] * first + (1 - shares[row]) * second
         assert soft[row].item() == pytest.approx(expected, abs=1e-7)
-    assert torch.equal(pictures, batch()[0])
+    assert torch.equal(images, batch()[0])
 
 
 def test_partners_are_shuffled_anew():
@@ -105,9 +105,9 @@ def test_partners_are_shuffled_anew():
 
 
 def test_with_both_on_each_comes_half_of_the_time():
-    pictures, targets = batch()
+    images, targets = batch()
     both = Mixing(alpha=5.0, cutmix=5.0)
-    cut = [bool((both(pictures, targets)[0] % 1 == 0).all()) for _ in range(600)]
+    cut = [bool((both(images, targets)[0] % 1 == 0).all()) for _ in range(600)]
     assert np.mean(cut) == pytest.approx(0.5, abs=0.08)
     runs = 1 + sum(one != other for one, other in pairwise(cut))
     assert runs == pytest.approx(300, abs=50)  # by chance, not by turns
@@ -124,12 +124,12 @@ def test_everything_follows_from_torchs_seed():
 
 @pytest.mark.parametrize("settings", [{"alpha": 5.0}, {"cutmix": 1.0}])
 def test_standardised_parts_give_a_standardised_mix(settings):
-    pictures, targets = standardised(), torch.zeros(BATCH)
+    images, targets = standardised(), torch.zeros(BATCH)
     for _ in range(5):
         state = torch.get_rng_state()
-        plain, _ = Mixing(**settings)(pictures, targets)
+        plain, _ = Mixing(**settings)(images, targets)
         torch.set_rng_state(state)
-        mixed, _ = Mixing(**settings, restandardise=True)(pictures, targets)
+        mixed, _ = Mixing(**settings, restandardise=True)(images, targets)
         np.testing.assert_allclose(mixed.mean((2, 3)).numpy(), 0, atol=1e-5)
         np.testing.assert_allclose(mixed.std((2, 3), correction=0).numpy(), 1, atol=1e-4)
         for one, other in zip(mixed.flatten(0, 1), plain.flatten(0, 1), strict=True):  # nothing else is changed
@@ -139,11 +139,11 @@ def test_standardised_parts_give_a_standardised_mix(settings):
 
 
 def test_parts_of_another_scale_give_a_mix_of_theirs():
-    """Validation pictures that resizing left with a deviation of 0.4 are not to be met by training pictures of 1."""
+    """Validation images that resizing left with a deviation of 0.4 are not to be met by training images of 1."""
     scale = torch.rand(BATCH, 3) + 0.5
-    pictures = scale[:, :, None, None] * (0.4 * standardised() + 2)
+    images = scale[:, :, None, None] * (0.4 * standardised() + 2)
     torch.manual_seed(3)
-    mixed, _ = Mixing(alpha=5.0, restandardise=True)(pictures, torch.zeros(BATCH))
+    mixed, _ = Mixing(alpha=5.0, restandardise=True)(images, torch.zeros(BATCH))
     torch.manual_seed(3)
     share = torch.distributions.Beta(5.0, 5.0).sample().item()
     share, partner = max(share, 1 - share), torch.randperm(BATCH)
@@ -153,10 +153,10 @@ def test_parts_of_another_scale_give_a_mix_of_theirs():
 
 
 def test_flat_channels_stay_flat():
-    pictures = torch.full((4, 2, 5, BINS), 3.0)
-    pictures[:, 1] = torch.randn(4, 5, BINS)
-    mixed, _ = Mixing(alpha=1.0, restandardise=True)(pictures, torch.zeros(4))
-    torch.testing.assert_close(mixed[:, 0], pictures[:, 0])
+    images = torch.full((4, 2, 5, BINS), 3.0)
+    images[:, 1] = torch.randn(4, 5, BINS)
+    mixed, _ = Mixing(alpha=1.0, restandardise=True)(images, torch.zeros(4))
+    torch.testing.assert_close(mixed[:, 0], images[:, 0])
     assert mixed.isfinite().all()
 
 

@@ -38,11 +38,11 @@ def test_lambda_follows_from_torchs_seed():
 
 
 def test_blends_follow_the_formula():
-    pictures, partner = torch.randn(BATCH, 2, 3, 4), torch.randperm(BATCH)
-    before = pictures.clone()
-    blended = blend(pictures, partner, 0.7)
+    images, partner = torch.randn(BATCH, 2, 3, 4), torch.randperm(BATCH)
+    before = images.clone()
+    blended = blend(images, partner, 0.7)
     for row, other in enumerate(partner.tolist()):
         expected = 0.7 * before[row].double() + 0.3 * before[other].double()
         np.testing.assert_allclose(blended[row].numpy(), expected.numpy(), atol=1e-6)
-    assert torch.equal(pictures, before), "the batch itself is left as it was"
-    assert torch.equal(blend(pictures, partner, 1.0), before)
+    assert torch.equal(images, before), "the batch itself is left as it was"
+    assert torch.equal(blend(images, partner, 1.0), before)

@@ -7,7 +7,7 @@ import pytest
 from unit_helpers import NO_AUGMENT
 
 from seti.transforms.crop import CropSides
-from seti.transforms.image import Picture, geometric
+from seti.transforms.image import ImageMaker, geometric
 from seti.transforms.warp import OneWarp
 
 RECIPE = NO_AUGMENT | {
@@ -25,7 +25,7 @@ ROWS, BINS = 120, 90
 
 
 def smooth(rows: int = ROWS, bins: int = BINS, channels: int = 1, sigma: float = 3) -> np.ndarray:
-    """A picture without edges, `(rows, bins, channels)`, of deviation 1: interpolation tells little of it."""
+    """An image without edges, `(rows, bins, channels)`, of deviation 1: interpolation tells little of it."""
     noise = np.random.default_rng(0).normal(size=(channels, rows, bins)).astype(np.float32)
     planes = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in noise], axis=-1)
     return planes / planes.std()
@@ -57,7 +57,7 @@ def test_a_seed_draws_the_parameters_of_the_separate_transforms(augment):
         assert move.flip_time == bool(drawn.get(A.VerticalFlip))
         if drawn.get(CropSides):
             top, bottom, left, right = drawn[CropSides]["part"]
-            # The part's edges, half a pixel outside of its outer pixels, go to those of the picture.
+            # The part's edges, half a pixel outside of its outer pixels, go to those of the image.
             ends = np.array([[left - 0.5, top - 0.5, 1], [right - 0.5, bottom - 0.5, 1]]).T
             moved = np.reshape(move.affine, (2, 3)) @ ends
             np.testing.assert_allclose(moved.T, [[-0.5, -0.5], [BINS - 0.5, ROWS - 0.5]], atol=1e-9)
@@ -157,7 +157,7 @@ def test_flips_are_exact(size, interpolation):
 def test_the_networks_picture_is_that_of_the_separate_steps(panels, layout, interpolation, augment):
     count, size = 3 if panels == "A" else 6, [60, 50]
     cadence = np.ascontiguousarray(smooth(40, 44, count).transpose(2, 0, 1))
-    made = Picture(panels, layout, size, interpolation, augment)
+    made = ImageMaker(panels, layout, size, interpolation, augment)
     for seed in range(10):
         if layout == "channel" or panels == "all":
             moved = separately(augment, cadence.transpose(1, 2, 0), seed).transpose(2, 0, 1)
@@ -173,7 +173,7 @@ def test_the_networks_picture_is_that_of_the_separate_steps(panels, layout, inte
 
 def test_a_picture_is_drawn_into_the_place_that_is_given():
     cadence = np.random.default_rng(0).normal(size=(3, 20, 24)).astype(np.float16)
-    made = Picture("A", "channel", [10, 12], "linear", RECIPE)
+    made = ImageMaker("A", "channel", [10, 12], "linear", RECIPE)
     batch = np.full((2, 3, 10, 12), np.nan, np.float32)
     assert made(cadence, 5, batch[1]).base is batch
     np.testing.assert_array_equal(batch[1], made(cadence, 5))

@@ -26,11 +26,11 @@ def refusal(path, *columns) -> str:
 def test_a_whole_file_replaces_the_old_one(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with files.whole_file(path) as beside:
-        beside.write_text("new")
+    with files.whole_file(path) as temporary:
+        temporary.write_text("new")
         assert path.read_text() == "old"
-        assert beside.parent == path.parent
-        assert beside.suffix == ".txt"
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".txt"
     assert path.read_text() == "new"
     assert names(tmp_path) == ["a.txt"]
 
@@ -42,8 +42,8 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, old):
         path.write_text(old)
 
     def write_half():
-        with files.whole_file(path) as beside:
-            beside.write_text("half")
+        with files.whole_file(path) as temporary:
+            temporary.write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -36,7 +36,7 @@ class Fitted:
 
     Attributes:
         predict: gives the probabilities of other rows.
-        refit: makes the same choices anew on other rows, without a search, and gives their `predict`.
+        refit: makes the same choices again on other rows, without a search, and gives their `predict`.
         auc: by which the choices were made: optimistic.
         choices: what was chosen, of plain values.
         weights: `(models,)`, what an experiment counts; None where no one number says it.

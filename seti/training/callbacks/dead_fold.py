@@ -24,11 +24,11 @@ class DyingFoldError(SetiError):
         reason: what was seen, and when.
         epoch: its number, counted from 0.
         auc: of the last validation, or None before the first one.
-        cure: what to try.
+        fix: what to try.
     """
 
-    def __init__(self, reason: str, epoch: int, auc: float | None, cure: str) -> None:
-        super().__init__(f"{reason}; {cure}")
+    def __init__(self, reason: str, epoch: int, auc: float | None, fix: str) -> None:
+        super().__init__(f"{reason}; {fix}")
         self.reason = reason
         self.epoch = epoch
         self.auc = auc
@@ -73,7 +73,7 @@ class Watch(pl.Callback):
         if self.after is None or epochs < max(MIN_EPOCHS, math.ceil(self.after * trainer.max_epochs)):
             return
         aucs = [row["val_auc"] for row in self.history.rows]
-        cure = (
+        fix = (
             f"lower optimizer.lr={pl_module.hparams['optimizer']['lr']:g}, set mixup.alpha or another seed, or "
             "retries=1 for a second try; watch.after=null lets it run"
         )
@@ -86,7 +86,7 @@ class Watch(pl.Callback):
             )
         else:
             return
-        raise DyingFoldError(reason, trainer.current_epoch, aucs[-1], cure)
+        raise DyingFoldError(reason, trainer.current_epoch, aucs[-1], fix)
 
     def _check(self, what: str, losses: np.ndarray, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         bad = losses[~np.isfinite(losses)]
