@@ -23,7 +23,7 @@ def main(cfg: "TrainConfig") -> float:
         score = lr_range.run(cfg, folder)
         report, of = lr_range.collect, folder.parent.parent
     else:
-        score = fold.train(cfg)
+        score = fold.train(cfg, list(HydraConfig.get().overrides.task), folder)
         report, of = cross_validation.report, folder.parent
     if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
         report(of)

@@ -16,7 +16,7 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.models.backbone import Backbone
-from seti.training.build import build_classifier, build_trainer, settle_logs
+from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.transforms.batch import prepare, to_device
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -85,7 +85,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose("train", overrides)
     gc.collect()  # as `seti.training.fold.train` begins
-    settle_logs()
+    configure_logs()
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
     clock = Clock(torch.cuda.is_available(), WARM + steps)

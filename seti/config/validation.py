@@ -104,6 +104,34 @@ def check_settings(cfg: TrainConfig) -> None:
         _check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
 
 
+def check_trainer(settings: DictConfig) -> None:
+    """Refuse settings of the Trainer with which a fold cannot be trained.
+
+    The learning rate needs a number of steps to plan for, and every epoch a validation.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    epochs, batches = settings.get("max_epochs"), settings.get("limit_train_batches", 1.0)
+    if not isinstance(epochs, int) or epochs < 1:
+        msg = f"trainer.max_epochs={epochs} must be at least 1: the learning rate is planned over all epochs"
+        raise SetiError(msg)
+    once_an_epoch = {"check_val_every_n_epoch": 1, "val_check_interval": 1.0}
+    for name in ("limit_val_batches", *once_an_epoch):
+        value = settings.get(name)
+        if value is not None and (value == 0 or value != once_an_epoch.get(name, value)):
+            msg = f"trainer.{name}={value}: every epoch is judged by its validation AUC; leave that setting out"
+            raise SetiError(msg)
+    for name in ("accumulate_grad_batches", "gradient_clip_val"):
+        value = settings.get(name)
+        if value is not None and (not isinstance(value, int | float) or value <= 0):
+            msg = f"trainer.{name}={value} must be above 0"
+            raise SetiError(msg)
+    if batches is not None and not (isinstance(batches, int | float) and batches > 0):
+        msg = f"trainer.limit_train_batches={batches} leaves nothing to train on: use a share such as 0.5, or a number"
+        raise SetiError(msg)
+
+
 def _check_known(cfg: TrainConfig, prefix: str = "") -> None:
     """Refuse settings that nothing reads: Hydra lets `+data.x=1` add any."""
     known = [field.name for field in fields(OmegaConf.get_type(cfg))]

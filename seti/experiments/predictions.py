@@ -113,7 +113,7 @@ def _read_record(path: Path, fix: str) -> dict[str, Any]:
 
 def _checkpoints(experiment: Experiment) -> dict[str, str]:
     """SHA-256 of every finished fold's best checkpoint, by fold number."""
-    return {str(fold): result["files"][result["checkpoint"]] for fold, result in experiment.results.items()}
+    return {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
 
 
 def _fingerprint(ids: Iterable[str]) -> str:

@@ -141,7 +141,7 @@ def _paths(given: str | ListConfig) -> list[Path]:
 def _root(cfg: Any, experiment: Experiment) -> Path:
     if cfg.data.root is not None:
         return Path(cfg.data.root)
-    return Path(experiment.results[experiment.finished_folds()[0]]["data"]["root"])
+    return Path(experiment.first_result.data.root)
 
 
 def _check_loading(data: Any) -> None:
@@ -256,8 +256,7 @@ def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np
 
 def _prior(experiment: Experiment) -> float:
     """Share of positives among the cadences that the folds were trained on."""
-    data = next(iter(experiment.results.values()))["data"]
-    return data["positives"] / data["cadences"]
+    return experiment.first_result.positive_share
 
 
 def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:

@@ -33,9 +33,10 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
     folds = [
         {
             "fold": fold,
-            **result["scores"],
-            "best_epoch": result.get("best_epoch"),
-            "seconds": result.get("seconds"),
+            "auc": result.scores.auc,
+            "loss": result.scores.loss,
+            "best_epoch": result.best_epoch,
+            "seconds": result.seconds,
         }
         for fold, result in experiment.results.items()
     ]
@@ -51,7 +52,7 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
         **calibration.scores(oof["target"], oof["prob"]),
         "cadences": len(oof),
         "positives": int(oof["target"].sum()),
-        "seconds": float(sum(fold["seconds"] or 0 for fold in folds)),
+        "seconds": float(sum(fold["seconds"] for fold in folds)),
     }
 
 
@@ -99,7 +100,7 @@ def _print_table(summary: dict[str, Any]) -> None:
     for column in table.columns:
         column.justify = "right"
     for fold in summary["folds"]:
-        epoch = "" if fold["best_epoch"] is None else str(fold["best_epoch"] + 1)
+        epoch = str(fold["best_epoch"] + 1)
         table.add_row(str(fold["fold"]), f"{fold['auc']:.4f}", f"{fold['loss']:.4f}", epoch, f"{fold['seconds']:.0f}")
     table.add_section()
     table.add_row(

@@ -81,7 +81,7 @@ def data_root(experiment: Experiment | None) -> Path:
     """Where an experiment's cadences were when it was trained; `data` without an experiment."""
     if experiment is None:
         return Path("data")
-    return Path(next(iter(experiment.results.values()))["data"]["root"])
+    return Path(experiment.first_result.data.root)
 
 
 def _read_ids(root: Path) -> pd.DataFrame:

@@ -214,7 +214,7 @@ def _read_predictions(experiments: Sequence[Experiment]) -> tuple[dict[str, pd.D
 
 def _test_targets(experiments: Sequence[Experiment], ids: pd.Index) -> np.ndarray | None:
     """Look for the test set's labels, which simulated data has, under the experiments' data roots."""
-    for root in dict.fromkeys(str(next(iter(e.results.values()))["data"]["root"]) for e in experiments):
+    for root in dict.fromkeys(e.first_result.data.root for e in experiments):
         labels = competition.read_test_labels(Path(root))
         if labels is None:
             continue

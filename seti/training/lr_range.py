@@ -20,7 +20,7 @@ from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier
 from seti.reports import plots
 from seti.training import batch_size
-from seti.training.build import build_classifier, build_trainer, settle_logs
+from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
 from seti.utils import files
 
@@ -45,8 +45,8 @@ def run(cfg: DictConfig, folder: Path) -> float:
         SetiError: settings, data or machine do not allow it.
     """
     check_settings(cfg)
-    settle_logs()
-    cfg = batch_size.settle(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name))
+    configure_logs()
+    cfg = batch_size.resolve(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name), folder)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
     pl.seed_everything(cfg.seed, verbose=False)

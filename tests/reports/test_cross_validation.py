@@ -10,7 +10,8 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.calibration import calibration_error
-from seti.experiments.experiment import Experiment, differences
+from seti.experiments.experiment import Experiment
+from seti.experiments.run_identity import differences
 from seti.reports import cross_validation
 
 
@@ -89,7 +90,7 @@ def test_the_next_command_trains_the_missing_folds_alike(run, small, outputs):
     assert "data.image_size=[24,32]" in words
     assert "'data.image_size=[24,32]'" in command  # or the shell would look for files
     settings = plain(compose("train", [*words[4:], "fold=0"]))
-    assert differences(experiment.results[1]["config"], settings) == []
+    assert differences(experiment.results[1].config, settings) == []
     assert settings["optimizer"]["lr"] == 0.003
     assert settings["output_dir"] == str(outputs)
     assert not settings["force"]

@@ -16,6 +16,7 @@ from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
 from seti.data.folds import assign_folds
 from seti.errors import SetiError
+from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
 
 METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
@@ -223,13 +224,13 @@ def test_balanced_sampling_shows_as_many_positives_as_negatives(train, own_data,
     labels = labels[(labels["target"] == 0) | labels["id"].isin(few)]
     labels.to_csv(own_data / "train_labels.csv", index=False)
     seen = []
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
 
     def watch(self, batch, batch_idx):
         seen.extend(batch[1].tolist())
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", watch)
+    monkeypatch.setattr(CadenceClassifier, "training_step", watch)
     settings = (f"data.root={own_data}", "trainer.max_epochs=8", "trainer.limit_train_batches=1.0")
     train(*settings)
     assert len(seen) == 8 * 12
@@ -343,14 +344,14 @@ def test_pictures_made_on_the_device_train_as_those_of_the_host(train, outputs):
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
 def test_gradients_are_clipped_in_every_precision(train, monkeypatch, precision):
     norms = []
-    step = training.CadenceClassifier.on_before_zero_grad
+    step = CadenceClassifier.on_before_zero_grad
 
     def note(self, optimizer):  # behind the step, with the gradients that it took
         grads = [parameter.grad.norm() for parameter in self.parameters() if parameter.grad is not None]
         norms.extend([float(torch.stack(grads).norm())] if grads else [])
         return step(self, optimizer)
 
-    monkeypatch.setattr(training.CadenceClassifier, "on_before_zero_grad", note)
+    monkeypatch.setattr(CadenceClassifier, "on_before_zero_grad", note)
     train(f"trainer.precision={precision}", "trainer.gradient_clip_val=1e-3")
     assert norms
     assert max(norms) == pytest.approx(1e-3, rel=1e-3)
@@ -360,7 +361,7 @@ def test_a_full_device_is_one_line(train, monkeypatch):
     def fill(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", fill)
+    monkeypatch.setattr(CadenceClassifier, "training_step", fill)
     with pytest.raises(SetiError, match=r"out of memory: lower data\.batch_size=8 or"):
         train()
 

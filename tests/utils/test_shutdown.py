@@ -15,6 +15,7 @@ from unit_helpers import assert_ended
 
 from seti.errors import SetiError
 from seti.inference import predict as prediction
+from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.training import fold as training
 from seti.training.checkpoints import Position
@@ -62,7 +63,7 @@ def uninterrupted(data_root, tmp_path_factory):
 
 def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
     """Raise a signal inside of the classifier's hook, when it is called for the given time."""
-    original = getattr(training.CadenceClassifier, hook)
+    original = getattr(CadenceClassifier, hook)
     calls = []
 
     def raise_once(self, *args):
@@ -71,7 +72,7 @@ def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
             signal.raise_signal(number)
         return original(self, *args)
 
-    monkeypatch.setattr(training.CadenceClassifier, hook, raise_once)
+    monkeypatch.setattr(CadenceClassifier, hook, raise_once)
 
 
 AVERAGED = ("ema.decay=0.9", "model.head_epochs=1")
@@ -125,7 +126,7 @@ def test_a_terminated_run_is_saved_and_goes_on_from_that_step(
     assert not (fold / "result.json").exists()
     with caplog.at_level("INFO"):
         train(*RECIPE, *settings)
-    assert f"going on from {last} ({position})" in caplog.text
+    assert f"resuming from {last} ({position})" in caplog.text
     assert_same_run(fold, uninterrupted(*(word for word in settings if "workers" not in word)))
     assert sorted(path.name for path in fold.rglob("*.ckpt")) == ["best.ckpt", "last.ckpt"]
     assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
@@ -164,8 +165,8 @@ def test_a_second_signal_ends_at_once(train, fold, monkeypatch):
 
 def test_nothing_is_saved_of_weights_that_are_no_numbers(train, fold, monkeypatch):
     with monkeypatch.context() as patch:
-        step = training.CadenceClassifier.training_step
-        patch.setattr(training.CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
+        step = CadenceClassifier.training_step
+        patch.setattr(CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
         signal_in(patch, "training_step", 2)
         with pytest.raises(Interrupted):
             train(*RECIPE)
@@ -270,9 +271,14 @@ def kill_at(patch, owner, name, call, done):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "done"),
     [
-        (training.WholeCheckpoints, "save_checkpoint", 1, True),  # the first epoch's best.ckpt is there, last.ckpt not
-        (training.WholeCheckpoints, "save_checkpoint", 3, False),
-        (training.WholeCheckpoints, "save_checkpoint", 3, True),
+        (
+            training.AtomicCheckpointIO,
+            "save_checkpoint",
+            1,
+            True,
+        ),  # the first epoch's best.ckpt exists, last.ckpt not
+        (training.AtomicCheckpointIO, "save_checkpoint", 3, False),
+        (training.AtomicCheckpointIO, "save_checkpoint", 3, True),
         (training.files, "write_csv", 1, True),  # oof.csv is there, result.json not
         (training.files, "write_json", 1, True),  # result.json is there, nothing has ended
     ],
