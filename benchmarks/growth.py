@@ -21,7 +21,7 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import ON_PANELS
 from seti.data.folds import assign_folds
-from seti.data.sources import open_store
+from seti.data.splits import open_split
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.dataset import CadenceDataset, loader
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
@@ -75,7 +75,7 @@ def packing(root: Path, folder: Path) -> float:
 def reading(root: Path, count: int, packed: str, folder: Path) -> float:
     """Seconds for the A panels of some cadences, more often than once where there are fewer."""
     ids = competition.read_labels(root)["id"].to_numpy(dtype=np.str_)
-    store = open_store(root, "train", ids, ON_PANELS, packed=packed, pack_dir=folder)
+    store = open_split(root, "train", ids, ON_PANELS, packed, folder).source
     started = time.perf_counter()
     for number in range(count):
         store.read(number % len(store))
@@ -90,7 +90,8 @@ def predicting(root: Path, count: int) -> float:
     spec = InputSpec("A", "spatial", [96, 128], "area", rows, bins)
     model = {"backbone": "test_resnet", "pretrained": False, "weights": None, "freeze_backbone": False}
     networks = [CadenceClassifier(spec=spec.plain(), model=model, **OPTIONS) for _ in range(5)]
-    dataset = CadenceDataset(root, "test", chosen, None, spec)
+    source = open_split(root, "test", chosen, ON_PANELS).source
+    dataset = CadenceDataset(source, None, spec)
     cpu = torch.device("cpu")
     started = time.perf_counter()
     predict_probabilities(networks, loader(dataset, auto_batch_size(dataset, cpu), 0), cpu, "32", "")

@@ -14,6 +14,8 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from seti.data import competition
+from seti.data.cadence import ON_PANELS, PANEL_CHOICES
+from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset, loader
 from seti.inference import ensemble
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
@@ -67,7 +69,8 @@ def row(
     images = reference.Images(paths, reference.transforms(tuple(spec.image_size), spec.interpolation))
     target = choose_device(device)
     plain = [copy.deepcopy(c.backbone).to(memory_format=torch.contiguous_format).to(target) for c in classifiers]
-    dataset = CadenceDataset(root, "test", ids, None, spec, on_device=target.type == "cuda")
+    source = open_split(root, "test", ids, PANEL_CHOICES[spec.panels]).source
+    dataset = CadenceDataset(source, None, spec, on_device=target.type == "cuda")
     batches = loader(dataset, auto_batch_size(dataset, target), reference.WORKERS)
     turns = Turns(
         {
@@ -119,7 +122,7 @@ def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
 def settled_networks(root: Path, side: int = 512) -> list[CadenceClassifier]:
     """Five of the large network; statistics hardly know the size, so smaller images settle them."""
     ids = competition.read_test_ids(root).to_numpy()[:16]
-    dataset = CadenceDataset(root, "test", ids, None, _spec(root, side // 2))
+    dataset = CadenceDataset(open_split(root, "test", ids, ON_PANELS).source, None, _spec(root, side // 2))
     images = dataset.__getitems__(list(range(len(ids))))[0]
     return [settled_network("efficientnet_b1", _spec(root, side), images, seed) for seed in range(FOLDS)]
 

@@ -40,6 +40,8 @@ from measure import Row, Turns, markdown, table
 
 from seti.config.schema import plain
 from seti.data import competition
+from seti.data.cadence import ON_PANELS
+from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.pack import pack_split
 from seti.simulate import load_settings, simulate
@@ -128,7 +130,8 @@ def preparing(room: Room) -> list[Row]:
                 torch.stack([images[index][0] for index in batch])
 
         def ours(packed: str, augment: dict | None = augment, items: list = items) -> Callable[[], None]:
-            dataset = CadenceDataset(room.root, "train", ids, None, spec, augment, packed, room.packed)
+            source = open_split(room.root, "train", ids, ON_PANELS, packed, room.packed).source
+            dataset = CadenceDataset(source, None, spec, augment)
 
             def run() -> None:
                 for batch in _batches(items):

@@ -13,8 +13,11 @@ import torch
 
 from seti.cli import program as entry
 from seti.data.competition import cadence_path
+from seti.data.sources import CadenceFiles
+from seti.dataloading.dataset import CadenceDataset
 from seti.experiments import predictions, provenance
 from seti.experiments.experiment import Experiment
+from seti.transforms.panels import panels_to_read
 
 ROWS, BINS = 8, 12
 NO_AUGMENT = {
@@ -59,6 +62,13 @@ DATA = {
     "remove_spike": False,
     "dedoppler": {"max_drift": 8, "drifts": 9, "gap": [0, 2]},
 }
+
+
+def files_dataset(root: Path, split: str, ids, targets, spec, augment=None, on_device=False) -> CadenceDataset:
+    """A dataset over cadence files, which are not looked at before they are read."""
+    panels = panels_to_read(spec.panels, augment)
+    source = CadenceFiles(root, split, np.asarray(ids), panels, (spec.rows, spec.bins))
+    return CadenceDataset(source, targets, spec, augment, on_device)
 
 
 def make_cadences(root: Path, split: str, ids: list[str], rows: int = ROWS, bins: int = BINS) -> np.ndarray:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
     return unfit
 
 
-def check_files(root: Path, split: str, ids: pd.Series) -> None:
+def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
     """Refuse ids without a file and files of another size, before an epoch is spent on the others.
 
     Raises:

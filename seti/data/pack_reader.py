@@ -220,8 +220,8 @@ class PackedCadences:
         return taken
 
     @property
-    def source(self) -> str:
-        """For a log: where these cadences come from."""
+    def description(self) -> str:
+        """Path of the pack's data file."""
         return f"the pack {self.pack.data}"
 
     def read(self, index: int, out: np.ndarray | None = None) -> np.ndarray:

@@ -11,14 +11,14 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti.data import competition
-from seti.data.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
+from seti.data.cadence import DEDOPPLER_LAYOUTS
 from seti.data.folds import assign_folds, fingerprint
-from seti.data.screening import open_usable
-from seti.data.sources import Store
-from seti.dataloading.dataset import CadenceDataset, loader, panels_to_read
+from seti.data.splits import OpenedSplit, open_split
+from seti.dataloading.dataset import CadenceDataset, loader
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
 from seti.transforms.input_spec import InputSpec
+from seti.transforms.panels import panels_to_read
 
 
 class CadenceDataModule(pl.LightningDataModule):
@@ -61,17 +61,15 @@ class CadenceDataModule(pl.LightningDataModule):
         return labels.assign(fold=folds)
 
     @cached_property
-    def _usable(self) -> tuple[Store, dict[str, str]]:
-        panels = PANEL_CHOICES[panels_to_read(self.data["panels"], self.augment)]
-        choices = "packed", "pack_dir", "on_error"
-        return open_usable(
-            self.root, "train", self.labels["id"], panels, **{choice: self.data[choice] for choice in choices}
-        )
+    def _opened(self) -> OpenedSplit:
+        panels = panels_to_read(self.data["panels"], self.augment)
+        choices = {name: self.data[name] for name in ("packed", "pack_dir", "on_error")}
+        return open_split(self.root, "train", self.labels["id"].to_numpy(), panels, **choices)
 
     @property
     def skipped(self) -> dict[str, str]:
-        """What is wrong with the cadences that are left out (`data.on_error=skip`), by id."""
-        return self._usable[1]
+        """Reason by id of every cadence that is left out (`data.on_error=skip`)."""
+        return self._opened.skipped
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -94,15 +92,15 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def spec(self) -> InputSpec:
         """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
-        store = self._usable[0]
+        source = self._opened.source
         given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
-        if self.data["layout"] in DEDOPPLER_LAYOUTS and store.rows < 2:
+        if self.data["layout"] in DEDOPPLER_LAYOUTS and source.rows < 2:
             msg = (
                 f"data.layout={self.data['layout']} integrates along the rows of a panel, and those of {self.root} "
-                f"have {store.rows}: set data.layout=channel"
+                f"have {source.rows}: set data.layout=channel"
             )
             raise SetiError(msg)
-        return InputSpec(**given, rows=store.rows, bins=store.bins)
+        return InputSpec(**given, rows=source.rows, bins=source.bins)
 
     @cached_property
     def train_set(self) -> CadenceDataset:
@@ -115,10 +113,8 @@ class CadenceDataModule(pl.LightningDataModule):
         return self._dataset(self.table["fold"] == self.fold, None)
 
     def _dataset(self, part: pd.Series, augment: dict[str, Any] | None) -> CadenceDataset:
-        chosen = self.table[part]
-        ids, targets = chosen["id"].to_numpy(), chosen["target"].to_numpy()
-        opened = self._usable[0].take(np.flatnonzero(part))  # which has the table's rows
-        return CadenceDataset(self.root, "train", ids, targets, self.spec, augment, opened=opened)
+        source = self._opened.source.take(np.flatnonzero(part))  # the source has the table's rows
+        return CadenceDataset(source, self.table.loc[part, "target"].to_numpy(), self.spec, augment)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches of `(images or panels, targets, indices)`; a last batch of one is dropped.

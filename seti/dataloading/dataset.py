@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from multiprocessing import get_start_method
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from seti.data.cadence import PANEL_CHOICES, PANEL_LETTERS
-from seti.data.sources import Store, open_store
+from seti.data.cadence import PANEL_LETTERS
+from seti.data.sources import CadenceSource
 from seti.dataloading.shared_memory import Slots
+from seti.errors import SetiError
 from seti.transforms.batch import Panels, prepare
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.panels import Recomposition
@@ -30,40 +30,36 @@ Batch = tuple[Tensor | Panels, Tensor, Tensor]
 
 
 class CadenceDataset(Dataset):
-    """Cadences of one split as images.
+    """Cadences of a source as images with targets.
 
     Args:
-        root: the data set's folder.
-        split: `train` or `test`.
-        ids: `(N,)` text.
-        targets: `(N,)`, or None where they are not known.
-        spec: what the network takes in.
+        source: N cadences, with the panels of `panels_to_read(spec.panels, augment)`.
+        targets: `(N,)`, 0 or 1; None where they are not known.
+        spec: the network's input.
         augment: the training transforms, or None.
-        packed, pack_dir: as `seti.data.sources.open_store`.
         on_device: batches hold panels, of which `seti.transforms.batch` makes images where the network runs.
-        opened: the same ids, where they are open already: to open a large pack takes a while.
+
+    Raises:
+        SetiError: the source's panels have another size than the network's input is made from.
     """
 
     def __init__(
         self,
-        root: Path,
-        split: str,
-        ids: np.ndarray,
+        source: CadenceSource,
         targets: np.ndarray | None,
         spec: InputSpec,
         augment: dict[str, Any] | None = None,
-        packed: str = "auto",
-        pack_dir: str | None = None,
         on_device: bool = False,
-        opened: Store | None = None,
     ) -> None:
-        size = spec.rows, spec.bins
+        if (source.rows, source.bins) != (spec.rows, spec.bins):
+            msg = (
+                f"cadences from {source.description} have panels of {source.rows} x {source.bins}, but the "
+                f"network takes in panels of {spec.rows} x {spec.bins}: use cadences of that size, or train again"
+            )
+            raise SetiError(msg)
         self.recomposition = Recomposition.of(augment) if augment else Recomposition()
-        read = panels_to_read(spec.panels, augment)
-        if opened is None or (opened.rows, opened.bins) != size:  # another size is refused by name
-            opened = open_store(root, split, ids, PANEL_CHOICES[read], *size, packed=packed, pack_dir=pack_dir)
-        self.store = opened
-        self.targets = np.full(len(ids), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
+        self.source = source
+        self.targets = np.full(len(source), np.nan, np.float32) if targets is None else np.asarray(targets, np.float32)
         self.spec = spec
         self.image_maker = spec.image_maker(augment)
         self.on_device = on_device
@@ -71,7 +67,7 @@ class CadenceDataset(Dataset):
     @property
     def ids(self) -> np.ndarray:
         """`(N,)` text."""
-        return self.store.ids
+        return self.source.ids
 
     @property
     def most_bytes(self) -> int:
@@ -80,7 +76,7 @@ class CadenceDataset(Dataset):
         return 4 * max(math.prod(images), len(self.image_maker.numbers) * self.spec.rows * self.spec.bins)
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.source)
 
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, np.float32, int]:
         """Load one cadence as an image.
@@ -125,7 +121,7 @@ class CadenceDataset(Dataset):
 
     def _load(self, index: int, seed: int | None) -> "_Loaded":
         """Read a cadence, put it together again where that is wanted, and pick the panels that the network sees."""
-        cadence, numbers, target = self.store.read(index), self.store.panels, float(self.targets[index])
+        cadence, numbers, target = self.source.read(index), self.source.panels, float(self.targets[index])
         cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch knows no other order of bytes
         now = np.array(numbers)
         if seed is not None and self.recomposition.changes:
@@ -196,11 +192,6 @@ class _Loaded:
         if move.flip_time:
             panels, numbers = panels[:, ::-1], len(PANEL_LETTERS) - 1 - numbers
         return replace(self, panels=panels, numbers=numbers)
-
-
-def panels_to_read(panels: str, augment: dict[str, Any] | None) -> str:
-    """Which panels a dataset reads: also those that the network does not see, where training puts them in its place."""
-    return "all" if augment and Recomposition.of(augment).needs_off else panels
 
 
 def _stacked(cadences: list[_Loaded], empty: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> Tensor:

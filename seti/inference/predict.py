@@ -18,7 +18,7 @@ from seti.config.schema import AUTO
 from seti.config.validation import check_average, check_batch_size, check_reading
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
-from seti.data.screening import open_usable
+from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset, loader
 from seti.errors import SetiError
 from seti.evaluation.ranks import rank_mean
@@ -187,11 +187,10 @@ def _predict_group(
     """
     classifiers = [classifier for member in group for classifier in member.classifiers]
     root, spec = group[0].root, classifiers[0].spec
-    reading = {"packed": cfg.data.packed, "pack_dir": cfg.data.pack_dir}
-    opened, skipped = open_usable(root, "test", ids, PANEL_CHOICES[spec.panels], on_error=cfg.data.on_error, **reading)
-    usable = ids[~ids.isin(skipped)].to_numpy()
-    on_device = device.type == "cuda"
-    dataset = CadenceDataset(root, "test", usable, None, spec, on_device=on_device, opened=opened, **reading)
+    choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
+    size = spec.rows, spec.bins
+    source = open_split(root, "test", ids.to_numpy(), PANEL_CHOICES[spec.panels], size=size, **choices).source
+    dataset = CadenceDataset(source, None, spec, on_device=device.type == "cuda")
     auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
@@ -207,7 +206,7 @@ def _predict_group(
         )
     for classifier in classifiers:
         classifier.cpu()  # makes room on the device for the next group
-    return usable, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
+    return source.ids, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
 
 
 def average_folds(probs: np.ndarray, average: str) -> np.ndarray:

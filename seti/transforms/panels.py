@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
+from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES, PANEL_LETTERS
 from seti.transforms.injection import Injection
 
 
@@ -87,3 +87,13 @@ class Recomposition:
         if shift:
             cadence = np.roll(cadence, shift, axis=-1)
         return cadence, now, target
+
+
+def panels_to_read(panels: str, augment: dict[str, Any] | None) -> tuple[int, ...]:
+    """Numbers of the panels that a dataset must read.
+
+    Args:
+        panels: a key of `PANEL_CHOICES`: the panels that the network sees.
+        augment: the fields of the `augment` config group, or None. With `swap_off`, OFF panels are read as well.
+    """
+    return PANEL_CHOICES["all" if augment and Recomposition.of(augment).needs_off else panels]

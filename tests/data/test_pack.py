@@ -15,7 +15,8 @@ from unit_helpers import make_cadences, make_train_set
 from seti import pack
 from seti.data import competition, pack_reader
 from seti.data.cadence import ON_PANELS, PANEL_CHOICES
-from seti.data.sources import CadenceFiles, open_store
+from seti.data.sources import CadenceFiles
+from seti.data.splits import open_split
 from seti.errors import SetiError
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.shutdown import Interrupted
@@ -52,7 +53,7 @@ def stopped(call, *args, **options) -> str:
 
 
 def opened(root, panels="A", **options):
-    return open_store(root, "train", ids_of(root), PANEL_CHOICES[panels], **options)
+    return open_split(root, "train", ids_of(root), PANEL_CHOICES[panels], **options).source
 
 
 def touch(path) -> None:
@@ -136,7 +137,7 @@ def test_a_pack_that_does_not_match_is_not_used(root, harm, reason):
     if path_of(root, 4).exists():
         store = opened(root)
         assert isinstance(store, CadenceFiles)
-        assert reason in store.source
+        assert reason in store.description
     assert "force=true packs again" in refusal(pack.pack_split, root, "train", "A")
 
 
@@ -186,7 +187,7 @@ def test_a_stopped_run_goes_on_and_ends_the_same(root, tmp_path, monkeypatch, st
     assert "goes on" in stopped(pack.pack_split, root, "train", "A")
     store = opened(root)
     assert isinstance(store, CadenceFiles)
-    assert "is not finished" in store.source
+    assert "is not finished" in store.description
     read = []
 
     def counts(path, *args, **options):
@@ -334,7 +335,7 @@ def test_a_pack_that_was_replaced_meanwhile_is_noticed_in_a_new_process(root):
 def test_a_pack_that_is_cut_short_while_it_is_read(tmp_path):
     make_train_set(tmp_path, 4, 2, rows=64, bins=64)
     made = pack.pack_split(tmp_path, "train", "A")
-    store = open_store(tmp_path, "train", ids_of(tmp_path), ON_PANELS)
+    store = open_split(tmp_path, "train", ids_of(tmp_path), ON_PANELS).source
     store.read(0)
     os.truncate(made.data, 30_000)
     assert "cannot read the pack" in refusal(store.read, 3)
@@ -364,7 +365,7 @@ def test_a_table_of_test_ids_in_any_order(tmp_path):
     cadences = make_cadences(tmp_path, "test", ["c", "a", "b"])
     pd.DataFrame({"id": ["c", "a", "b"], "target": 0.5}).to_csv(tmp_path / competition.SUBMISSION, index=False)
     pack.pack_split(tmp_path, "test", "all")
-    store = open_store(tmp_path, "test", np.array(["b", "c"]), PANEL_CHOICES["all"], packed="true")
+    store = open_split(tmp_path, "test", np.array(["b", "c"]), PANEL_CHOICES["all"], packed="true").source
     np.testing.assert_array_equal(store.read(0), cadences[2])
     np.testing.assert_array_equal(store.read(1), cadences[0])
 

@@ -1,6 +1,7 @@
 import logging
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from seti import pack
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, read_cadence
 from seti.data.pack_reader import PackedCadences, PackFiles
-from seti.data.screening import open_usable
+from seti.data.sources import CadenceFiles
+from seti.data.splits import open_split
 from seti.dataloading.datamodule import CadenceDataModule
+from seti.dataloading.dataset import CadenceDataset
 from seti.errors import SetiError
 
 SKIP = "data.on_error=skip"
@@ -95,7 +98,7 @@ def test_nothing_left(tmp_path):
     table = make_train_set(tmp_path, 12, 6)
     shutil.rmtree(tmp_path / "train")
     with pytest.raises(SetiError, match="no cadence that can be read"):
-        open_usable(tmp_path, "train", table["id"], ON_PANELS, on_error="skip")
+        open_split(tmp_path, "train", table["id"].to_numpy(), ON_PANELS, on_error="skip")
 
 
 def test_a_pack_that_serves_needs_no_files(tmp_path):
@@ -104,7 +107,7 @@ def test_a_pack_that_serves_needs_no_files(tmp_path):
     shutil.rmtree(tmp_path / "train")
     for on_error in ("raise", "skip"):
         opened = module(tmp_path, on_error=on_error)
-        assert isinstance(opened.train_set.store, PackedCadences)
+        assert isinstance(opened.train_set.source, PackedCadences)
         assert len(opened.table) == len(table)
         assert (opened.spec.rows, opened.spec.bins) == (8, 12)
 
@@ -122,7 +125,35 @@ def test_a_fold_opens_a_pack_once(tmp_path, monkeypatch):
     for part in parts:
         for index, name in enumerate(part.ids):
             whole = read_cadence(competition.cadence_path(tmp_path, "train", name), ON_PANELS)
-            np.testing.assert_array_equal(part.store.read(index), whole)
+            np.testing.assert_array_equal(part.source.read(index), whole)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_stale_pack_is_opened_once_before_files_are_read_instead(tmp_path, monkeypatch, caplog, on_error):
+    table = make_train_set(tmp_path, 12, 6)
+    made = pack.pack_split(tmp_path, "train", "A")
+    os.utime(path_of(tmp_path, table["id"][0]), ns=(1, 1))
+    opened, read_manifest = [], PackFiles.read_manifest
+    monkeypatch.setattr(PackFiles, "read_manifest", lambda files: opened.append(files) or read_manifest(files))
+    with caplog.at_level(logging.INFO):
+        split = open_split(tmp_path, "train", table["id"], ON_PANELS, on_error=on_error)
+    assert opened == [made]
+    assert isinstance(split.source, CadenceFiles)
+    assert split.skipped == {}
+    assert "1 of its 12 sources have changed" in caplog.text
+
+
+def test_a_dataset_refuses_a_source_of_another_size(tmp_path):
+    table = make_train_set(tmp_path, 12, 6)
+    spec = module(tmp_path).spec
+    for packed in ("false", "true"):
+        source = open_split(tmp_path, "train", table["id"], ON_PANELS, packed).source
+        assert len(CadenceDataset(source, None, spec)) == 12
+        with pytest.raises(SetiError, match=r"have panels of 8 x 12, but .* 9 x 12"):
+            CadenceDataset(source, None, replace(spec, rows=9))
+        pack.pack_split(tmp_path, "train", "A")
+    with pytest.raises(SetiError, match="has panels of 8 x 12, not of 9 x 12"):
+        open_split(tmp_path, "train", table["id"], ON_PANELS, size=(9, 12))
 
 
 def test_training_leaves_out_lists_and_counts(train, own_data, outputs):

@@ -3,12 +3,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, make_cadences, make_train_set
+from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, files_dataset, make_cadences, make_train_set
 
 from seti.data import competition
 from seti.data.folds import assign_folds
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import loader
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
 from seti.transforms.batch import prepare
@@ -98,7 +98,7 @@ def test_spec_is_plain_and_comes_back():
 
 def test_an_item_is_the_cadences_picture_target_and_index(tmp_path):
     cadences = make_cadences(tmp_path, "train", ["a1", "b2"])
-    data = CadenceDataset(tmp_path, "train", ["a1", "b2"], [0, 1], spec(layout="channel", rows=ROWS, bins=BINS))
+    data = files_dataset(tmp_path, "train", ["a1", "b2"], [0, 1], spec(layout="channel", rows=ROWS, bins=BINS))
     image, target, index = data[1]
     np.testing.assert_array_equal(image.numpy(), cadences[1, [0, 2, 4]].astype(np.float32))
     assert image.dtype == torch.float32
@@ -107,13 +107,13 @@ def test_an_item_is_the_cadences_picture_target_and_index(tmp_path):
 
 def test_unknown_targets_are_nan(tmp_path):
     make_cadences(tmp_path, "test", ["a1"])
-    data = CadenceDataset(tmp_path, "test", ["a1"], None, spec(rows=ROWS, bins=BINS))
+    data = files_dataset(tmp_path, "test", ["a1"], None, spec(rows=ROWS, bins=BINS))
     assert np.isnan(data[0][1])
 
 
 def test_a_file_of_another_shape_is_named(tmp_path):
     make_cadences(tmp_path, "test", ["a1"], rows=ROWS + 1)
-    data = CadenceDataset(tmp_path, "test", ["a1"], None, spec(rows=ROWS, bins=BINS))
+    data = files_dataset(tmp_path, "test", ["a1"], None, spec(rows=ROWS, bins=BINS))
     with pytest.raises(SetiError) as caught:
         data[0]
     message = str(caught.value)
@@ -252,7 +252,7 @@ def test_workers_draw_other_transforms_than_each_other_and_than_in_other_epochs(
     (tmp_path / "train" / "a").mkdir(parents=True)
     for i in ids:
         np.save(tmp_path / "train" / "a" / f"{i}.npy", one)
-    data = CadenceDataset(tmp_path, "train", ids, np.zeros(16), spec(layout="channel", rows=16, bins=16), AUGMENT)
+    data = files_dataset(tmp_path, "train", ids, np.zeros(16), spec(layout="channel", rows=16, bins=16), AUGMENT)
     seen = {}
     for workers in (0, 2):
         batches = loader(data, 4, workers, sampler=EpochSampler(np.zeros(16), (1,), balanced=False))
@@ -306,7 +306,7 @@ def test_a_batch_keeps_the_widest_precision_of_its_files(tmp_path, on_device):
     fine = cadences[1].astype(np.float32) + np.float32(1e-6)
     np.save(tmp_path / "train" / "b" / "b2.npy", fine)
     what = spec(layout="channel", rows=ROWS, bins=BINS)
-    data = CadenceDataset(tmp_path, "train", ["a1", "b2"], [0, 1], what, on_device=on_device)
+    data = files_dataset(tmp_path, "train", ["a1", "b2"], [0, 1], what, on_device=on_device)
     inputs, targets, indices = data.__getitems__([1, 0])
     np.testing.assert_array_equal(prepare(inputs, data.image_maker), np.stack([fine, cadences[0]])[:, [0, 2, 4]])
     assert (targets.tolist(), indices.tolist()) == ([1.0, 0.0], [1, 0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, make_cadences, make_train_set
+from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, files_dataset, make_cadences, make_train_set
 
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.dataset import CadenceDataset
@@ -26,7 +26,7 @@ def dataset(root, augment=None, on_device=False, targets=None, **changes) -> Cad
     if not (root / "train").exists():
         make_cadences(root, "train", list(IDS))
     targets = np.zeros(8) if targets is None else targets
-    return CadenceDataset(root, "train", IDS, targets, spec, augment, on_device=on_device)
+    return files_dataset(root, "train", IDS, targets, spec, augment, on_device)
 
 
 def made(data: CadenceDataset, items) -> torch.Tensor:
@@ -52,7 +52,7 @@ def test_shapes_of_the_layouts_with_planes(tmp_path, layout, panels, size, shape
 
 def test_planes_are_compressed_and_stand_behind_the_panels(tmp_path):
     alone, joined = (dataset(tmp_path, layout=layout) for layout in ("dedoppler", "channel_dedoppler"))
-    read = torch.from_numpy(np.stack([alone.store.read(number) for number in range(2)]))
+    read = torch.from_numpy(np.stack([alone.source.read(number) for number in range(2)]))
     panels = Normalisation("robust")(read)
     planes = alone.image_maker.fan(panels, torch.arange(6)).asinh()
     torch.testing.assert_close(made(alone, [0, 1]), planes)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+from unit_helpers import files_dataset
 
 from seti.data.cadence import read_format
 from seti.dataloading import dataset
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import loader
 from seti.dataloading.shared_memory import HELD, Slots
 from seti.transforms.input_spec import InputSpec
 
@@ -135,7 +136,7 @@ def test_workers_make_the_same_batches_as_this_process(data_root):
     spec = InputSpec("A", "spatial", [24, 32], "area", rows, bins)
     ids = np.array(sorted(path.stem for path in data_root.glob("train/*/*.npy")))[:12]
     for on_device in (False, True):
-        cadences = CadenceDataset(data_root, "train", ids, np.arange(12) % 2, spec, on_device=on_device)
+        cadences = files_dataset(data_root, "train", ids, np.arange(12) % 2, spec, on_device=on_device)
         for (a, *rest), (b, *others) in zip(loader(cadences, 4, 2), loader(cadences, 4, 0), strict=True):
             made, wanted = (a.panels, b.panels) if on_device else (a, b)
             assert made.dtype == wanted.dtype

@@ -22,7 +22,7 @@ from mutations import NASTY
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES, read_cadence
 from seti.data.pack_reader import PackFiles, pack_folder
-from seti.data.sources import open_store
+from seti.data.splits import open_split
 from seti.experiments import predictions as sidecar
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment
@@ -156,7 +156,7 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
     shutil.rmtree(root / "train")  # a pack is read without its sources too
 
     def read_pack() -> None:
-        store = open_store(root, "train", np.array(ids), PANEL_CHOICES["A"], packed="true")
+        store = open_split(root, "train", np.array(ids), PANEL_CHOICES["A"], packed="true").source
         read = np.stack([store.read(index) for index in range(len(ids))])
         held = np.frombuffer(packed.data.read_bytes(), cadences.dtype)[-cadences.size :].reshape(cadences.shape)
         if read.dtype != cadences.dtype or not np.array_equal(read, held):

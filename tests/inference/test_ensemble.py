@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from unit_helpers import make_cadences
+from unit_helpers import files_dataset, make_cadences
 
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import loader
 from seti.errors import SetiError
 from seti.inference import ensemble as inference
 from seti.inference.ensemble import Ensemble, auto_batch_size, predict_probabilities
@@ -41,7 +41,7 @@ def dataset_of(tmp_path, panels="A", layout="spatial", image_size=None, count=7)
     ids = [f"{number}{number}" for number in range(count)]
     cadences = make_cadences(tmp_path, "test", ids, rows=ROWS, bins=BINS)
     spec = InputSpec(panels, layout, image_size, "linear", ROWS, BINS)
-    return CadenceDataset(tmp_path, "test", np.array(ids), None, spec), cadences.astype(np.float32)
+    return files_dataset(tmp_path, "test", np.array(ids), None, spec), cadences.astype(np.float32)
 
 
 def views_of(cadences, panels, layout):

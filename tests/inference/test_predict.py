@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import read_json
 from sklearn.metrics import roc_auc_score
-from unit_helpers import forward, seal
+from unit_helpers import files_dataset, forward, seal
 
 from seti.data import competition, sources
 from seti.data.cadence import read_cadence
@@ -388,7 +388,7 @@ def test_rows_are_placed_by_index_whatever_the_order_of_batches(trained, data_ro
     experiment = prediction.open_experiment(trained)
     classifiers = prediction.load_folds(experiment)
     ids = competition.read_test_ids(data_root).to_numpy()
-    cadences = dataset.CadenceDataset(data_root, "test", ids, None, classifiers[0].spec)
+    cadences = files_dataset(data_root, "test", ids, None, classifiers[0].spec)
     cpu = torch.device("cpu")
     straight = prediction.predict_probabilities(classifiers, loader(cadences, 4, 0), cpu, "32", "")
     order = np.random.default_rng(0).permutation(len(ids)).tolist()
