@@ -16,7 +16,7 @@ from seti.data.sources import Store, open_store
 from seti.errors import SetiError
 from seti.utils import files
 from seti.utils.console import cadence_progress
-from seti.utils.processes import cores
+from seti.utils.processes import available_cores
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def find_damaged(store: Store) -> dict[str, str]:
 
     damaged: dict[str, str] = {}
     # Threads: reading and looking for NaN leave Python to others.
-    with ThreadPoolExecutor(cores()) as pool, cadence_progress() as progress:
+    with ThreadPoolExecutor(available_cores()) as pool, cadence_progress() as progress:
         task = progress.add_task("looking for damage", total=len(store))
         for block, problems in zip(blocks, pool.map(read, blocks), strict=True):
             damaged |= problems

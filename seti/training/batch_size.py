@@ -306,5 +306,5 @@ def _with_size(config: dict[str, Any], size: int) -> dict[str, Any]:
 
 def _write_config(path: Path, cfg: DictConfig) -> None:
     if path.exists():
-        with files.whole_file(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_text(OmegaConf.to_yaml(cfg), encoding="utf-8")

@@ -18,7 +18,7 @@ from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
-from seti.utils.device import choose_precision, settle_gpu
+from seti.utils.device import choose_precision, configure_gpu
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     settings = plain(cfg.trainer) | options
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
-    settle_gpu()
+    configure_gpu()
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     settings["precision"] = choose_precision(settings["precision"], torch.device("cuda" if has_gpu else "cpu"))
     # A file is no terminal: it gets a line an epoch from History instead of a bar.

@@ -31,7 +31,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         # Into memory first: torch would tell of a full disk by an error that does not say so.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        with files.whole_file(Path(path)) as temporary:
+        with files.atomic_write(Path(path)) as temporary:
             temporary.write_bytes(content.getbuffer())
 
 
@@ -83,24 +83,24 @@ class SaveWhenAsked(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals back from Lightning, which would end in the middle of accumulated gradients."""
-        shutdown.put_off_again()
-        shutdown.raise_if_asked(self.advice)
+        shutdown.defer_again()
+        shutdown.raise_if_pending(self.advice)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End between epochs: the last one's end was saved."""
-        shutdown.raise_if_asked(self.advice)
+        shutdown.raise_if_pending(self.advice)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End after a step; after an epoch's last one the validation comes first, which then ends at once."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if shutdown.asked() and stepped and batch_idx + 1 < trainer.num_training_batches:
+        if shutdown.pending() and stepped and batch_idx + 1 < trainer.num_training_batches:
             self._save_and_end(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """End in the validation."""
-        if shutdown.asked():
+        if shutdown.pending():
             self.validating = True
             self._save_and_end(trainer)
 
@@ -122,4 +122,4 @@ class SaveWhenAsked(pl.Callback):
                 note = f"saved {position} in {self.path}; {note}"
             except OSError as error:
                 note = f"nothing was saved ({files.explain(error)}); {note}"
-        shutdown.raise_if_asked(note)
+        shutdown.raise_if_pending(note)

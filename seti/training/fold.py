@@ -82,9 +82,9 @@ def train(cfg: DictConfig) -> float:
 
     folder.path.mkdir(parents=True, exist_ok=True)
     doing, fix = f"training fold {cfg.fold} of {cfg.exp_name}", "another exp_name can run beside it"
-    with locks.hold(folder.path, doing, fix=fix), files.naming(folder.path):
+    with locks.hold(folder.path, doing, fix=fix), files.name_in_errors(folder.path):
         for path in (folder.path, folder.last_checkpoint.parent):
-            files.remove_parts(path)
+            files.remove_stale_parts(path)
         if cfg is given:  # a number: what an earlier run with auto had settled is no longer true
             batch_size.forget(folder)
         return _train_attempts(cfg, experiment, datamodule, origin)
@@ -191,7 +191,7 @@ def _check_length(settings: DictConfig) -> None:
 def _fit(
     trainer: pl.Trainer, classifier: CadenceClassifier, datamodule: CadenceDataModule, resume: Path | None
 ) -> None:
-    with shutdown.putting_off():
+    with shutdown.deferring():
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume, weights_only=True)
 
 

@@ -70,7 +70,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def send(drawn: Tensor, device: torch.device) -> Tensor:
+def copy_to_device(drawn: Tensor, device: torch.device) -> Tensor:
     """Move what was drawn on the processor to the training device, without waiting for its queue to run empty."""
     if device.type == "cuda":
         drawn = drawn.pin_memory()  # else the copy would wait
@@ -97,7 +97,7 @@ def memory_errors(settings: str) -> Iterator[None]:
         raise SetiError(msg) from error
 
 
-def settle_gpu() -> None:
+def configure_gpu() -> None:
     """Let a GPU compute float32 products in TensorFloat-32 and pick the fastest convolutions: sizes never change."""
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")

@@ -36,7 +36,7 @@ FIXES = {
 
 
 @contextmanager
-def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`, renamed to `path` when the block ends without an error.
 
     A run killed in between leaves the old file or the new one, never half of one. The temporary name keeps
@@ -51,7 +51,7 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
         OSError: it cannot be written; the error names the file.
     """
     temporary = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.part{path.suffix}")
-    with naming(path, temporary):
+    with name_in_errors(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -66,7 +66,7 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+def name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Name the file or folder in system errors that name none, such as a full disk's, or its temporary name."""
     try:
         yield
@@ -87,7 +87,7 @@ def explain(error: OSError) -> str:
     return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {fix}" if fix else "")
 
 
-def remove_parts(folder: Path) -> None:
+def remove_stale_parts(folder: Path) -> None:
     """Take away what killed runs were writing in a folder; what running ones write stays."""
     for path in folder.glob(".*.part*"):
         match = re.fullmatch(r"\..*\.([^.]*)-(\d+)\.part(\.[^.]*)?", path.name)
@@ -127,7 +127,7 @@ def _flush(path: Path) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON object, indented, whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -155,7 +155,7 @@ def _refuse_constant(name: str) -> float:
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table without its index, whole or not at all. Floats keep every digit that tells them apart."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)
 
 

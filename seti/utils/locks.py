@@ -35,7 +35,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         SetiError: another process is at work in the folder.
     """
     path = folder / name
-    with files.naming(path):
+    with files.name_in_errors(path):
         handle = _wait_for(path, patience, fix)
     try:
         told = {
@@ -44,7 +44,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        with files.naming(path):
+        with files.name_in_errors(path):
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(told).encode(), 0)
         yield

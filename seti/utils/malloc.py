@@ -12,10 +12,10 @@ import sys
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
-KEPT = 2**30  # bytes: a larger block goes back to the system
+MAX_KEPT_BLOCK = 2**30  # bytes: a larger block goes back to the system
 
 
-def keep() -> bool:
+def keep_freed_memory() -> bool:
     """Keep what is freed from now on, in one heap for all threads that are yet to start.
 
     Returns:
@@ -24,7 +24,7 @@ def keep() -> bool:
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return False
-    return set_thresholds(KEPT, 2**31 - 1) and _set(_ARENA_MAX, 1)
+    return set_thresholds(MAX_KEPT_BLOCK, 2**31 - 1) and _set(_ARENA_MAX, 1)
 
 
 def set_thresholds(block: int, top: int) -> bool:

@@ -11,7 +11,7 @@ from seti.errors import SetiError
 from seti.utils import shutdown
 
 
-def cores() -> int:
+def available_cores() -> int:
     """How many cores this process may use."""
     # Where it exists, the affinity counts the cores that this process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -28,7 +28,7 @@ def check_workers(workers: int | None) -> None:
         raise SetiError(msg)
 
 
-def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chunk: int = 1) -> Iterator[Any]:
+def parallel_map(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chunk: int = 1) -> Iterator[Any]:
     """Map over batches in order, in this process or in several.
 
     Args:
@@ -58,7 +58,7 @@ def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chun
 
 
 def _start_worker() -> None:
-    shutdown.spare_worker()
+    shutdown.ignore_signals_in_worker()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

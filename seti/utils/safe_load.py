@@ -27,7 +27,7 @@ def read_checkpoint(path: Path, fix: str) -> dict[str, Any]:
         msg = f"checkpoint {path} is missing: {fix}"
         raise SetiError(msg) from error
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        msg = f"checkpoint {path} cannot be loaded ({refusal(error)}): {fix}"
+        msg = f"checkpoint {path} cannot be loaded ({explain_refusal(error)}): {fix}"
         raise SetiError(msg) from error
     if damaged:
         msg = f"checkpoint {path} cannot be loaded (its part {damaged!r} is damaged): {fix}"
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path, fix: str) -> dict[str, Any]:
     return checkpoint
 
 
-def refusal(error: Exception) -> str:
+def explain_refusal(error: Exception) -> str:
     """Why torch would not load a file, in plainer words than its own, which advise to load it unsafely."""
     if isinstance(error, zipfile.BadZipFile):
         return "it is cut short, or no checkpoint"

@@ -39,38 +39,38 @@ class Interrupted(BaseException):
 class _State:
     """What this process was asked; a forked worker is another process, and is not meant."""
 
-    asked: signal.Signals | None = None
+    pending: signal.Signals | None = None
     owner: int | None = None
 
 
-def asked() -> signal.Signals | None:
+def pending() -> signal.Signals | None:
     """Which signal asked this process to end, if any did since its handlers were set."""
-    return _State.asked
+    return _State.pending
 
 
-def raise_if_asked(note: str | None = None) -> None:
+def raise_if_pending(note: str | None = None) -> None:
     """End here if a signal asked for it and was put off."""
-    if _State.asked is not None:
-        raise Interrupted(_State.asked, *([] if note is None else [note]))
+    if _State.pending is not None:
+        raise Interrupted(_State.pending, *([] if note is None else [note]))
 
 
-def leave_quietly() -> None:
+def exit_on_interrupt() -> None:
     """Answer Ctrl-C by one line while a program's libraries are imported, which takes seconds."""
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGINT, _exit_at_once)
 
 
-def _leave(signum: int, _: FrameType | None) -> None:
+def _exit_at_once(signum: int, _: FrameType | None) -> None:
     os.write(2, b"interrupted: nothing was begun\n")
     os._exit(128 + signum)
 
 
 @contextmanager
-def ending() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """While the block runs, a signal ends it wherever it is, by `Interrupted`."""
     hook = sys.unraisablehook
     sys.unraisablehook = ours = functools.partial(_raise_again, hook)
     try:
-        with _handlers(_end_here):
+        with _handlers(_interrupt):
             yield
     finally:
         if sys.unraisablehook is ours:  # else what a signal met is to be hushed until the process is gone
@@ -78,22 +78,22 @@ def ending() -> Iterator[None]:
 
 
 @contextmanager
-def putting_off() -> Iterator[None]:
-    """While the block runs, the first signal is noted for `asked`, and a second one ends the block where it is.
+def deferring() -> Iterator[None]:
+    """While the block runs, the first signal is noted for `pending`, and a second one ends the block where it is.
 
     The block asks where it can end well; a signal that it never asked about ends it behind its last line.
     """
-    with _handlers(_note_first):
+    with _handlers(_defer):
         yield
-        raise_if_asked()
+        raise_if_pending()
 
 
-def put_off_again() -> None:
-    """Inside of `putting_off`: set its handlers again, after a library has set its own."""
-    _set(_note_first)
+def defer_again() -> None:
+    """Inside of `deferring`: set its handlers again, after a library has set its own."""
+    _set(_defer)
 
 
-def spare_worker() -> None:
+def ignore_signals_in_worker() -> None:
     """In a worker process: leave it to the parent when to end, for a signal often reaches the whole group.
 
     Without the workers the parent could not finish the step that it wants to save. The parent's own SIGTERM is
@@ -127,10 +127,10 @@ def _handlers(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]
         yield
         return
     if _State.owner != os.getpid():
-        _State.owner, _State.asked = os.getpid(), None
-    outermost = not any(signal.getsignal(number) in (_end_here, _note_first) for number in SIGNALS)
+        _State.owner, _State.pending = os.getpid(), None
+    outermost = not any(signal.getsignal(number) in (_interrupt, _defer) for number in SIGNALS)
     if outermost:
-        _State.asked = None
+        _State.pending = None
     before = {number: signal.getsignal(number) for number in SIGNALS}
     _set(handler)
     try:
@@ -146,9 +146,9 @@ def _set(handler: Callable[[int, FrameType | None], Any]) -> None:
             signal.signal(number, handler)
 
 
-def _end_here(signum: int, _: FrameType | None) -> None:
-    _leave_if_child(signum)
-    _State.asked = signal.Signals(signum)
+def _interrupt(signum: int, _: FrameType | None) -> None:
+    _exit_if_forked(signum)
+    _State.pending = signal.Signals(signum)
     raise Interrupted(signum)
 
 
@@ -159,7 +159,7 @@ def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
     torch in the middle of anything.
     """
     if not isinstance(lost.exc_value, Interrupted):
-        if _State.asked is None:
+        if _State.pending is None:
             hook(lost)
         return
     again = threading.Timer(0.01, _send_again, (lost.exc_value.signum,))
@@ -167,7 +167,7 @@ def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
     again.start()
 
 
-def hush_half_made() -> None:
+def silence_half_built_objects() -> None:
     """Say nothing of objects that a signal met while they were made: torch's loader cannot take itself apart then."""
     hook = sys.unraisablehook
 
@@ -179,21 +179,21 @@ def hush_half_made() -> None:
 
 
 def _send_again(signum: signal.Signals) -> None:
-    if signal.getsignal(signum) in (_end_here, _note_first):  # else the block has ended meanwhile
+    if signal.getsignal(signum) in (_interrupt, _defer):  # else the block has ended meanwhile
         os.kill(os.getpid(), signum)
 
 
-def _note_first(signum: int, _: FrameType | None) -> None:
-    _leave_if_child(signum)
-    if _State.asked is not None:
+def _defer(signum: int, _: FrameType | None) -> None:
+    _exit_if_forked(signum)
+    if _State.pending is not None:
         raise Interrupted(signum)
-    _State.asked = signal.Signals(signum)
+    _State.pending = signal.Signals(signum)
     if signum == signal.SIGINT and sys.stderr.isatty():
         # Not print: the signal may have come in the middle of one.
         os.write(2, b"\nending after this step, which is then saved; Ctrl-C again ends at once\n")
 
 
-def _leave_if_child(signum: int) -> None:
+def _exit_if_forked(signum: int) -> None:
     """A process that was forked off has these handlers too: it goes as it would without them, but silently."""
     if os.getpid() != _State.owner:
         os._exit(128 + signum)

@@ -26,7 +26,7 @@ def refusal(path, *columns) -> str:
 def test_a_whole_file_replaces_the_old_one(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with files.whole_file(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert temporary.parent == path.parent
@@ -42,7 +42,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, old):
         path.write_text(old)
 
     def write_half():
-        with files.whole_file(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 

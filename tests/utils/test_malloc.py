@@ -30,7 +30,7 @@ def in_thread():
     thread.join()
     return seen[-1]
 
-kept = malloc.keep() if sys.argv[1] == "keep" else None
+kept = malloc.keep_freed_memory() if sys.argv[1] == "keep" else None
 step()
 step()
 print(kept, faults(), in_thread())
@@ -60,20 +60,20 @@ def test_the_next_step_s_memory_is_there_already():
 def test_who_says_otherwise_is_listened_to(monkeypatch, name):
     monkeypatch.setattr(malloc, "_set", lambda *_: pytest.fail("set all the same"))
     monkeypatch.setenv(name, "glibc.malloc.arena_max=4" if name == "GLIBC_TUNABLES" else "4")
-    assert not malloc.keep()
+    assert not malloc.keep_freed_memory()
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(malloc.ctypes, "CDLL", lambda _: object())
-    assert not malloc.keep()
+    assert not malloc.keep_freed_memory()
     monkeypatch.setattr(malloc.sys, "platform", "win32")
     monkeypatch.setattr(malloc.ctypes, "CDLL", lambda _: pytest.fail("asked all the same"))
-    assert not malloc.keep()
+    assert not malloc.keep_freed_memory()
 
 
 def test_programs_keep_their_memory(monkeypatch):
     kept = []
-    monkeypatch.setattr(malloc, "keep", lambda: kept.append(True))
+    monkeypatch.setattr(malloc, "keep_freed_memory", lambda: kept.append(True))
     monkeypatch.setattr(program, "_run_hydra", lambda *_: None)
     program.program("train")(lambda _: None)()
     assert kept == [True]
