@@ -33,7 +33,7 @@ def test_results_come_in_order(workers):
     assert list(parallel_map(double, range(7), workers=workers)) == [0, 2, 4, 6, 8, 10, 12]
 
 
-def test_a_worker_that_dies_is_one_line():
+def test_a_worker_that_dies_is_reported_in_one_line():
     with pytest.raises(SetiError, match="a worker process was killed"):
         list(parallel_map(end_at_once, range(2), workers=2))
 
@@ -50,7 +50,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent.join()
     worker = int(seen.read_text().split()[0])
     while alive(worker):
-        assert time.monotonic() < end, "the worker waits for ever"
+        assert time.monotonic() < end, "the worker waits forever"
         time.sleep(0.01)
 
 
