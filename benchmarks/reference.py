@@ -36,7 +36,7 @@ def usual_heap() -> Iterator[None]:
     try:
         yield
     finally:
-        malloc.keep()
+        malloc.keep_freed_memory()
 
 
 def load_panels(path: Path) -> np.ndarray:

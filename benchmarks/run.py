@@ -295,7 +295,7 @@ def main() -> None:
     logging.getLogger("seti").setLevel(logging.WARNING)
     if given.device == "cuda" and not given.quick and not torch.cuda.is_available():
         sys.exit("torch finds no GPU on this machine: run this where there is one, or `make bench` for the CPU")
-    malloc.keep()  # as the programs do
+    malloc.keep_freed_memory()  # as the programs do
     parts: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)

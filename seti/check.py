@@ -26,7 +26,7 @@ from seti.errors import SetiError
 from seti.utils import files
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.console import cadence_progress, console
-from seti.utils.processes import check_workers, cores, spread
+from seti.utils.processes import available_cores, check_workers, parallel_map
 
 log = logging.getLogger(__name__)
 
@@ -218,9 +218,9 @@ def _spread(
     work: Callable[[list], Any], items: list, workers: int | None, progress: Progress, task: int
 ) -> Iterator[tuple[int, Any]]:
     starts = range(0, len(items), _BLOCK)
-    workers = 1 if len(items) <= _ALONE else workers or cores()
+    workers = 1 if len(items) <= _ALONE else workers or available_cores()
     blocks = (items[start : start + _BLOCK] for start in starts)
-    for start, result in zip(starts, spread(work, blocks, workers=workers), strict=True):
+    for start, result in zip(starts, parallel_map(work, blocks, workers=workers), strict=True):
         yield start, result
         progress.advance(task, min(_BLOCK, len(items) - start))
 

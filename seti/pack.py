@@ -30,7 +30,7 @@ from seti.errors import SetiError
 from seti.utils import files, locks
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.console import cadence_progress
-from seti.utils.processes import check_workers, cores, spread
+from seti.utils.processes import available_cores, check_workers, parallel_map
 from seti.utils.shutdown import Interrupted
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def pack_split(
     ids = ids.reset_index(drop=True)
     pack = PackFiles(pack_folder(root, pack_dir), split, panels)
     with _system_errors(pack), _locked(pack):
-        files.remove_parts(pack.folder)
+        files.remove_stale_parts(pack.folder)
         if pack.manifest.exists() and not force:
             _check_finished(pack, root, ids)
             _journal(pack).unlink(missing_ok=True)  # of a run that was killed in its very last step
@@ -195,14 +195,14 @@ def _write(plan: Plan, workers: int | None) -> None:
 
 def _pack_rows(plan: Plan, journal: Path, known: dict[int, str], workers: int | None) -> list[str]:
     n = len(plan.table)
-    workers = 1 if n <= _ALONE else min(workers or cores(), -(-n // _BLOCK))
+    workers = 1 if n <= _ALONE else min(workers or available_cores(), -(-n // _BLOCK))
     blocks = [range(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
     jobs = ((plan.table["id"].iloc[b.start : b.stop].tolist(), [known.get(i) for i in b], b.start) for b in blocks)
     checksums: list[str] = []
     work = functools.partial(_pack_block, _Target(plan))
     with cadence_progress() as progress, journal.open("a") as stream:
         task = progress.add_task(f"packing {plan.pack.split}", total=n)
-        for block, made in zip(blocks, spread(work, jobs, workers=workers), strict=True):
+        for block, made in zip(blocks, parallel_map(work, jobs, workers=workers), strict=True):
             stream.writelines(f"{i},{made[i - block.start]}\n" for i in block if i not in known)
             stream.flush()
             checksums += made

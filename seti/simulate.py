@@ -45,7 +45,7 @@ from seti.simulation.spectra import (
 )
 from seti.utils import files, locks
 from seti.utils.console import cadence_progress
-from seti.utils.processes import check_workers, cores, spread
+from seti.utils.processes import available_cores, check_workers, parallel_map
 
 LARGEST_GROUP = 5  # cadences of a shared field
 TRUTH = "truth.csv"
@@ -112,7 +112,7 @@ def simulate(settings: SimulateConfig) -> Path:
         _claim(root, settings)
         for split in SPLITS:
             for folder in (root / split).glob("*"):
-                files.remove_parts(folder)
+                files.remove_stale_parts(folder)
         truth = pd.DataFrame(_make(settings, groups)).sort_values(["split", "id"], ignore_index=True)
         _write_tables(root, truth)
     return root
@@ -243,12 +243,12 @@ def draw_cadence_signal(settings: SimulateConfig, cadence: Planned, times: np.nd
 
 def _make(settings: SimulateConfig, groups: list[list[Planned]]) -> list[dict[str, Any]]:
     """Write every cadence that is not there yet, with a progress bar; returns the rows of the truth table."""
-    workers = min(settings.workers or cores(), len(groups))
+    workers = min(settings.workers or available_cores(), len(groups))
     work = functools.partial(_make_group, settings)
     rows = []
     with cadence_progress() as progress:
         task = progress.add_task("simulating", total=sum(map(len, groups)))
-        for made in spread(work, range(len(groups)), groups, workers=workers, chunk=4):
+        for made in parallel_map(work, range(len(groups)), groups, workers=workers, chunk=4):
             rows += made
             progress.advance(task, len(made))
     return rows
@@ -272,7 +272,7 @@ def _make_group(settings: SimulateConfig, number: int, group: list[Planned]) -> 
         content = io.BytesIO()  # numpy would tell of a full disk by an error that does not say so
         np.save(content, standardise(panels))
         # Not durable: thousands of files. One that a power cut empties is made again, told by its size.
-        with files.whole_file(path, durable=False) as temporary:
+        with files.atomic_write(path, durable=False) as temporary:
             temporary.write_bytes(content.getbuffer())
     return rows
 

@@ -55,10 +55,10 @@ def program(config_name: str, schema: str | None = None) -> Callable[[Task], Cal
             # A mistake is not to be told by a log's or a thread's traceback first, when the disk is full.
             logging.raiseExceptions = False
             threading.excepthook = _quiet_threads
-            malloc.keep()
+            malloc.keep_freed_memory()
             journal = os.environ.get(JOURNAL)
             try:
-                with shutdown.ending():
+                with shutdown.interruptible():
                     if schema is not None:
                         importlib.import_module(schema)
                     _run_hydra(command(task), config_name)
@@ -86,7 +86,7 @@ def command(task: Task) -> Task:
     @functools.wraps(task)
     def run(cfg: "DictConfig") -> Any:
         try:
-            with shutdown.ending():
+            with shutdown.interruptible():
                 return _run_in_sweep(task, cfg) if in_sweep() else task(cfg)
         except BaseException as error:
             _end(error)
@@ -127,7 +127,7 @@ def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
     try:
         return task(cfg)
     except Exception as error:
-        shutdown.raise_if_asked()  # workers die of the same signal, which then reads as their failure
+        shutdown.raise_if_pending()  # workers die of the same signal, which then reads as their failure
         message = explain(error)
         if message is None:
             message = f"{type(error).__name__}: {error}"
@@ -215,11 +215,11 @@ def _end(error: BaseException) -> None:
         raise error
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(signal.SIGINT)
-    elif not isinstance(error, Interrupted) and shutdown.asked() is not None:
-        error = Interrupted(shutdown.asked())  # a library's answer to the signal
+    elif not isinstance(error, Interrupted) and shutdown.pending() is not None:
+        error = Interrupted(shutdown.pending())  # a library's answer to the signal
     if isinstance(error, Interrupted):
         _say(str(error))
-        shutdown.hush_half_made()
+        shutdown.silence_half_built_objects()
         sys.exit(error.code)
     message = explain(error) if isinstance(error, Exception) else None
     if message is None:

@@ -257,6 +257,6 @@ _slots: Slots | None = None  # of this process, where it is a worker
 def _start_worker(slots: Slots | None, _: int) -> None:
     global _slots
     _slots = slots
-    shutdown.spare_worker()
+    shutdown.ignore_signals_in_worker()
     # Workers are the parallelism; OpenCV would start a pool of threads in each of them.
     cv2.setNumThreads(0)

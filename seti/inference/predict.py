@@ -79,7 +79,7 @@ def predict(cfg: Any) -> float:
     with ExitStack() as locked:
         for experiment in experiments:
             locked.enter_context(locks.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
-            files.remove_parts(experiment.path)
+            files.remove_stale_parts(experiment.path)
         return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # as they are now
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seti.errors import SetiError
 from seti.models import needle_net  # noqa: F401  (makes its networks known to timm)
 from seti.models.gem import use_gem
-from seti.utils.safe_load import refusal
+from seti.utils.safe_load import explain_refusal
 
 
 class Backbone(nn.Module):
@@ -216,7 +216,7 @@ def _refuse_code(weights: str) -> None:
     try:
         torch.load(weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(refusal(error)) from error
+        raise ValueError(explain_refusal(error)) from error
 
 
 def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:

@@ -65,7 +65,7 @@ def report(path: Path) -> None:
     if not experiment.results:
         return
     summary = summarise(experiment)
-    files.remove_parts(path)
+    files.remove_stale_parts(path)
     files.write_json(experiment.cv_path, summary)
     _draw(experiment)
     _print_table(summary)

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from seti.data.cadence import ON_PANELS, PANEL_LETTERS
 from seti.evaluation.calibration import calibration_error, reliability
-from seti.utils.files import whole_file
+from seti.utils.files import atomic_write
 
 # Okabe and Ito's palette, told apart with every common kind of colour blindness (https://jfly.uni-koeln.de/color/).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -55,7 +55,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 120) -> Path:
     Returns:
         The path.
     """
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=dpi)
     return path
 

@@ -89,7 +89,7 @@ def stack(cfg: StackConfig) -> float:
     folder = Path(cfg.output_dir) / STACK_FOLDER
     folder.mkdir(exist_ok=True)
     with locks.hold(folder, "stacking"):
-        files.remove_parts(folder)
+        files.remove_stale_parts(folder)
         return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
 
 
@@ -239,7 +239,7 @@ def _write(
     with ExitStack() as staged:
 
         def path_of(name: str) -> Path:
-            return staged.enter_context(files.whole_file(folder / name))
+            return staged.enter_context(files.atomic_write(folder / name))
 
         # Renamed in reverse: the report comes last, as the sign that the others are whole.
         report_path = path_of("stack.json")

@@ -98,7 +98,7 @@ def resolve(cfg: DictConfig, experiment: Experiment, job_folder: Path | None = N
     resolved.data.batch_size = record.size
     written = None if job_folder is None else job_folder / ".hydra" / "config.yaml"
     if written is not None and written.exists():
-        with files.whole_file(written) as temporary:
+        with files.atomic_write(written) as temporary:
             temporary.write_text(OmegaConf.to_yaml(resolved), encoding="utf-8")
     return resolved
 

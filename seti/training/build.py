@@ -25,7 +25,7 @@ from seti.training.callbacks.freeze_backbone import FreezeBackbone
 from seti.training.callbacks.history import History, ResumableEarlyStopping, StepSeed
 from seti.training.callbacks.save_on_signal import SaveOnSignal
 from seti.training.callbacks.weight_averaging import MovingAverage
-from seti.utils.device import choose_precision, settle_gpu
+from seti.utils.device import choose_precision, configure_gpu
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     settings = plain(cfg.trainer) | options
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
-    settle_gpu()
+    configure_gpu()
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     settings["precision"] = choose_precision(settings["precision"], torch.device("cuda" if has_gpu else "cpu"))
     # A log file gets a line an epoch from History instead of a bar.

@@ -35,7 +35,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         # Into memory first: torch's own error does not say that the disk is full.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        with files.whole_file(Path(path)) as temporary:
+        with files.atomic_write(Path(path)) as temporary:
             temporary.write_bytes(content.getbuffer())
 
 

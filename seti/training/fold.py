@@ -92,9 +92,9 @@ def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path 
 
     run.folder.path.mkdir(parents=True, exist_ok=True)
     doing, fix = f"training {run.label}", "another exp_name can run at the same time"
-    with locks.hold(run.folder.path, doing, fix=fix), files.naming(run.folder.path):
+    with locks.hold(run.folder.path, doing, fix=fix), files.name_in_errors(run.folder.path):
         for path in (run.folder.path, run.folder.last_checkpoint.parent):
-            files.remove_parts(path)
+            files.remove_stale_parts(path)
         batch_size.forget_other(experiment, cfg.data.batch_size)
         return _train_with_retries(run).scores.auc
 
@@ -148,7 +148,7 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
             _clear(run.experiment, folder)  # only now: everything that can be refused has been accepted
     write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
-        with shutdown.putting_off():
+        with shutdown.deferring():
             checkpoint = folder.last_checkpoint if position else None
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         oof = predict_held_out(folder, datamodule, trainer, classifier)

@@ -153,7 +153,7 @@ def collect(fold_path: Path) -> None:
     Curves of earlier tests stay, unless the same overrides were tested again. Folders of failed jobs stay too.
     """
     jobs = sorted(fold_path.glob("lr_range/*/lr_range.csv"))
-    files.remove_parts(fold_path)
+    files.remove_stale_parts(fold_path)
     table = fold_path / "lr_range.csv"
     curves = pd.concat([files.read_csv(path, COLUMNS) for path in jobs], ignore_index=True) if jobs else None
     if curves is None:

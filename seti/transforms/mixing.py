@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seti.transforms.cutmix import draw_band, paste
 from seti.transforms.mixup import blend, draw_lambda
-from seti.utils.device import send
+from seti.utils.device import copy_to_device
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Mixing:
 
 def draw_partners(images: Tensor) -> Tensor:
     """Draw whom each image of a batch `(B, ...)` is mixed with: a permutation `(B,)`, where the images lie."""
-    return send(torch.randperm(len(images)), images.device)
+    return copy_to_device(torch.randperm(len(images)), images.device)
 
 
 def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Tensor:

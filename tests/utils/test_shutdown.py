@@ -185,7 +185,7 @@ def test_a_forced_run_says_to_leave_force_out(train, fold, monkeypatch):
 
 def test_handlers_are_as_before_behind_a_block():
     before = [signal.getsignal(number) for number in shutdown.SIGNALS]
-    with shutdown.ending(), shutdown.putting_off():
+    with shutdown.interruptible(), shutdown.deferring():
         assert signal.getsignal(signal.SIGTERM) not in before
     assert [signal.getsignal(number) for number in shutdown.SIGNALS] == before
 
@@ -194,15 +194,15 @@ def test_what_was_put_off_ends_the_program_behind_the_block():
     reached = []
 
     def work():
-        with shutdown.ending(), shutdown.putting_off():
+        with shutdown.interruptible(), shutdown.deferring():
             signal.raise_signal(signal.SIGTERM)
             reached.append("the block's end")
 
     with pytest.raises(Interrupted, match=r"^terminated: "):
         work()
     assert reached == ["the block's end"]
-    with shutdown.ending():  # another run in the same process
-        assert shutdown.asked() is None
+    with shutdown.interruptible():  # another run in the same process
+        assert shutdown.pending() is None
 
 
 def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
@@ -211,7 +211,7 @@ def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
             signal.raise_signal(signal.SIGTERM)
 
     def work():
-        with shutdown.ending():
+        with shutdown.interruptible():
             Freed()
             time.sleep(10)
 
@@ -226,7 +226,7 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        shutdown.spare_worker()
+        shutdown.ignore_signals_in_worker()
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)  # as from any process but the parent
         time.sleep(0.1)
@@ -239,7 +239,7 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
 
 
 def test_a_fork_of_a_program_goes_silently(capfd):
-    with shutdown.ending():
+    with shutdown.interruptible():
         child = os.fork()
         if child == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -385,7 +385,7 @@ def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
 def test_what_a_signal_met_while_it_was_made_says_nothing(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
-    shutdown.hush_half_made()
+    shutdown.silence_half_built_objects()
 
     class HalfMade:
         error = AttributeError
@@ -408,10 +408,10 @@ def test_and_nothing_either_when_the_blocks_around_have_ended(monkeypatch):
         def __del__(self):
             raise AttributeError
 
-    with shutdown.ending():  # the program's, around the one of Hydra's task
-        with shutdown.ending():
+    with shutdown.interruptible():  # the program's, around the one of Hydra's task
+        with shutdown.interruptible():
             pass
-        shutdown.hush_half_made()
+        shutdown.silence_half_built_objects()
     HalfMade()
     assert not told
 
@@ -434,6 +434,6 @@ def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
         finally:
             Broken("a worker is gone")
 
-    with pytest.raises(Interrupted), shutdown.ending():
+    with pytest.raises(Interrupted), shutdown.interruptible():
         interrupted()
     assert told == ["before"]

@@ -31,24 +31,24 @@ class SaveOnSignal(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over signals from Lightning, which would end in the middle of accumulated gradients."""
-        shutdown.put_off_again()
-        shutdown.raise_if_asked(self.advice)
+        shutdown.defer_again()
+        shutdown.raise_if_pending(self.advice)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End between epochs: the last one's end was saved."""
-        shutdown.raise_if_asked(self.advice)
+        shutdown.raise_if_pending(self.advice)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End after a step; after the last one of an epoch the validation starts first, and ends at once."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if shutdown.asked() and stepped and batch_idx + 1 < trainer.num_training_batches:
+        if shutdown.pending() and stepped and batch_idx + 1 < trainer.num_training_batches:
             self._save_and_end(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """End in the validation."""
-        if shutdown.asked():
+        if shutdown.pending():
             self.validating = True
             self._save_and_end(trainer)
 
@@ -70,4 +70,4 @@ class SaveOnSignal(pl.Callback):
                 note = f"saved {position} in {self.path}; {note}"
             except OSError as error:
                 note = f"nothing was saved ({files.explain(error)}); {note}"
-        shutdown.raise_if_asked(note)
+        shutdown.raise_if_pending(note)
