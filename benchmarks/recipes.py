@@ -4,7 +4,7 @@
 
 It simulates two data sets into the folder and runs `train.py` and `predict.py` for every recipe and seed, one after
 the other. What is finished is kept, so a run that was stopped goes on with the same command. `--docs` writes the tables
-into docs/recipes.md and the figures beside it. Nothing of it was tuned on these sets: they have seeds of their own.
+into docs/recipes.md and the figures next to it. Nothing was tuned on these sets, which have seeds of their own.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def ablations() -> list[Recipe]:
         "resnet": ("timm's `test_resnet` instead of `needle_net`", resnet),
         "panels": ("panels instead of planes", (*RESIZED, "data.layout=channel")),
         "no_planes": ("panels instead of planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel")),
-        "both": ("panels beside planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel_dedoppler")),
+        "both": ("panels and planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel_dedoppler")),
         "ema": ("an average of the weights, `ema.decay=0.99`", ("ema.decay=0.99",)),
         "robust": ("`data.normalise=robust`", ("data.normalise=robust",)),
         "focal": ("focal loss", ("loss.name=focal",)),
