@@ -178,6 +178,7 @@ def configure_logs() -> None:
         "You have overridden `on_after_batch_transfer` in `LightningModule`.*",  # which a range test needs too
         ".*LeafSpec.*is deprecated.*",  # inside Lightning
         ".*isinstance\\(treespec, LeafSpec\\).*",
+        "The `srun` command is available.*",  # one machine's devices are all that is used, on a cluster's as well
     ):
         warnings.filterwarnings("ignore", message=message)
 

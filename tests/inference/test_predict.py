@@ -24,9 +24,9 @@ from seti.models.classifier import load_classifier
 
 
 @pytest.fixture
-def trained(train, outputs):
+def trained(finished, outputs):
     for fold in (0, 1):
-        train("trainer.max_epochs=1", "optimizer.lr=0.01", f"fold={fold}")
+        finished("trainer.max_epochs=1", "optimizer.lr=0.01", f"fold={fold}")
     return outputs / "exp"
 
 

@@ -5,7 +5,7 @@ import signal
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL, compose, read_json
+from conftest import read_json
 from unit_helpers import assert_same_run, losses
 
 from seti.errors import SetiError
@@ -16,12 +16,10 @@ from seti.training.callbacks.history import History
 RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=3")
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(data_root, tmp_path_factory):
+@pytest.fixture
+def uninterrupted(trained_once):
     """The folder of a fold with mixup and affine transforms, three epochs without a stop."""
-    outputs = tmp_path_factory.mktemp("whole")
-    training.train(compose("train", [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE]))
-    return outputs / "exp" / "fold_0"
+    return trained_once(*RECIPE)
 
 
 def stop_in_epoch(monkeypatch, number):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL, compose, read_json
+from conftest import read_json
 from unit_helpers import assert_ended
 
 from seti.errors import SetiError
@@ -45,20 +45,10 @@ def assert_same_run(one, other):
     assert oof == expected_oof
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(data_root, tmp_path_factory):
+@pytest.fixture
+def uninterrupted(trained_once):
     """Gives the folder of a fold that was trained without a stop; each set of settings is trained once."""
-    done = {}
-
-    def train(*settings):
-        if settings not in done:
-            outputs = tmp_path_factory.mktemp("whole")
-            overrides = [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE, *settings]
-            training.train(compose("train", overrides))
-            done[settings] = outputs / "exp" / "fold_0"
-        return done[settings]
-
-    return train
+    return lambda *settings: trained_once(*RECIPE, *settings)
 
 
 def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
