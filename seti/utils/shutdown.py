@@ -54,16 +54,6 @@ def raise_if_asked(note: str | None = None) -> None:
         raise Interrupted(_State.asked, *([] if note is None else [note]))
 
 
-def leave_quietly() -> None:
-    """Answer Ctrl-C by one line while a program's libraries are imported, which takes seconds."""
-    signal.signal(signal.SIGINT, _leave)
-
-
-def _leave(signum: int, _: FrameType | None) -> None:
-    os.write(2, b"interrupted: nothing was begun\n")
-    os._exit(128 + signum)
-
-
 @contextmanager
 def ending() -> Iterator[None]:
     """While the block runs, a signal ends it wherever it is, by `Interrupted`."""
