@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from seti.check import scan_files
+from seti.data.file_scan import scan_files
 
 
 def raw(paths: list[str]) -> None:

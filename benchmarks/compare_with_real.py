@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from seti.config.compose import simulation_settings
 from seti.data.cadence import ON_PANELS, PANEL_LETTERS, read_cadence
-from seti.simulate import load_settings, simulate
+from seti.simulation.dataset import simulate
 from seti.simulation.emission import SYSTEM_LEVEL
 from seti.simulation.signals import SHAPES, draw_signal
 from seti.simulation.spectra import BINS, DF, add_signal, draw_field, render_field
@@ -105,7 +106,7 @@ def draw(real: list[Path], simulated: list[Path], target: Path) -> None:
 
 def draw_shapes(target: Path) -> None:
     """Draw a needle of every shape, in all three A panels of an even background, at SNR 150."""
-    settings = load_settings()
+    settings = simulation_settings()
     figure, axes = plt.subplots(6, len(SHAPES), figsize=(1.7 * len(SHAPES), 10), squeeze=False)
     for column, shape in enumerate(SHAPES):
         rng = np.random.default_rng(column + 1)
@@ -134,7 +135,9 @@ def main() -> None:
     mpl.use("Agg")
     real = sorted(given.real.rglob("*.npy"))
     with tempfile.TemporaryDirectory() as temporary:
-        root = given.simulated or simulate(load_settings(f"root={temporary}/set", "train=300", "test=0", "workers=1"))
+        root = given.simulated or simulate(
+            simulation_settings(f"root={temporary}/set", "train=300", "test=0", "workers=1")
+        )
         simulated = sorted(root.glob("t*/*/*.npy"))
         print(table(measure_all(real), measure_all(simulated)))
         draw(real[:5], simulated[given.first : given.first + 7], given.figures / "simulated_and_real.png")

@@ -21,12 +21,12 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import ON_PANELS
 from seti.data.folds import assign_folds
+from seti.data.pack_writer import pack_split
 from seti.data.splits import open_split
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.dataset import CadenceDataset, loader
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier
-from seti.pack import pack_split
 from seti.transforms.input_spec import InputSpec
 
 

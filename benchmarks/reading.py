@@ -19,8 +19,8 @@ import numpy as np
 from seti.data import competition
 from seti.data.cadence import HEADER_BYTES, ON_PANELS
 from seti.data.pack_reader import PackedCadences
+from seti.data.pack_writer import pack_split
 from seti.data.sources import CadenceFiles
-from seti.pack import pack_split
 
 
 def ways(root: Path, ids: np.ndarray, packed: Path) -> dict[str, Callable[[int], object]]:

@@ -38,13 +38,14 @@ import torch
 import training
 from measure import Row, Turns, markdown, table
 
+from seti.config.compose import simulation_settings
 from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import ON_PANELS
+from seti.data.pack_writer import pack_split
 from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
-from seti.pack import pack_split
-from seti.simulate import load_settings, simulate
+from seti.simulation.dataset import simulate
 from seti.transforms.input_spec import InputSpec
 from seti.utils import files, malloc
 from seti.utils.console import console
@@ -300,7 +301,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         sizes = ("train=80", "test=40") if given.quick else ("train=400", "test=300")
-        root = simulate(load_settings("preset=easy", "positives=0.5", f"root={scratch / 'data'}", *sizes))
+        root = simulate(simulation_settings("preset=easy", "positives=0.5", f"root={scratch / 'data'}", *sizes))
         room = Room(root, scratch, 1 if given.quick else 7, given.quick, given.device)
         for name in [*STAGES, "growth"]:
             if name not in given.only or (given.device == "cuda" and name not in ON_GPU):

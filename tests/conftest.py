@@ -39,7 +39,6 @@ SMALL = (
 )
 
 
-
 MAX_WORKERS = 8  # of xdist: about 1.5 GB each, with the programs that it runs
 HANGS = 300  # s after which a program is taken to hang; long, for the machine may be busy with other work
 
@@ -76,11 +75,12 @@ class Finished:
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
     """A data set in the competition's layout: half of the cadences hold a needle. Shared: not to be changed."""
-    from seti.simulate import load_settings, simulate
+    from seti.config.compose import simulation_settings
+    from seti.simulation.dataset import simulate
 
     root = tmp_path_factory.mktemp("simulated") / "data"
     sizes = (f"train={TRAIN}", f"test={TEST}")
-    return simulate(load_settings("preset=easy", "positives=0.5", "workers=1", f"root={root}", *sizes))
+    return simulate(simulation_settings("preset=easy", "positives=0.5", "workers=1", f"root={root}", *sizes))
 
 
 @pytest.fixture

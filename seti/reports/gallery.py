@@ -10,10 +10,35 @@ from seti.data import competition
 from seti.data.cadence import read_cadence
 from seti.errors import SetiError
 from seti.experiments import predictions as sidecar
-from seti.experiments.experiment import Experiment
+from seti.experiments.experiment import Experiment, open_experiment
 from seti.reports import plots
 
 GALLERY_COUNT = 6
+
+
+def show(ids: list[str], out: Path, root: Path | None = None, ckpt_dir: Path | None = None) -> list[Path]:
+    """Draw cadences, or without ids an experiment's gallery.
+
+    Args:
+        ids: of the train or the test set.
+        out: folder of the figures of `ids`; a gallery goes to the experiment's folder.
+        root: the data set; None: the experiment's, or `data`.
+        ckpt_dir: the folder of an experiment whose scores are shown.
+
+    Returns:
+        The figures' paths.
+
+    Raises:
+        SetiError: nothing to draw, an id that no table lists, or a damaged file.
+    """
+    experiment = None if ckpt_dir is None else open_experiment(ckpt_dir)
+    root = data_root(experiment) if root is None else root
+    if ids:
+        return draw_ids(ids, root, out, experiment)
+    if experiment is None:
+        msg = "nothing to draw: give ids=[<id>,...], or ckpt_dir=outputs/<exp_name> for an experiment's gallery"
+        raise SetiError(msg)
+    return [draw_experiment_gallery(experiment, root)]
 
 
 def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | None = None) -> list[Path]:

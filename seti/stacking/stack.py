@@ -3,16 +3,14 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
 
+from seti.config.commands import StackConfig
 from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE
@@ -33,21 +31,6 @@ from seti.stacking.report import TestProbs, print_report, stack_report
 from seti.utils import files, locks
 
 STACK_FOLDER = "stack"
-
-
-@dataclass
-class StackConfig:
-    """Everything `stack.py` reads."""
-
-    output_dir: str = MISSING
-    experiments: list[str] | None = None
-    meta: str = MISSING
-    calibrate: str = MISSING
-    seed: int = MISSING
-    n_jobs: int | None = None
-
-
-ConfigStore.instance().store(name="stack_schema", node=StackConfig)
 
 
 def stack(cfg: StackConfig) -> float:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import albumentations as A
 import cv2
 import numpy as np
+
+from seti.transforms.quiet_albumentations import albumentations as A
 
 
 class CropSides(A.DualTransform):

@@ -6,7 +6,6 @@ every cadence, because albumentations' own generators give every DataLoader work
 
 from typing import Any
 
-import albumentations as A
 import cv2
 import numpy as np
 
@@ -14,6 +13,7 @@ from seti.data.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
 from seti.transforms.crop import CropSides
 from seti.transforms.dedoppler import Dedoppler
 from seti.transforms.normalisation import Normalisation
+from seti.transforms.quiet_albumentations import albumentations as A
 from seti.transforms.warp import BORDER, Move, OneWarp, invert
 
 NO_NORMALISATION = Normalisation()

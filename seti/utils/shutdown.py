@@ -56,16 +56,6 @@ def raise_if_pending(note: str | None = None) -> None:
         raise Interrupted(_State.pending, *([] if note is None else [note]))
 
 
-def exit_on_interrupt() -> None:
-    """Exit with one line on Ctrl-C while a program imports its libraries, which takes seconds."""
-    signal.signal(signal.SIGINT, _exit_at_once)
-
-
-def _exit_at_once(signum: int, _: FrameType | None) -> None:
-    os.write(2, b"interrupted: nothing was started\n")
-    os._exit(128 + signum)
-
-
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Let signals raise `Interrupted` anywhere in the block."""

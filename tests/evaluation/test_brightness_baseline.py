@@ -6,9 +6,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from unit_helpers import make_cadences, make_train_set
 
-from seti import baseline
-from seti.baseline import panel_statistics, score
 from seti.errors import SetiError
+from seti.evaluation import brightness_baseline as baseline
+from seti.evaluation.brightness_baseline import panel_statistics, score
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

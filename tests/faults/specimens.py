@@ -22,12 +22,12 @@ from mutations import NASTY
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES, read_cadence
 from seti.data.pack_reader import PackFiles, pack_folder
+from seti.data.pack_writer import pack_split
 from seti.data.splits import open_split
 from seti.experiments import predictions as sidecar
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier, load_classifier
-from seti.pack import pack_split
 from seti.training.callbacks.history import History
 from seti.transforms.input_spec import InputSpec
 from seti.utils.safe_load import read_checkpoint

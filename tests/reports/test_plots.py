@@ -5,10 +5,10 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
 from unit_helpers import seal, seal_predictions
 
 from seti import show
+from seti.config.compose import compose
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
 from seti.reports import gallery, plots
@@ -218,10 +218,8 @@ def experiment(tmp_path, root) -> Experiment:
     return Experiment(path)
 
 
-def show_config(**settings) -> show.ShowConfig:
-    settings = {"ids": [], "out": "unused", **settings}
-    root = settings.pop("root", None)
-    return show.ShowConfig(data=show.ShowDataConfig(root and str(root)), **settings)
+def draw(ids=(), out="unused", **options) -> list[Path]:
+    return gallery.show(list(ids), Path(out), **options)
 
 
 def drawn_titles(monkeypatch, run) -> list[str]:
@@ -233,8 +231,8 @@ def drawn_titles(monkeypatch, run) -> list[str]:
 
 def test_show_draws_ids_and_prints_their_paths(root, tmp_path, capsys):
     out = tmp_path / "figures"
-    paths = show.show(show_config(ids=["a3", "b5"], root=root, out=str(out)))
-    assert paths == [out / "a3.png", out / "b5.png"]
+    show.main.__wrapped__(compose("show", f"data.root={root}", "ids=[a3,b5]", f"out={out}"))
+    paths = [out / "a3.png", out / "b5.png"]
     assert capsys.readouterr().out.split() == list(map(str, paths))
     assert all(path.read_bytes().startswith(PNG) for path in paths)
 
@@ -243,8 +241,8 @@ def test_show_names_labels_and_scores(root, experiment, monkeypatch):
     predictions = pd.DataFrame({"id": ["b5", "b2"], "prob": [0.25, 0.75]})
     predictions.assign(fold_0=0.5, fold_1=0.5).to_csv(experiment.predictions_path, index=False)
     seal_predictions(experiment.path)
-    config = show_config(ids=["a3", "a4", "b5", "b6"], ckpt_dir=str(experiment.path))
-    assert drawn_titles(monkeypatch, lambda: show.show(config)) == [
+    settings = {"ids": ["a3", "a4", "b5", "b6"], "ckpt_dir": experiment.path}
+    assert drawn_titles(monkeypatch, lambda: draw(**settings)) == [
         "a3   needle   score 0.030",
         "a4   no needle   score 0.040",
         "b5   score 0.250",
@@ -252,14 +250,14 @@ def test_show_names_labels_and_scores(root, experiment, monkeypatch):
     ]
     labels = pd.DataFrame({"id": [f"b{n}" for n in range(8)], "target": [0, 0, 0, 0, 0, 1, 0, 0]})
     labels.to_csv(root / "test_labels.csv", index=False)
-    config = show_config(ids=["b5", "b6"], root=root)
-    assert drawn_titles(monkeypatch, lambda: show.show(config)) == ["b5   needle", "b6   no needle"]
+    settings = {"ids": ["b5", "b6"], "root": root}
+    assert drawn_titles(monkeypatch, lambda: draw(**settings)) == ["b5   needle", "b6   no needle"]
 
 
 @pytest.mark.parametrize("bad", ["../a3", "a/a3", "a3\0", ".", "", "/etc/passwd", "A3", "1.2e+45"])
 def test_an_id_that_no_table_lists_is_refused_before_anything_is_drawn(root, tmp_path, bad):
     with pytest.raises(SetiError, match="lists id") as refusal:
-        show.show(show_config(ids=["a3", bad], root=root, out=str(tmp_path / "figures")))
+        draw(ids=["a3", bad], root=root, out=tmp_path / "figures")
     assert repr(bad) in str(refusal.value)
     assert ("quotes" in str(refusal.value)) == (bad == "1.2e+45")
     assert not (tmp_path / "figures").exists()
@@ -269,17 +267,17 @@ def test_an_unknown_id_is_answered_with_its_neighbours(root, tmp_path):
     labels = pd.DataFrame({"id": ["0028a35de92941d"], "target": [1]})
     labels.to_csv(root / "train_labels.csv", index=False)
     with pytest.raises(SetiError, match="it lists 0028a35de92941d"):
-        show.show(show_config(ids=["0028"], root=root, out=str(tmp_path)))
+        draw(ids=["0028"], root=root, out=tmp_path)
 
 
 def test_show_says_what_is_missing(root, tmp_path):
     with pytest.raises(SetiError, match="nothing to draw"):
-        show.show(show_config(root=root))
+        draw(root=root)
     (root / "train" / "a" / "a3.npy").unlink()
     with pytest.raises(SetiError, match="no such file"):
-        show.show(show_config(ids=["a3"], root=root, out=str(tmp_path)))
+        draw(ids=["a3"], root=root, out=tmp_path)
     with pytest.raises(SetiError, match="is no folder"):
-        show.show(show_config(ids=["a3"], root=tmp_path / "nowhere"))
+        draw(ids=["a3"], root=tmp_path / "nowhere")
 
 
 def gallery_rows(monkeypatch, run) -> dict[str, list[tuple[str, int | None, float]]]:
@@ -308,8 +306,7 @@ def test_a_gallery_prefers_the_test_set(root, experiment, monkeypatch, capsys):
     table = pd.DataFrame({"id": [f"b{n}" for n in range(8)], "prob": [0.1, 0.9, 0.9, 0.3, 0.2, 0.8, 0.4, 0.5]})
     table.assign(fold_0=0.5, fold_1=0.5).to_csv(experiment.predictions_path, index=False)
     seal_predictions(experiment.path)
-    config = show_config(ckpt_dir=str(experiment.path))
-    rows = gallery_rows(monkeypatch, lambda: show.show(config))
+    rows = gallery_rows(monkeypatch, lambda: show.main.__wrapped__(compose("show", f"ckpt_dir={experiment.path}")))
     heading = next(iter(rows))
     assert heading == "Highest scores, test set"
     assert [cadence_id for cadence_id, _, _ in rows[heading]] == ["b1", "b2", "b5", "b7", "b6", "b3"]
@@ -323,10 +320,10 @@ def test_a_gallery_of_another_data_set_is_refused(root, experiment):
         gallery.draw_experiment_gallery(experiment, root)
 
 
-def test_show_takes_its_keys(root, tmp_path):
-    with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
-        overrides = [f"data.root={root}", "ids=[a1]", f"out={tmp_path / 'figures'}"]
-        cfg = compose("show", overrides)
-        default = compose("show")
+def test_show_takes_its_keys(root, tmp_path, capsys):
+    default = compose("show")
     assert (default.data.root, default.ids, default.ckpt_dir, default.out) == (None, [], None, "figures")
-    assert show.show(cfg) == [tmp_path / "figures" / "a1.png"]
+    cfg = compose("show", f"data.root={root}", "ids=[a1]", f"out={tmp_path / 'figures'}")
+    show.main.__wrapped__(cfg)
+    assert capsys.readouterr().out.strip() == str(tmp_path / "figures" / "a1.png")
+    assert (tmp_path / "figures" / "a1.png").exists()

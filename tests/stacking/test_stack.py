@@ -17,13 +17,13 @@ from stack_tables import CADENCES, FOLDS, MODELS
 from unit_helpers import assert_ended, seal, seal_predictions
 
 from seti.cli import program
+from seti.config.commands import StackConfig
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE, calibration_error
 from seti.experiments.experiment import Experiment
 from seti.stacking import out_of_fold, stack
 from seti.stacking.meta_models import boosted_trees, logistic
 from seti.stacking.meta_models.base import Rows
-from seti.stacking.stack import StackConfig
 
 FEW = np.logspace(2, -2, 4)
 
