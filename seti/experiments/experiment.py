@@ -123,7 +123,7 @@ class Experiment:
 
     @property
     def first_result(self) -> FoldResult:
-        """Of the first finished fold, which says what all of them share; there must be one."""
+        """The first finished fold, for values that all of them share; there must be one."""
         return next(iter(self.results.values()))
 
     def n_folds(self) -> int:
@@ -167,7 +167,7 @@ class Experiment:
             Columns id, fold, target, prob, sorted by id; every id once.
 
         Raises:
-            SetiError: a table is missing, damaged or not the one that `result.json` describes, or two of them have the same id.
+            SetiError: a table is missing, damaged or not the one that `result.json` describes, or an id is in two of them.
         """
         tables = []
         for fold in self.finished_folds():
