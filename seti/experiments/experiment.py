@@ -1,7 +1,7 @@
 """An experiment's folder: its paths, results, out-of-fold tables and checkpoints.
 
-One configuration trained on every fold, under `outputs/<exp_name>/`. A fold is finished when its `result.json`
-stands, which is written last; nothing is inferred from other files being there.
+One configuration trained on every fold, in `outputs/<exp_name>/`. A fold is finished when its `result.json` exists,
+which is written last; nothing is inferred from the presence of other files.
 """
 
 import shlex
@@ -22,7 +22,7 @@ OOF_COLUMNS = ["id", "fold", "target", "prob"]
 
 @dataclass(frozen=True)
 class FoldFolder:
-    """The files of one fold."""
+    """Paths of one fold's files."""
 
     path: Path
 
@@ -33,7 +33,7 @@ class FoldFolder:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Everything needed to go on from the last finished epoch."""
+        """State of an interrupted or finished run, from which training resumes."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
@@ -43,7 +43,7 @@ class FoldFolder:
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch."""
+        """Losses and scores, one row for each epoch."""
         return self.path / "metrics.csv"
 
     @property
@@ -78,12 +78,12 @@ class Experiment:
 
     @property
     def predictions_path(self) -> Path:
-        """Probabilities of every test cadence, a column a fold."""
+        """Probabilities of every test cadence, one column for each fold."""
         return self.path / "predictions.csv"
 
     @property
     def predictions_record(self) -> Path:
-        """Written last: what the predictions were made with."""
+        """Written last: the checkpoints and test set of the predictions."""
         return self.path / "predictions.json"
 
     @property
@@ -92,7 +92,7 @@ class Experiment:
         return self.path / "submission.csv"
 
     def fold(self, fold: int) -> FoldFolder:
-        """The files of one fold, whether they exist or not."""
+        """Paths of one fold; they need not exist."""
         return FoldFolder(self.fold_path(fold))
 
     def fold_path(self, fold: int) -> Path:
@@ -123,11 +123,11 @@ class Experiment:
 
     @property
     def first_result(self) -> FoldResult:
-        """Of the first finished fold, which says what all of them share; there must be one."""
+        """The first finished fold, for values that all of them share; there must be one."""
         return next(iter(self.results.values()))
 
     def n_folds(self) -> int:
-        """How many folds the configuration has; 0 while none is finished."""
+        """Number of folds in the configuration; 0 while none is finished."""
         return self.first_result.n_folds if self.results else 0
 
     def finished_folds(self) -> list[int]:
@@ -139,11 +139,11 @@ class Experiment:
         return [fold for fold in range(self.n_folds()) if fold not in self.results]
 
     def is_finished(self) -> bool:
-        """Whether every fold is finished."""
+        """True once every fold is finished."""
         return bool(self.results) and not self.missing_folds()
 
     def train_command(self, folds: list[int]) -> str:
-        """The command that trains some folds as a finished one was."""
+        """The command that trains some folds with the settings of a finished one."""
         overrides = self.first_result.overrides or [f"exp_name={self.name}"]
         kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
         return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
@@ -152,7 +152,7 @@ class Experiment:
         """The best checkpoint of a finished fold.
 
         Raises:
-            SetiError: it is missing, or not the one that `result.json` was written about.
+            SetiError: it is missing, or not the one that `result.json` describes.
         """
         result, folder = self.results[fold], self.fold(fold)
         path = folder.path / result.checkpoint
@@ -167,7 +167,8 @@ class Experiment:
             Columns id, fold, target, prob, sorted by id; every id once.
 
         Raises:
-            SetiError: a table is missing, damaged or not the one that was trained, or an id stands in two of them.
+            SetiError: a table is missing, damaged or not the one that `result.json` describes, or an id is in two of
+                them.
         """
         tables = []
         for fold in self.finished_folds():

@@ -14,8 +14,9 @@ from omegaconf import ListConfig
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from seti.config.checks import check_choice
+from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
-from seti.config.validation import check_average, check_batch_size, check_reading
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
 from seti.data.splits import open_split
@@ -88,7 +89,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     choose_precision(cfg.precision, device)  # refuses an unknown one before anything is read
     _check_loading(cfg.data)
     check_reading(cfg.data)
-    check_average(cfg.average)
+    check_choice("average", cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
     members = [

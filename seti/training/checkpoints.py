@@ -1,4 +1,4 @@
-"""Checkpoints: atomic writing, the position at which one continues, and the search for it."""
+"""Checkpoints: atomic writing, the position at which training continues, and the search for one."""
 
 import io
 from dataclasses import dataclass

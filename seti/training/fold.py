@@ -15,7 +15,8 @@ import torch
 from omegaconf import DictConfig
 
 from seti.config.schema import plain
-from seti.config.validation import check_settings, check_trainer
+from seti.config.training_checks import check_trainer
+from seti.config.validation import check_settings
 from seti.data.screening import write_skipped
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError

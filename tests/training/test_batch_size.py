@@ -258,7 +258,7 @@ def test_the_folds_of_an_experiment_share_the_number(train, outputs, monkeypatch
 
 
 def stop_before_the_first_step(train, monkeypatch, *overrides):
-    def fail(*_):
+    def fail(*_, **__):
         raise InterruptedError
 
     with monkeypatch.context() as patch:
@@ -375,3 +375,26 @@ def test_hydras_configuration_holds_the_number_as_well(run, small, fold):
     assert OmegaConf.load(fold / ".hydra" / "config.yaml").data.batch_size == size_of(fold) == 16
     assert "data.batch_size=auto" in read_json(fold / "result.json")["overrides"]
     assert "16 cadences a batch" in (fold / "train.log").read_text()
+
+
+def test_an_experiment_without_a_record_takes_the_number_of_its_interrupted_fold(train, fold, outputs, monkeypatch):
+    """As folders of version 0.2 are."""
+    tune_gives(monkeypatch, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "predict_held_out", lambda *_: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            train("data.batch_size=auto")
+    (outputs / "exp" / "batch_size.json").unlink()
+    calls = tune_gives(monkeypatch, 8)
+    train("data.batch_size=auto", "fold=1")
+    train("data.batch_size=auto")
+    assert size_of(fold) == size_of(outputs / "exp" / "fold_1") == 4
+    assert calls == []
+
+
+def test_a_damaged_record_is_one_line(train, outputs):
+    (outputs / "exp").mkdir(parents=True)
+    for text in ("{}", '{"size": 4, "config": {"data": {"batch_size": true}}}', '{"config": []}'):
+        (outputs / "exp" / "batch_size.json").write_text(text)
+        with pytest.raises(SetiError, match=r"batch_size\.json holds no batch size: delete it"):
+            train("data.batch_size=auto")

@@ -99,7 +99,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_brings_its_losses(tmp_path):
 
 
 def numbers(seed: tuple[int, ...], epoch: int, batch: int = 0) -> tuple[float, ...]:
-    """What torch draws in a batch, whatever it drew before."""
+    """Random numbers of torch in a batch, independent of the ones before."""
     torch.rand(epoch + 3)
     StepSeed(seed).on_train_batch_start(SimpleNamespace(current_epoch=epoch), None, None, batch)
     return tuple(torch.rand(4).tolist())

@@ -57,9 +57,9 @@ class SaveOnSignal(pl.Callback):
     ) -> None:
         """Mark the validation as not started: Lightning would resume in its middle, its metrics empty."""
         if self.validating:
-            begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            started = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
-            progress |= {"total": begun, "current": dict(begun), "is_last_batch": False}
+            progress |= {"total": started, "current": dict(started), "is_last_batch": False}
 
     def _save_and_end(self, trainer: pl.Trainer) -> None:
         note = self.advice

@@ -1,0 +1,24 @@
+"""The choices of every setting that takes one of several words; the comments in `conf/` have their meaning."""
+
+from seti.data.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
+from seti.simulation.signals import SHAPES
+
+BEST = {"val_auc": "max", "val_loss": "min"}  # `checkpoint.monitor`, and the mode in which it keeps the best epoch
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "data.panels": tuple(PANEL_CHOICES),
+    "data.layout": ("spatial", "channel", *DEDOPPLER_LAYOUTS),
+    "data.normalise": ("none", "panel", "robust", "flatten", "whiten"),
+    "data.interpolation": ("linear", "area"),
+    "data.packed": ("auto", "true", "false"),
+    "data.on_error": ("raise", "skip"),
+    "data.augment_on": ("auto", "device", "host"),
+    "augment.inject_shapes": SHAPES,
+    "mixup.label": ("interpolate", "union"),
+    "model.pool": ("gem",),
+    "schedule.name": ("onecycle", "cosine"),
+    "loss.name": ("bce", "focal"),
+    "checkpoint.mode": ("min", "max"),
+    "checkpoint.monitor": tuple(BEST),
+    "average": ("mean", "rank"),
+}
