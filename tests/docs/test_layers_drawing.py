@@ -26,7 +26,7 @@ def test_no_arrow_points_upwards_or_sideways():
     assert all(number[origin] > number[to] for origin, to in layers.edges())
 
 
-def test_arrows_that_longer_paths_imply_are_told_apart():
+def test_arrows_that_longer_paths_imply_are_not_essential():
     pairs = {("a", "b"), ("b", "c"), ("a", "c"), ("d", "c")}
     assert layers.essential(pairs) == {("a", "b"), ("b", "c"), ("d", "c")}
 
