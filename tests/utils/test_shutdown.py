@@ -324,7 +324,7 @@ def test_a_run_killed_while_clearing_an_old_one_starts_again(train, predict, fol
 
 @pytest.mark.parametrize(
     ("owner", "name", "call", "done"),
-    [(cross_validation.files, "write_json", 1, True), (cross_validation.plots, "save_figure", 2, False)],
+    [(cross_validation.files, "write_json", 1, True), (cross_validation.figures, "save_figure", 2, False)],
 )
 def test_a_report_that_was_killed_is_written_again(fold, uninterrupted, monkeypatch, owner, name, call, done):
     shutil.copytree(uninterrupted(), fold)
