@@ -63,12 +63,12 @@ def measure(panel: np.ndarray) -> dict[str, float]:
 
 
 def measure_all(paths: list[Path]) -> pd.DataFrame:
-    """Measure every panel of every file; one row a panel."""
+    """Measure every panel of every file; one row per panel."""
     return pd.DataFrame([measure(panel) for path in paths for panel in read_cadence(path).astype(np.float64)])
 
 
 def table(real: pd.DataFrame, simulated: pd.DataFrame) -> str:
-    """A Markdown table of ranges and medians, with the share of real panels inside the simulated 1-99 % range."""
+    """Format ranges and medians as Markdown, with the share of real ones in the simulated range."""
     lines = [
         "| measure, of one panel | real: lowest, median, highest | simulated: 1 %, median, 99 % | real inside |",
         "| --- | --- | --- | --- |",
@@ -82,14 +82,14 @@ def table(real: pd.DataFrame, simulated: pd.DataFrame) -> str:
 
 
 def save(figure: plt.Figure, target: Path) -> None:
-    """Save with 64 colours: noise makes a PNG of all colours several megabytes."""
+    """Save with 64 colours, because noise makes a full-colour PNG several megabytes."""
     figure.tight_layout(pad=0.4)
     figure.savefig(target, dpi=65)
     Image.open(target).convert("RGB").quantize(64).save(target, optimize=True)
 
 
 def draw(real: list[Path], simulated: list[Path], target: Path) -> None:
-    """Draw cadences as columns of six panels: real ones to the left, simulated ones to the right."""
+    """Draw cadences as columns of six panels, real ones on the left and simulated on the right."""
     columns = [(path, "real") for path in real] + [(path, "simulated") for path in simulated]
     figure, axes = plt.subplots(6, len(columns), figsize=(1.7 * len(columns), 10), squeeze=False)
     for column, (path, origin) in enumerate(columns):

@@ -18,7 +18,7 @@ from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier
-from seti.reports import plots
+from seti.reports import figures, training_plots
 from seti.training import batch_size
 from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
@@ -166,7 +166,7 @@ def collect(fold_path: Path) -> None:
     by_name = {names[str(name)]: curve for name, curve in curves.groupby("curve", sort=False)}
     hints = {name: suggestion(curve) for name, curve in by_name.items()}
     figure = fold_path / "lr_range.png"
-    plots.save_figure(plots.draw_lr_range(by_name, hints), figure)
+    figures.save_figure(training_plots.draw_lr_range(by_name, hints), figure)
     for path in jobs:
         shutil.rmtree(path.parent)
     if not any((fold_path / "lr_range").iterdir()):

@@ -65,6 +65,6 @@ def test_a_network_without_a_head_is_refused_before_anything_is_written(train, o
         return torch.nn.Identity()
 
     monkeypatch.setattr(timm.models.resnet.ResNet, "get_classifier", fail)
-    with pytest.raises(training.SetiError, match=r"model\.head_epochs train the head alone"):
+    with pytest.raises(training.SetiError, match=r"model\.head_epochs train only the head"):
         train("model.head_epochs=1")
     assert not list(outputs.rglob("*.ckpt"))

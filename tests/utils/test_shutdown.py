@@ -315,7 +315,7 @@ def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterru
 
 @pytest.mark.parametrize(
     ("owner", "name", "call", "done"),
-    [(cross_validation.files, "write_json", 1, True), (cross_validation.plots, "save_figure", 2, False)],
+    [(cross_validation.files, "write_json", 1, True), (cross_validation.figures, "save_figure", 2, False)],
 )
 def test_killed_in_the_report(fold, uninterrupted, monkeypatch, owner, name, call, done):
     shutil.copytree(uninterrupted(), fold)
