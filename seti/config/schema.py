@@ -132,7 +132,7 @@ class EmaConfig:
 
 @dataclass
 class MixupConfig:
-    """Mixup and CutMix; see `seti.transforms.mixing`."""
+    """Mixup and CutMix; see `seti.transforms.mixup`."""
 
     alpha: float | None = None
     label: str = MISSING

@@ -21,15 +21,15 @@ from seti.config.schema import (
     check_exp_name,
     unknown,
 )
-from seti.data.cadence import DEDOPPLER_LAYOUTS, PANEL_CHOICES
+from seti.data.cadence import PANEL_CHOICES
 from seti.errors import SetiError
 from seti.simulation.signals import SHAPES
+from seti.transforms.layouts import LAYOUTS
 
 # What rooms call by these names; most of those take seconds to import.
 INTERPOLATIONS = ("linear", "area")
 AUGMENT_ON = ("auto", "device", "host")
 MIX_LABELS = ("interpolate", "union")
-LAYOUTS = ("spatial", "channel", *DEDOPPLER_LAYOUTS)
 NORMALISATIONS = ("none", "panel", "robust", "flatten", "whiten")
 PACKED = ("auto", "true", "false")
 ON_ERROR = ("raise", "skip")
@@ -51,7 +51,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _check_known(cfg)
     data = cfg.data
     _check_choice("data.panels", data.panels, tuple(PANEL_CHOICES))
-    _check_choice("data.layout", data.layout, LAYOUTS)
+    _check_choice("data.layout", data.layout, tuple(LAYOUTS))
     _check_choice("data.interpolation", data.interpolation, INTERPOLATIONS)
     check_reading(data)
     _check_choice("data.augment_on", data.augment_on, AUGMENT_ON)
@@ -126,7 +126,7 @@ def _check_input(data: DataConfig) -> None:
     _check_range("data.dedoppler.max_drift", fan.max_drift, 1e-3, FASTEST, ", bins a panel")
     _check_range("data.dedoppler.drifts", fan.drifts, 2, None)
     _check_limits("data.dedoppler.gap", fan.gap, ROWS_BETWEEN, 0, LONGEST_GAP)
-    if data.layout in DEDOPPLER_LAYOUTS and data.normalise in ("none", "panel"):
+    if LAYOUTS[data.layout].integrates and data.normalise in ("none", "panel"):
         msg = (
             f"data.layout={data.layout} sums rows in deviations of the noise, and data.normalise={data.normalise} "
             "scales by whatever is brightest: set data.normalise=whiten, flatten or robust"
@@ -159,7 +159,7 @@ def _check_recomposition(augment: AugmentConfig, data: DataConfig) -> None:
                 f"set data.panels=all or augment.{name}=0"
             )
             raise SetiError(msg)
-    if data.layout in DEDOPPLER_LAYOUTS:
+    if LAYOUTS[data.layout].integrates:
         for name in ("affine", "crop"):
             if augment[name] > 0:
                 msg = (

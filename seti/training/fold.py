@@ -21,7 +21,7 @@ from seti.config.schema import plain
 from seti.config.validation import check_settings
 from seti.data.screening import write_skipped
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import loader
+from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment, FoldFolder, differences
@@ -286,7 +286,7 @@ def _predict_held_out(
     """Out-of-fold rows by the best checkpoint: the network that `predict.py` will use."""
     trained.cpu()  # makes room on the device for the best epoch's weights
     held_out = datamodule.val_set
-    batches = loader(held_out, datamodule.data["batch_size"], datamodule.data["num_workers"])
+    batches = make_loader(held_out, datamodule.data["batch_size"], datamodule.data["num_workers"])
     probs = predict_probabilities(
         [load_classifier(folder.best_checkpoint)],
         batches,
