@@ -24,7 +24,8 @@ from seti.data.folds import assign_folds
 from seti.data.pack_writer import pack_split
 from seti.data.splits import open_split
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.loader import make_loader
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier
 from seti.transforms.input_spec import InputSpec
@@ -94,7 +95,7 @@ def predicting(root: Path, count: int) -> float:
     dataset = CadenceDataset(source, None, spec)
     cpu = torch.device("cpu")
     started = time.perf_counter()
-    predict_probabilities(networks, loader(dataset, auto_batch_size(dataset, cpu), 0), cpu, "32", "")
+    predict_probabilities(networks, make_loader(dataset, auto_batch_size(dataset, cpu), 0), cpu, "32", "")
     return time.perf_counter() - started
 
 

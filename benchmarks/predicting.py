@@ -16,7 +16,8 @@ from torch import nn
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, PANEL_CHOICES
 from seti.data.splits import open_split
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.loader import make_loader
 from seti.inference import ensemble
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
@@ -71,7 +72,7 @@ def row(
     plain = [copy.deepcopy(c.backbone).to(memory_format=torch.contiguous_format).to(target) for c in classifiers]
     source = open_split(root, "test", ids, PANEL_CHOICES[spec.panels]).source
     dataset = CadenceDataset(source, None, spec, on_device=target.type == "cuda")
-    batches = loader(dataset, auto_batch_size(dataset, target), reference.WORKERS)
+    batches = make_loader(dataset, auto_batch_size(dataset, target), reference.WORKERS)
     turns = Turns(
         {
             "ordinary": lambda: reference.predict(plain, images, device=target),

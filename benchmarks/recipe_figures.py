@@ -16,8 +16,7 @@ import torch
 
 from seti.data.cadence import PANEL_LETTERS, read_cadence
 from seti.data.competition import cadence_path
-from seti.transforms.batch import compressed
-from seti.transforms.dedoppler import Dedoppler
+from seti.transforms.dedoppler import Dedoppler, compress
 from seti.transforms.normalisation import Normalisation
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -88,7 +87,7 @@ def draw_planes(root: Path, cadence_id: str, path: Path) -> None:
     mpl.use("Agg")
     read = torch.from_numpy(read_cadence(cadence_path(root, "train", cadence_id)))[None]
     white = Normalisation("whiten", (-4.0, 5.0))(read)
-    planes = compressed(Dedoppler(32, 33, (0, 56))(white, torch.arange(6)))
+    planes = compress(Dedoppler(32, 33, (0, 56))(white, torch.arange(6)))
     figure, axes = plt.subplots(6, 3, figsize=(9, 9), layout="constrained", sharex=True)
     for row, letter, *shown in zip(axes, PANEL_LETTERS, read[0].float(), white[0], planes[0], strict=True):
         for axis, image, limits in zip(row, shown, ((-2, 4), (-2, 4), (-1, 4)), strict=True):

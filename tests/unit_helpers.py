@@ -17,7 +17,7 @@ from seti.data.sources import CadenceFiles
 from seti.dataloading.dataset import CadenceDataset
 from seti.experiments import predictions, provenance
 from seti.experiments.experiment import Experiment
-from seti.transforms.panels import panels_to_read
+from seti.transforms.panel_augmentation import panels_to_read
 
 ROWS, BINS = 8, 12
 NO_AUGMENT = {

@@ -4,9 +4,9 @@ from typing import Any
 
 from seti.config.checks import check_choice, check_limits, check_range
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
-from seti.data.cadence import DEDOPPLER_LAYOUTS
 from seti.errors import SetiError
 from seti.simulation.signals import SHAPES
+from seti.transforms.layouts import LAYOUTS
 
 # Far beyond any signal that stays in a snippet; the transform's memory and time grow with their product.
 FASTEST, LONGEST_GAP = 1000, 1000  # bins a panel, rows
@@ -79,7 +79,7 @@ def _check_preparation(data: DataConfig) -> None:
     check_range("data.dedoppler.max_drift", fan.max_drift, 1e-3, FASTEST, ", bins a panel")
     check_range("data.dedoppler.drifts", fan.drifts, 2, None)
     check_limits("data.dedoppler.gap", fan.gap, ROWS_BETWEEN, 0, LONGEST_GAP)
-    if data.layout in DEDOPPLER_LAYOUTS and data.normalise in ("none", "panel"):
+    if LAYOUTS[data.layout].integrates and data.normalise in ("none", "panel"):
         msg = (
             f"data.layout={data.layout} sums rows in deviations of the noise, and data.normalise={data.normalise} "
             "scales by whatever is brightest: set data.normalise=whiten, flatten or robust"
@@ -112,7 +112,7 @@ def _check_recomposition(augment: AugmentConfig, data: DataConfig) -> None:
                 f"set data.panels=all or augment.{name}=0"
             )
             raise SetiError(msg)
-    if data.layout in DEDOPPLER_LAYOUTS:
+    if LAYOUTS[data.layout].integrates:
         for name in ("affine", "crop"):
             if augment[name] > 0:
                 msg = (

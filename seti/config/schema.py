@@ -132,7 +132,7 @@ class EmaConfig:
 
 @dataclass
 class MixupConfig:
-    """Group `mixup`, for `seti.transforms.mixing`."""
+    """Group `mixup`, for `seti.transforms.mixup`."""
 
     alpha: float | None = None
     label: str = MISSING

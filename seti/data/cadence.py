@@ -19,7 +19,6 @@ PANEL_LETTERS = "ABACAD"
 ON_PANELS = (0, 2, 4)
 OFF_PANELS = (1, 3, 5)
 PANEL_CHOICES = {"A": ON_PANELS, "all": tuple(range(6))}
-DEDOPPLER_LAYOUTS = ("dedoppler", "channel_dedoppler")  # of data.layout, those with planes of seti.transforms.dedoppler
 
 HEADER_BYTES = 128  # what numpy writes for any array of few dimensions, padding included
 LONGEST_HEADER = 10_000  # numpy reads none that is longer, but makes room for it first

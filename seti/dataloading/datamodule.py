@@ -11,14 +11,15 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti.data import competition
-from seti.data.cadence import DEDOPPLER_LAYOUTS
 from seti.data.folds import assign_folds, fingerprint
 from seti.data.splits import OpenedSplit, open_split
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.loader import make_loader
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
 from seti.transforms.input_spec import InputSpec
-from seti.transforms.panels import panels_to_read
+from seti.transforms.layouts import LAYOUTS
+from seti.transforms.panel_augmentation import panels_to_read
 
 
 class CadenceDataModule(pl.LightningDataModule):
@@ -94,7 +95,7 @@ class CadenceDataModule(pl.LightningDataModule):
         """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
         source = self._opened.source
         given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
-        if self.data["layout"] in DEDOPPLER_LAYOUTS and source.rows < 2:
+        if LAYOUTS[self.data["layout"]].integrates and source.rows < 2:
             msg = (
                 f"data.layout={self.data['layout']} integrates along the rows of a panel, and those of {self.root} "
                 f"have {source.rows}: set data.layout=channel"
@@ -131,9 +132,9 @@ class CadenceDataModule(pl.LightningDataModule):
         )
         self.train_set.on_device = self.on_device
         alone = len(self.train_set) % size == 1 and len(self.train_set) > size
-        return loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
+        return make_loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader:
         """Batches of the held-out fold, in the table's order."""
         self.val_set.on_device = self.on_device
-        return loader(self.val_set, self.batch_size, self.data["num_workers"])
+        return make_loader(self.val_set, self.batch_size, self.data["num_workers"])

@@ -16,16 +16,20 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
+
+from seti.transforms.batch import empty
 
 # In the training process that is the batch in work, the next one, which Lightning fetches ahead, and one to spare.
 HELD = 3
 
+_slots: "SharedSlots | None" = None  # of this process, where it is a worker
 _numbers = itertools.count()
-_open: weakref.WeakValueDictionary[int, "Slots"] = weakref.WeakValueDictionary()
+_open: weakref.WeakValueDictionary[int, "SharedSlots"] = weakref.WeakValueDictionary()
 
 
-class Slots:
-    """Slots for the batches of some workers; a slot is free again when nobody holds a tensor that lies in it.
+class SharedSlots:
+    """Slots of shared memory for the batches of workers; a slot is free again when no tensor lies in it any more.
 
     Args:
         workers: processes that are forked from this one later on, and write.
@@ -49,7 +53,7 @@ class Slots:
 
     @classmethod
     def for_batches(cls, workers: int, size: int, prefetched: int = 2) -> Self | None:
-        """Slots for a DataLoader, which asks each worker for some batches ahead; None where there is no memory."""
+        """Make slots for a DataLoader that asks each worker for `prefetched` batches ahead; None without memory."""
         try:
             return cls(workers, prefetched + HELD, size)
         except (OSError, ValueError, OverflowError):
@@ -122,3 +126,18 @@ class _ByValue:
 
 def _receive(number: int, *where: Any) -> Tensor:
     return _open[number].receive(*where)
+
+
+def use_in_worker(slots: SharedSlots | None) -> None:
+    """Let `new_tensor` in this worker process take slots; None where there are none."""
+    global _slots
+    _slots = slots
+
+
+def new_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Make an uninitialised tensor for a batch; in a worker, in shared memory, to be sent without a copy."""
+    worker = get_worker_info()
+    if worker is None:
+        return empty(shape, dtype)
+    place = None if _slots is None else _slots.take(worker.id, shape, dtype)
+    return torch.empty(shape, dtype=dtype).share_memory_() if place is None else place

@@ -22,7 +22,8 @@ from seti.dataloading.dataset import Batch, CadenceDataset
 from seti.errors import SetiError
 from seti.inference.batch_norm import fold_batch_norm
 from seti.models.classifier import CadenceClassifier
-from seti.transforms.batch import Panels, in_reverse, prepare, to_device
+from seti.transforms.batch import prepare, to_device
+from seti.transforms.panels import Panels
 from seti.utils.console import cadence_progress
 from seti.utils.device import AUTOCAST, autocast, choose_precision
 
@@ -189,10 +190,8 @@ class MirroredViews:
     def __init__(self, dataset: CadenceDataset, flips: bool) -> None:
         self.dataset = dataset
         self.flips = flips
-        # Mirroring a stack of all panels in time would put OFF panels in ON positions, and in a resized image a panel
-        # need not start at a row. So panels are mirrored before stacking. De-Doppler planes need panels mirrored in
-        # time before the transform.
-        self.inside = dataset.image_maker.stack_last or dataset.image_maker.by_batch
+        self.layout = dataset.image_maker.layout
+        self.from_panels = flips and not (self.layout.mirrors_time and self.layout.mirrors_frequency)
 
     def __call__(self, inputs: Tensor | Panels) -> Iterator[Tensor]:
         """Yield the images of a batch, one view after the other."""
@@ -202,22 +201,24 @@ class MirroredViews:
         if not self.flips:
             return
         yield self._mirrored_in_frequency(inputs, images)
-        backwards = in_reverse(inputs, maker) if self.inside else inputs
-        images = prepare(backwards, maker) if self.inside else images.flip(-2)
+        if self.layout.mirrors_time:
+            images = images.flip(-2)
+        else:
+            inputs = inputs.mirrored_in_time(self.layout.panels)
+            images = prepare(inputs, maker)
         yield images
-        yield self._mirrored_in_frequency(backwards, images)
+        yield self._mirrored_in_frequency(inputs, images)
 
     def _mirrored_in_frequency(self, inputs: Tensor | Panels, images: Tensor) -> Tensor:
-        if not self.dataset.image_maker.by_batch:
+        if self.layout.mirrors_frequency:
             return images.flip(-1)
-        # Mirroring in frequency also reverses the sign of the drift rates.
-        return prepare(inputs._replace(panels=inputs.panels.flip(3)), self.dataset.image_maker)
+        return prepare(inputs.mirrored_in_frequency(), self.dataset.image_maker)
 
     @contextmanager
     def panels_if_needed(self) -> Iterator[None]:
         """Let the dataset return panels instead of images in this block, if the views need them."""
         before = self.dataset.on_device
-        self.dataset.on_device = before or (self.flips and self.inside)
+        self.dataset.on_device = before or self.from_panels
         try:
             yield
         finally:

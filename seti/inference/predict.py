@@ -20,7 +20,8 @@ from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
 from seti.data.splits import open_split
-from seti.dataloading.dataset import CadenceDataset, loader
+from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
 from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
@@ -200,7 +201,7 @@ def _predict_group(
     with memory_errors(f"data.batch_size={size}"):
         probs = predict_probabilities(
             classifiers,
-            loader(dataset, size, cfg.data.num_workers),
+            make_loader(dataset, size, cfg.data.num_workers),
             device,
             cfg.precision,
             f"{whose}: {len(classifiers)} folds",

@@ -12,10 +12,11 @@ from seti.errors import SetiError
 from seti.models.backbone import Backbone
 from seti.models.loss import training_loss
 from seti.models.optimiser import make_optimizer, make_schedule
-from seti.transforms.batch import Panels, prepare
+from seti.transforms.batch import prepare
 from seti.transforms.cutout import Cutout
 from seti.transforms.input_spec import InputSpec
-from seti.transforms.mixing import Mixing
+from seti.transforms.mixup import Mixing
+from seti.transforms.panels import Panels
 from seti.utils.safe_load import read_checkpoint
 
 
@@ -27,7 +28,7 @@ class CadenceClassifier(pl.LightningModule):
         model: the `model` settings, including the initial weights (`pretrained`, `weights`).
         optimizer: the `optimizer` settings.
         schedule: the `schedule` settings.
-        mixup: the `mixup` settings, see `seti.transforms.mixing.Mixing`; None turns mixing off.
+        mixup: the `mixup` settings, see `seti.transforms.mixup.Mixing`; None turns mixing off.
         cutout: the fields of `seti.transforms.cutout.Cutout`; None turns cutout off.
         loss: the `loss` settings; None is plain cross-entropy.
     """

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from sklearn.metrics import log_loss, roc_auc_score
 
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import loader
+from seti.dataloading.loader import make_loader
 from seti.experiments.experiment import FoldFolder
 from seti.experiments.fold_result import Scores
 from seti.inference.ensemble import predict_probabilities
@@ -28,7 +28,7 @@ def predict_held_out(
     """
     trained.cpu()  # frees memory on the device for the best epoch's weights
     held_out = datamodule.val_set
-    batches = loader(held_out, datamodule.data["batch_size"], datamodule.data["num_workers"])
+    batches = make_loader(held_out, datamodule.data["batch_size"], datamodule.data["num_workers"])
     probs = predict_probabilities(
         [load_classifier(folder.best_checkpoint)],
         batches,

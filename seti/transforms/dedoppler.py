@@ -70,6 +70,14 @@ class Dedoppler:
         return planes[..., :bins] / math.sqrt(rows)
 
 
+def compress(planes: Tensor) -> Tensor:
+    """Inverse hyperbolic sine: brings a strong needle, of hundreds of deviations, near a weak one, of tens.
+
+    By the logarithm, which torch computes 10 times as fast on a CPU.
+    """
+    return torch.log(planes.abs() + (planes.square() + 1).sqrt()).copysign(planes)
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What depends on the panels' size alone.

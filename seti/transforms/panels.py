@@ -1,99 +1,81 @@
-"""Training cadences put together again from their own panels, before anything else is done to them.
+"""Panels on their way into a batch: one cadence, and a batch of cadences that are not images yet."""
 
-What is moved here are panels as they were read, so every layout can have it. Which of the cadence's six a panel is goes
-along with it: the de-Doppler transform aligns panels by the time at which they were observed.
-"""
-
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES, PANEL_LETTERS
-from seti.transforms.injection import Injection
+from seti.data.cadence import PANEL_LETTERS
+from seti.transforms.warp import Move
+
+LAST = len(PANEL_LETTERS) - 1  # number of the panel observed last
 
 
 @dataclass(frozen=True)
-class Recomposition:
-    """What is done, and how often.
+class Cadence:
+    """A cadence that was read, of which an image is to be made.
 
     Attributes:
-        injection: signals added to negatives.
-        swap_off: probability that a needle's OFF panels take the places of its ON panels and the other way round: what
-            stands in OFF panels is no needle. Not of negatives: a decoy in OFF panels would come out as a needle.
-        shuffle_on, shuffle_off: probabilities that the ON panels, or the OFF panels, change places among themselves.
-        roll: the largest shift along frequency, as a share of the band; bins that leave it come in on the other side.
+        seed: draws the transforms; None leaves them out.
+        panels: `(panels, rows, bins)`, any floating-point type.
+        numbers: `(panels,)`: number, 0 to 5, of the panel in each place.
+        target: 0, 1 or NaN.
     """
 
-    injection: Injection = field(default_factory=Injection)
-    swap_off: float = 0.0
-    shuffle_on: float = 0.0
-    shuffle_off: float = 0.0
-    roll: float = 0.0
+    seed: int | None
+    panels: np.ndarray
+    numbers: np.ndarray
+    target: float
 
-    @classmethod
-    def of(cls, augment: dict[str, Any]) -> "Recomposition":
-        """From the fields of the `augment` config group; those that are left out change nothing."""
-        names = {"inject": "needles", "inject_decoys": "decoys"}
-        injected = {key: value for key, value in augment.items() if key.startswith("inject")}
-        moved = {key: augment[key] for key in ("swap_off", "shuffle_on", "shuffle_off", "roll") if key in augment}
-        injection = {
-            names.get(key, key.removeprefix("inject_")): tuple(value) if isinstance(value, list) else value
-            for key, value in injected.items()
-        }
-        return cls(Injection(**injection), **moved)
+    def mirrored(self, move: Move) -> "Cadence":
+        """Mirror the whole cadence by a move's flips; mirrored in time, its last panel comes first."""
+        panels, numbers = self.panels, self.numbers
+        if move.flip_frequency:
+            panels = panels[:, :, ::-1]
+        if move.flip_time:
+            panels, numbers = panels[:, ::-1], LAST - numbers
+        return replace(self, panels=panels, numbers=numbers)
 
-    @property
-    def changes(self) -> bool:
-        """Whether anything is done."""
-        added = self.injection.needles + self.injection.decoys
-        return added + self.swap_off + self.shuffle_on + self.shuffle_off + self.roll > 0
 
-    @property
-    def needs_off(self) -> bool:
-        """Whether OFF panels are needed, also where the network sees ON panels alone."""
-        return self.swap_off > 0
+class Panels(NamedTuple):
+    """A batch of cadences that are not images yet.
 
-    def __call__(
-        self, cadence: np.ndarray, numbers: tuple[int, ...], target: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Put one cadence together again.
+    Attributes:
+        panels: `(B, panels, rows, bins)`, as they were read.
+        moves: float32 `(B, 2, 3)`, see `seti.transforms.warp.Move.source`; None where nothing is moved.
+        numbers: float32 `(B, panels)`, number of the panel in each place; None where each is in its own.
+        gaps: float32 `(B,)` rows between two panels, for the de-Doppler transform; None for the usual ones.
+    """
+
+    panels: Tensor
+    moves: Tensor | None = None
+    numbers: Tensor | None = None
+    gaps: Tensor | None = None
+
+    def mirrored_in_frequency(self) -> "Panels":
+        """Mirror every panel in frequency."""
+        return self._replace(panels=self.panels.flip(3))
+
+    def mirrored_in_time(self, numbers: Sequence[int]) -> "Panels":
+        """Mirror every panel in time, in its place; the panel observed last is now the first.
 
         Args:
-            cadence: `(panels, rows, bins)`; it is left as it is.
-            numbers: which of the six the panels are.
-            target: 0 or 1.
-            seed: draws everything.
-
-        Returns:
-            The cadence; for every place the number of the panel that is there now; the target.
+            numbers: of the panels, where the batch does not carry them.
         """
-        rng = np.random.default_rng(seed)
-        cadence, target = self.injection(cadence, numbers, target, rng)
-        order = np.arange(len(PANEL_LETTERS))
-        on, off = list(ON_PANELS), list(OFF_PANELS)
-        for panels, probability in ((on, self.shuffle_on), (off, self.shuffle_off)):
-            if rng.random() < probability:
-                order[panels] = rng.permutation(panels)
-        if rng.random() < self.swap_off and target == 1:
-            order[on], order[off] = order[off], order[on]
-            target = 0.0
-        places = {number: place for place, number in enumerate(numbers)}
-        now = order[list(numbers)]
-        if not np.array_equal(now, numbers):
-            cadence = cadence[[places[number] for number in now.tolist()]]
-        bins = cadence.shape[-1]
-        shift = round(float(rng.uniform(-self.roll, self.roll)) * bins)
-        if shift:
-            cadence = np.roll(cadence, shift, axis=-1)
-        return cadence, now, target
+        now = LAST - torch.as_tensor(numbers if self.numbers is None else self.numbers)
+        return self._replace(panels=self.panels.flip(2), numbers=now.expand(len(self.panels), -1))
 
 
-def panels_to_read(panels: str, augment: dict[str, Any] | None) -> tuple[int, ...]:
-    """Numbers of the panels that a dataset must read.
+# Makes uninitialised tensors of a shape and type.
+Empty = Callable[[tuple[int, ...], torch.dtype], Tensor]
 
-    Args:
-        panels: a key of `PANEL_CHOICES`: the panels that the network sees.
-        augment: the fields of the `augment` config group, or None. With `swap_off`, OFF panels are read as well.
-    """
-    return PANEL_CHOICES["all" if augment and Recomposition.of(augment).needs_off else panels]
+
+def stack_panels(cadences: Sequence[Cadence], empty: Empty) -> Tensor:
+    """Stack the panels of cadences, in the widest of their types: `(B, panels, rows, bins)`."""
+    widest = np.result_type(*{cadence.panels.dtype for cadence in cadences})
+    panels = empty((len(cadences), *cadences[0].panels.shape), torch.from_numpy(np.empty(0, widest)).dtype)
+    np.stack([cadence.panels for cadence in cadences], out=panels.numpy())
+    return panels

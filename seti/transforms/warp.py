@@ -11,16 +11,13 @@ import cv2
 import numpy as np
 import torch
 
-from seti.transforms.crop import CropSides
+from seti.transforms.geometric import BORDER, CropSides
 from seti.transforms.quiet_albumentations import albumentations as A
 
 # Cadences may come as views of a file that is mapped read-only: nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
-# Zeros would draw a bright edge around dark backgrounds; the reference recipe mirrors too.
-BORDER = cv2.BORDER_REFLECT_101
-
 
 # Takes a pixel (x, y) to (a x + b y + c, d x + e y + f). Plain numbers: numpy would take a tenth of the warp and more.
 Matrix = tuple[float, float, float, float, float, float]
@@ -51,6 +48,14 @@ class Move:
         down = (-1.0, height - 1.0) if self.flip_time else (1.0, 0.0)
         mirror = (along[0], 0.0, along[1], 0.0, down[0], down[1])
         return mirror if self.affine is None else compose(self.affine, mirror)
+
+    def source(self, height: int, width: int) -> np.ndarray:
+        """Inverse of `matrix`: the places where an image's pixels come from.
+
+        Returns:
+            float32 `(2, 3)`: takes a pixel `(x, y, 1)` of the moved image to its place in the original.
+        """
+        return np.array(invert(self.matrix(height, width)), np.float32).reshape(2, 3)
 
     def apply(self, plane: np.ndarray, out: np.ndarray, interpolation: str) -> None:
         """Draw an image where the move puts it, resized to the size of `out`.
@@ -94,7 +99,7 @@ def invert(matrix: Matrix) -> Matrix:
     return a, b, -(a * c + b * f), d, e, -(d * c + e * f)
 
 
-class OneWarp(A.Compose):
+class SingleWarp(A.Compose):
     """Flips, affine transforms and crops with a resizing behind them, like `A.Compose`, but applied as one warp.
 
     The parameters are drawn by the transforms themselves, in their order and from the composition's random state: a

@@ -8,7 +8,7 @@ from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, files_dataset, make_caden
 from seti.data import competition
 from seti.data.folds import assign_folds
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.dataloading.dataset import loader
+from seti.dataloading.loader import make_loader
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
 from seti.transforms.batch import prepare
@@ -255,7 +255,7 @@ def test_workers_draw_other_transforms_than_each_other_and_than_in_other_epochs(
     data = files_dataset(tmp_path, "train", ids, np.zeros(16), spec(layout="channel", rows=16, bins=16), AUGMENT)
     seen = {}
     for workers in (0, 2):
-        batches = loader(data, 4, workers, sampler=EpochSampler(np.zeros(16), (1,), balanced=False))
+        batches = make_loader(data, 4, workers, sampler=EpochSampler(np.zeros(16), (1,), balanced=False))
         seen[workers] = [pictures_by_index(epoch_of(batches, epoch)) for epoch in (0, 1, 2)]
     assert seen[0] == seen[2], "the number of workers must not change an image"
     drawn = [image for epoch in seen[2] for image in epoch.values()]

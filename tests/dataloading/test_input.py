@@ -54,7 +54,7 @@ def test_planes_are_compressed_and_stand_behind_the_panels(tmp_path):
     alone, joined = (dataset(tmp_path, layout=layout) for layout in ("dedoppler", "channel_dedoppler"))
     read = torch.from_numpy(np.stack([alone.source.read(number) for number in range(2)]))
     panels = Normalisation("robust")(read)
-    planes = alone.image_maker.fan(panels, torch.arange(6)).asinh()
+    planes = alone.image_maker.layout.dedoppler(panels, torch.arange(6)).asinh()
     torch.testing.assert_close(made(alone, [0, 1]), planes)
     both = made(joined, [0, 1])
     torch.testing.assert_close(both[:, :6], panels)

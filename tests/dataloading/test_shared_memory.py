@@ -9,20 +9,20 @@ from torch.utils.data import DataLoader, Dataset
 from unit_helpers import files_dataset
 
 from seti.data.cadence import read_format
-from seti.dataloading import dataset
-from seti.dataloading.dataset import loader
-from seti.dataloading.shared_memory import HELD, Slots
+from seti.dataloading import loader, shared_memory
+from seti.dataloading.loader import make_loader
+from seti.dataloading.shared_memory import HELD, SharedSlots
 from seti.transforms.input_spec import InputSpec
 
 SHAPE = (2, 8, 16)
 
 
 @pytest.fixture
-def slots() -> Slots:
-    return Slots(workers=2, each=2, size=4 * 2 * 8 * 16)
+def slots() -> SharedSlots:
+    return SharedSlots(workers=2, each=2, size=4 * 2 * 8 * 16)
 
 
-def fill(slots: Slots, value: float, worker: int = 0) -> object:
+def fill(slots: SharedSlots, value: float, worker: int = 0) -> object:
     """What a worker does; gives what it sends."""
     tensor = slots.take(worker, SHAPE, torch.float32)
     tensor.fill_(value)
@@ -89,7 +89,7 @@ def test_a_forked_process_that_forgets_a_batch_does_not_free_its_slot(slots):
 
 
 def test_without_memory_there_are_no_slots():
-    assert Slots.for_batches(workers=4, size=2**60) is None
+    assert SharedSlots.for_batches(workers=4, size=2**60) is None
 
 
 class Numbers(Dataset):
@@ -102,7 +102,7 @@ class Numbers(Dataset):
         return index
 
     def __getitems__(self, indices: list[int]) -> tuple:
-        images = dataset._empty((len(indices), 4, 4), torch.float32)
+        images = shared_memory.new_tensor((len(indices), 4, 4), torch.float32)
         images.copy_(torch.tensor(indices, dtype=torch.float32)[:, None, None].expand_as(images))
         return images, torch.tensor(indices, dtype=torch.float32), torch.tensor(indices)
 
@@ -112,7 +112,7 @@ class Numbers(Dataset):
 @pytest.mark.parametrize("keep", [0, 1, HELD, 10])
 def test_no_batch_is_overwritten_however_many_are_held(keep):
     held: list[torch.Tensor] = []
-    batches = loader(Numbers(), 2, num_workers=2)
+    batches = make_loader(Numbers(), 2, num_workers=2)
     for _ in range(3):  # the workers stay from epoch to epoch
         for images, targets, indices in batches:
             held = [*held, (images, targets, indices)][-keep:] if keep else []
@@ -122,11 +122,11 @@ def test_no_batch_is_overwritten_however_many_are_held(keep):
 
 
 def test_a_loader_that_nobody_else_holds_gives_its_batches():
-    assert [int(indices[0]) for _, _, indices in loader(Numbers(), 20, num_workers=1)] == [0, 20, 40]
+    assert [int(indices[0]) for _, _, indices in make_loader(Numbers(), 20, num_workers=1)] == [0, 20, 40]
 
 
 def test_the_same_memory_is_used_again():
-    batches = loader(Numbers(), 2, num_workers=1)
+    batches = make_loader(Numbers(), 2, num_workers=1)
     places = {images.data_ptr() for images, _, _ in batches}
     assert len(places) <= 2 + HELD
 
@@ -137,7 +137,7 @@ def test_workers_make_the_same_batches_as_this_process(data_root):
     ids = np.array(sorted(path.stem for path in data_root.glob("train/*/*.npy")))[:12]
     for on_device in (False, True):
         cadences = files_dataset(data_root, "train", ids, np.arange(12) % 2, spec, on_device=on_device)
-        for (a, *rest), (b, *others) in zip(loader(cadences, 4, 2), loader(cadences, 4, 0), strict=True):
+        for (a, *rest), (b, *others) in zip(make_loader(cadences, 4, 2), make_loader(cadences, 4, 0), strict=True):
             made, wanted = (a.panels, b.panels) if on_device else (a, b)
             assert made.dtype == wanted.dtype
             assert torch.equal(made, wanted)
@@ -145,6 +145,6 @@ def test_workers_make_the_same_batches_as_this_process(data_root):
 
 
 def test_spawned_workers_go_without_slots(monkeypatch):
-    monkeypatch.setattr(dataset, "get_start_method", lambda: "spawn")
-    made: DataLoader = loader(Numbers(), 2, num_workers=1)
-    assert made.collate_fn is dataset._as_it_is
+    monkeypatch.setattr(loader, "get_start_method", lambda: "spawn")
+    made: DataLoader = make_loader(Numbers(), 2, num_workers=1)
+    assert made.collate_fn is loader._unchanged

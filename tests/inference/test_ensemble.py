@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from unit_helpers import files_dataset, make_cadences
 
-from seti.dataloading.dataset import loader
+from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
 from seti.inference import ensemble as inference
 from seti.inference.ensemble import Ensemble, auto_batch_size, predict_probabilities
@@ -61,7 +61,7 @@ def test_flips_average_four_views(tmp_path, panels, layout):
     views = views_of(cadences, panels, layout)
     network = Looks(*views.shape[2:])
     found = predict_probabilities(
-        [classifier_of(dataset.spec, network)], loader(dataset, 3, 0), CPU, "32", "", flips=True
+        [classifier_of(dataset.spec, network)], make_loader(dataset, 3, 0), CPU, "32", "", flips=True
     )
     with torch.inference_mode():
         expected = torch.stack([network(torch.from_numpy(view.copy())).sigmoid() for view in views])
@@ -80,7 +80,7 @@ def test_panels_of_a_resized_stack_are_mirrored_in_place(tmp_path, image_size):
         straight, late = network(torch.from_numpy(np.stack(seen))).view(-1, 2).T
         turned = network(torch.from_numpy(np.stack(seen)).flip(-1)).view(-1, 2).T
         expected = torch.stack([straight, late, *turned]).sigmoid().mean(0)
-    batches = loader(dataset, 7, 0)
+    batches = make_loader(dataset, 7, 0)
     found = predict_probabilities([classifier_of(dataset.spec, network)], batches, CPU, "32", "", flips=True)
     np.testing.assert_allclose(found[:, 0], expected, atol=1e-5)
 
@@ -93,7 +93,7 @@ def test_threads_do_not_change_the_numbers(tmp_path):
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(predict_probabilities([classifier], loader(dataset, 2, 0), CPU, "32", ""))
+            found.append(predict_probabilities([classifier], make_loader(dataset, 2, 0), CPU, "32", ""))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

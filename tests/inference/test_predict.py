@@ -15,7 +15,7 @@ from seti.data import competition, sources
 from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
 from seti.dataloading import dataset
-from seti.dataloading.dataset import loader
+from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
@@ -390,9 +390,9 @@ def test_rows_are_placed_by_index_in_any_order_of_batches(trained, data_root):
     ids = competition.read_test_ids(data_root).to_numpy()
     cadences = files_dataset(data_root, "test", ids, None, classifiers[0].spec)
     cpu = torch.device("cpu")
-    straight = prediction.predict_probabilities(classifiers, loader(cadences, 4, 0), cpu, "32", "")
+    straight = prediction.predict_probabilities(classifiers, make_loader(cadences, 4, 0), cpu, "32", "")
     order = np.random.default_rng(0).permutation(len(ids)).tolist()
-    mixed = loader(cadences, 5, 0, sampler=order)
+    mixed = make_loader(cadences, 5, 0, sampler=order)
     np.testing.assert_allclose(prediction.predict_probabilities(classifiers, mixed, cpu, "32", ""), straight, atol=1e-6)
     assert straight.shape == (12, 2)
     assert straight.dtype == np.float64

@@ -15,7 +15,7 @@ from seti.errors import SetiError
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.transforms.cutout import Cutout
 from seti.transforms.input_spec import InputSpec
-from seti.transforms.mixing import Mixing
+from seti.transforms.mixup import Mixing
 
 SIZE = (24, 32)
 SPEC = {

@@ -4,8 +4,9 @@ import pytest
 import torch
 from unit_helpers import NO_AUGMENT
 
-from seti.transforms.batch import Panels, prepare, to_device
+from seti.transforms.batch import prepare, to_device
 from seti.transforms.image import ImageMaker
+from seti.transforms.panels import Panels
 
 CASES = [(panels, layout) for panels in ("A", "all") for layout in ("spatial", "channel")]
 RECIPE = NO_AUGMENT | {
@@ -29,13 +30,18 @@ def smooth(count: int) -> np.ndarray:
     return (planes / planes.std()).reshape(-1, count, ROWS, BINS).astype(np.float16)
 
 
+def moves_of(maker: ImageMaker, seeds) -> torch.Tensor:
+    frame = maker.layout.frame(ROWS, BINS)
+    return torch.from_numpy(np.stack([maker.draw_move(seed, ROWS, BINS).source(*frame) for seed in seeds]))
+
+
 def both(panels, layout, size, interpolation, augment) -> tuple[np.ndarray, np.ndarray]:
     """The host's images and the device's."""
     maker = ImageMaker(panels, layout, size, interpolation, augment)
-    cadences = smooth(maker.n_panels)
+    cadences = smooth(len(maker.numbers))
     seeds = SEEDS if augment else (None,) * len(SEEDS)
     host = np.stack([maker(cadence, seed) for cadence, seed in zip(cadences, seeds, strict=True)])
-    moves = torch.from_numpy(np.stack([maker.source(seed, ROWS, BINS) for seed in seeds])) if augment else None
+    moves = moves_of(maker, seeds) if augment else None
     made = prepare(Panels(torch.from_numpy(cadences), moves), maker)
     assert made.dtype == torch.float32
     return host, made.numpy()
@@ -67,7 +73,7 @@ def test_edges_are_mirrored_far_out():
     maker = ImageMaker("A", "channel", None, "linear", NO_AUGMENT | {"affine": 1.0, "shift": 0.9, "rotate": 180.0})
     cadences = smooth(3)
     host = np.stack([maker(cadence, seed) for cadence, seed in zip(cadences, SEEDS, strict=True)])
-    moves = torch.from_numpy(np.stack([maker.source(seed, ROWS, BINS) for seed in SEEDS]))
+    moves = moves_of(maker, SEEDS)
     np.testing.assert_allclose(prepare(Panels(torch.from_numpy(cadences), moves), maker), host, atol=0.05)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from seti.transforms.cutmix import draw_band, paste
+from seti.transforms.mixup import draw_band, paste
 
 BINS = 40
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from unit_helpers import NO_AUGMENT
 
-from seti.transforms.image import ImageMaker, stack
+from seti.transforms.image import ImageMaker
+from seti.transforms.layouts import stack_in_time
 
 CASES = [(panels, layout) for panels in ("A", "all") for layout in ("spatial", "channel")]
 
@@ -66,7 +67,7 @@ def test_channel_keeps_panels_apart_in_order(panels):
 
 
 def test_stack_is_time_downwards():
-    np.testing.assert_array_equal(stack(numbered(2, 2, 3)), [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]])
+    np.testing.assert_array_equal(stack_in_time(numbered(2, 2, 3)), [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]])
 
 
 @pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])

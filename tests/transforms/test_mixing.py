@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from seti.transforms.mixing import Mixing, soft_targets
+from seti.transforms.mixup import Mixing, soft_targets
 
 BATCH, BINS = 16, 40
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from unit_helpers import NO_AUGMENT
 
-from seti.transforms.crop import CropSides
-from seti.transforms.image import ImageMaker, geometric
-from seti.transforms.warp import OneWarp
+from seti.transforms.geometric import CropSides, geometric_transforms
+from seti.transforms.image import ImageMaker
+from seti.transforms.warp import SingleWarp
 
 RECIPE = NO_AUGMENT | {
     "flip_frequency": 0.5,
@@ -38,7 +38,7 @@ def seeded(transform: A.Compose, seed: int) -> A.Compose:
 
 def separately(augment: dict, image: np.ndarray, seed: int, size=None, interpolation: str = "linear") -> np.ndarray:
     """The ordinary chain: every transform by itself, then the resizing."""
-    moved = seeded(A.Compose(geometric(augment)), seed)(image=image)["image"]
+    moved = seeded(A.Compose(geometric_transforms(augment)), seed)(image=image)["image"]
     return (
         moved
         if size is None
@@ -48,7 +48,7 @@ def separately(augment: dict, image: np.ndarray, seed: int, size=None, interpola
 
 @pytest.mark.parametrize("augment", [RECIPE, RECIPE | {"affine": 0.5}, RECIPE | {"flip_time": 0.0}, FLIPS, CROP])
 def test_a_seed_draws_the_parameters_of_the_separate_transforms(augment):
-    image, warp, chain = smooth(), OneWarp(geometric(augment)), A.Compose(geometric(augment))
+    image, warp, chain = smooth(), SingleWarp(geometric_transforms(augment)), A.Compose(geometric_transforms(augment))
     for seed in range(40):
         seeded(chain, seed)(image=image)
         move = seeded(warp, seed).draw(ROWS, BINS)
@@ -76,7 +76,7 @@ def test_a_seed_draws_the_parameters_of_the_separate_transforms(augment):
 )
 def test_one_warp_draws_the_picture_of_the_separate_steps(channels, size, interpolation, augment):
     image = smooth(channels=channels)
-    warp = OneWarp(geometric(augment), size, interpolation)
+    warp = SingleWarp(geometric_transforms(augment), size, interpolation)
     for seed in range(25):
         steps = separately(augment, image, seed, size, interpolation)
         once = seeded(warp, seed)(image=image)["image"]
@@ -88,7 +88,7 @@ def test_one_warp_draws_the_picture_of_the_separate_steps(channels, size, interp
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_crop_is_a_slice_that_is_resized(seed):
-    image, warp = smooth(), OneWarp(geometric(CROP))
+    image, warp = smooth(), SingleWarp(geometric_transforms(CROP))
     transform = seeded(warp, seed).transforms[0]
     warp.py_random.random()  # the composition's own
     top, bottom, left, right = transform.draw(ROWS, BINS)
@@ -127,16 +127,16 @@ def test_a_crop_keeps_a_pixel_at_least(size):
 
 
 def test_a_transform_of_probability_0_is_not_built_and_draws_nothing():
-    assert [type(one) for one in geometric(RECIPE)] == [A.HorizontalFlip, A.VerticalFlip, A.Affine]
-    assert [type(one) for one in geometric(CROP)] == [CropSides]
-    assert geometric(NO_AUGMENT) == []
+    assert [type(one) for one in geometric_transforms(RECIPE)] == [A.HorizontalFlip, A.VerticalFlip, A.Affine]
+    assert [type(one) for one in geometric_transforms(CROP)] == [CropSides]
+    assert geometric_transforms(NO_AUGMENT) == []
 
 
 def test_a_far_move_mirrors_as_often_as_the_separate_steps():
     far = NO_AUGMENT | {"affine": 1.0, "shift": 0.9, "scale": 0.9, "rotate": 180.0}
     image = smooth(40, 30)
     for seed in range(25):
-        once = seeded(OneWarp(geometric(far)), seed)(image=image)["image"]
+        once = seeded(SingleWarp(geometric_transforms(far)), seed)(image=image)["image"]
         np.testing.assert_allclose(once, separately(far, image, seed), atol=0.1)
 
 
@@ -144,7 +144,7 @@ def test_a_far_move_mirrors_as_often_as_the_separate_steps():
 @pytest.mark.parametrize("interpolation", ["linear", "area"])
 def test_flips_are_exact(size, interpolation):
     image = np.random.default_rng(1).normal(size=(ROWS, BINS, 1)).astype(np.float32)
-    warp = OneWarp(geometric(FLIPS), size, interpolation)
+    warp = SingleWarp(geometric_transforms(FLIPS), size, interpolation)
     for seed in range(12):
         once = seeded(warp, seed)(image=image)["image"]
         np.testing.assert_array_equal(once, separately(FLIPS, image, seed, size, interpolation))

@@ -1,4 +1,7 @@
-"""A random part of an image, enlarged to the whole."""
+"""Geometric transforms of the `augment` config group: flips, shift, scale, rotation and crop.
+
+`seti.transforms.warp` draws their parameters and applies all of them as one interpolation.
+"""
 
 from typing import Any
 
@@ -6,6 +9,41 @@ import cv2
 import numpy as np
 
 from seti.transforms.quiet_albumentations import albumentations as A
+
+# Zeros would draw a bright edge around dark backgrounds; the reference recipe mirrors too.
+BORDER = cv2.BORDER_REFLECT_101
+
+
+def geometric_transforms(augment: dict[str, Any]) -> list[A.BasicTransform]:
+    """Build the transforms of the `augment` config group; those with probability 0 are left out.
+
+    Only geometry: albumentations' noise, brightness, gamma and blur clip float images to 0..1 without a word.
+
+    Args:
+        augment: `flip_frequency`, `flip_time`, `affine`: probabilities; `shift` (share of each side), `scale`
+            (share) and `rotate` (degrees): limits, drawn evenly on both sides of zero. `crop`: probability;
+            `crop_scale`: `[low, high]`, the share of each side that is kept. The rest is `seti.transforms.cutout`'s.
+    """
+    transforms: list[A.BasicTransform] = []
+    if augment["flip_frequency"] > 0:
+        transforms.append(A.HorizontalFlip(p=augment["flip_frequency"]))
+    if augment["flip_time"] > 0:
+        transforms.append(A.VerticalFlip(p=augment["flip_time"]))
+    if augment["affine"] > 0:
+        transforms.append(
+            A.Affine(
+                translate_percent=(-augment["shift"], augment["shift"]),
+                scale=(1 - augment["scale"], 1 + augment["scale"]),
+                rotate=(-augment["rotate"], augment["rotate"]),
+                keep_ratio=True,
+                interpolation=cv2.INTER_LINEAR,
+                border_mode=BORDER,
+                p=augment["affine"],
+            )
+        )
+    if augment["crop"] > 0:
+        transforms.append(CropSides(scale=tuple(augment["crop_scale"]), p=augment["crop"]))
+    return transforms
 
 
 class CropSides(A.DualTransform):
