@@ -4,9 +4,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from seti.stacking.meta_models.base import Fitted, Predict, Rows, inner_splits
+from seti.utils.threads import single_threaded
 
 LEAVES = (2, 5)  # two: a sum of steps, an experiment each; five: what one says may depend on another
 ROUNDS = (10, 20, 40, 80)  # trees; all of them are scored in one fit
@@ -59,5 +59,5 @@ def _train(rows: Rows, leaves: int, rounds: int) -> HistGradientBoostingClassifi
         random_state=0,  # draws the rows that bins are made of, of tables beyond 200,000
     )
     # One thread a fit: several run at once. The limit of OpenMP is a thread's own.
-    with threadpool_limits(1, user_api="openmp"):
+    with single_threaded("openmp"):
         return model.fit(rows.features, rows.targets)
