@@ -169,9 +169,12 @@ def finished(outputs, trained_once) -> Callable:
 
 
 @pytest.fixture
-def predict(outputs) -> Callable:
-    """Predict in this process; gives the test AUC."""
+def predict(outputs, monkeypatch) -> Callable:
+    """Predict in this process; gives the test AUC. The gallery shows one cadence a row: drawing takes the most time."""
     from seti.inference import predict as prediction
+    from seti.reports import gallery
+
+    monkeypatch.setattr(gallery, "GALLERY_COUNT", 1)
 
     settings = ["device=cpu", "precision=32", "data.num_workers=0"]
 

@@ -30,9 +30,10 @@ FEW = np.logspace(2, -2, 4)
 
 @pytest.fixture(autouse=True)
 def few_values(monkeypatch):
-    """Search four values of C instead of fifty, and one number of trees; one test searches all C."""
+    """Search four values of C in place of fifty, and one size and number of trees; one test searches all C."""
     monkeypatch.setattr(logistic, "C_VALUES", FEW)
     monkeypatch.setattr(boosted_trees, "ROUNDS", (5,))
+    monkeypatch.setattr(boosted_trees, "LEAVES", (5,))
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import gc
+import os
 import weakref
 
 import numpy as np
@@ -20,6 +21,17 @@ from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
 
 METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
+
+
+def test_nothing_is_said_of_a_cluster_s_srun(run, small, tmp_path, monkeypatch):
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(srun.parent), prepend=os.pathsep)
+    done = run("train.py", *small, "trainer.max_epochs=1")
+    assert (done.code, done.err) == (0, "")
+    assert "srun" not in done.out
 
 
 def test_a_fold_s_network_is_gone_when_the_next_fold_begins(train, monkeypatch):

@@ -65,6 +65,11 @@ def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
     monkeypatch.setattr(CadenceClassifier, hook, raise_once)
 
 
+def slow(*values):
+    """A moment, or settings, that a case without this mark tries as well."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 AVERAGED = ("ema.decay=0.9", "model.head_epochs=1")
 ELSE = (
     *AVERAGED,
@@ -82,23 +87,23 @@ ELSE = (
     [
         # The head alone, everything; and validations, in which the average stands in the network's place.
         ("training_step", 3, Position(0, 3), AVERAGED),
-        ("training_step", 7, Position(1, 2), AVERAGED),
-        ("training_step", 5, Position(0, 5), AVERAGED),
-        ("validation_step", 2, Position(0, 5), AVERAGED),
+        slow("training_step", 7, Position(1, 2), AVERAGED),
+        slow("training_step", 5, Position(0, 5), AVERAGED),
+        slow("validation_step", 2, Position(0, 5), AVERAGED),
         ("validation_step", 7, Position(1, 5), AVERAGED),
         ("training_step", 3, Position(0, 4), (*AVERAGED, "trainer.accumulate_grad_batches=2")),
         ("training_step", 8, Position(1, 3), ELSE),
-        ("training_step", 3, Position(0, 3), ()),
+        slow("training_step", 3, Position(0, 3), ()),
         ("training_step", 7, Position(1, 2), ("data.num_workers=2",)),
         ("training_step", 5, Position(0, 5), ()),  # the epoch's last step: ends in the validation
         ("validation_step", 2, Position(0, 5), ()),
-        ("validation_step", 7, Position(1, 5), ("data.num_workers=1",)),
+        slow("validation_step", 7, Position(1, 5), ("data.num_workers=1",)),
         # In the middle of two batches that share a step: the second one is waited for.
-        ("training_step", 3, Position(0, 4), ("trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")),
+        slow("training_step", 3, Position(0, 4), ("trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")),
         ("training_step", 6, Position(1, 1), ("data.balanced=true", "+trainer.limit_val_batches=2")),
         ("training_step", 2, Position(0, 2), ("trainer.limit_train_batches=3",)),
         ("training_step", 3, Position(0, 3), EVERYTHING),
-        ("training_step", 7, Position(1, 2), (*EVERYTHING, "data.num_workers=1")),  # in the epoch without mixing
+        slow("training_step", 7, Position(1, 2), (*EVERYTHING, "data.num_workers=1")),  # in the epoch without mixing
         ("training_step", 3, Position(0, 3), (*EVERYTHING, "data.augment_on=device")),
     ],
 )

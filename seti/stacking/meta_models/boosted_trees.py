@@ -4,9 +4,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from seti.stacking.meta_models.base import Fitted, Predict, Rows, inner_splits
+from seti.utils.threads import single_threaded
 
 LEAVES = (2, 5)  # two: an additive model of single experiments; five: with interactions between experiments
 ROUNDS = (10, 20, 40, 80)  # numbers of trees, all scored in a single fit
@@ -59,5 +59,5 @@ def _train(rows: Rows, leaves: int, rounds: int) -> HistGradientBoostingClassifi
         random_state=0,  # used only to sample rows for the bins of tables beyond 200,000 rows
     )
     # One thread per fit, because several fits run at once. OpenMP limits apply per calling thread.
-    with threadpool_limits(1, user_api="openmp"):
+    with single_threaded("openmp"):
         return model.fit(rows.features, rows.targets)

@@ -8,9 +8,9 @@ from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from seti.stacking.meta_models.base import Fitted, Predict, Rows, inner_splits
+from seti.utils.threads import single_threaded
 
 C_VALUES = np.logspace(2, -2, 50)
 
@@ -57,7 +57,7 @@ def grid_search(features: np.ndarray, targets: np.ndarray, seed: int, n_jobs: in
         n_jobs: number of threads, as in joblib. The result does not depend on it.
     """
     # One thread per matrix product: they are small, and their rounding depends on the number of threads.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with single_threaded(), warnings.catch_warnings():
         # On small tables the solver may fall back to lbfgs, which warns but reaches the same minimum.
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores = Parallel(n_jobs, prefer="threads")(
@@ -70,7 +70,7 @@ def grid_search(features: np.ndarray, targets: np.ndarray, seed: int, n_jobs: in
 
 
 def _fit(c: float, features: np.ndarray, targets: np.ndarray) -> LogisticRegression:
-    with threadpool_limits(1), warnings.catch_warnings():
+    with single_threaded(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return _regression().set_params(C=c).fit(features, targets)
 
