@@ -14,10 +14,11 @@ def main(cfg: "SimulationSettings") -> None:
     from omegaconf import OmegaConf
 
     from seti.simulation.dataset import count_needles, simulate
+    from seti.utils import hints
 
     root = simulate(OmegaConf.to_object(cfg))
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    print(f"{root}: {', '.join(made)}. Next: python train.py data.root={root}")
+    print(f"{root}: {', '.join(made)}. Next: {hints.command('train', f'data.root={root}')}")
 
 
 if __name__ == "__main__":

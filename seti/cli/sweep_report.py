@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import sys
 import tempfile
 import time
@@ -17,9 +16,7 @@ from rich.console import Console
 
 from seti.cli.program import JOURNAL, explain, say_error
 from seti.experiments.failure import FAILURE_FILE
-from seti.reports import cross_validation
-from seti.training import lr_range
-from seti.utils import files
+from seti.utils import files, hints
 
 
 class SweepReport(Callback):
@@ -55,7 +52,8 @@ class SweepReport(Callback):
             for folder, failure in sorted(failures.items()):
                 console.print(f"  {_near(folder)}: {failure['message']}", highlight=False, markup=False)
             options = [word for word in config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
-            commands = retry_commands((failures[folder]["overrides"] for folder in sorted(failures)), options)
+            jobs = (failures[folder]["overrides"] for folder in sorted(failures))
+            commands = retry_commands(config.hydra.job.config_name, jobs, options)
             console.print(f"again, just {'that' if len(failures) == 1 else 'those'}:")
             for command in commands:
                 console.print(f"  {command}", highlight=False, markup=False)
@@ -63,10 +61,11 @@ class SweepReport(Callback):
             sys.exit(1)
 
 
-def retry_commands(jobs: Iterable[list[str]], options: list[str]) -> list[str]:
-    """The commands that run some jobs again; jobs that differ in their fold alone share one.
+def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) -> list[str]:
+    """Give the command lines that run some jobs again; jobs that differ in their fold alone share one.
 
     Args:
+        command: name of the command that ran the sweep.
         jobs: the overrides of each.
         options: Hydra's own, of the whole sweep.
     """
@@ -74,17 +73,11 @@ def retry_commands(jobs: Iterable[list[str]], options: list[str]) -> list[str]:
     for job in jobs:
         rest = tuple(word for word in job if not word.startswith("fold="))
         folds.setdefault(rest, []).extend(word.removeprefix("fold=") for word in job if word.startswith("fold="))
-    commands = []
+    lines = []
     for rest, numbers in folds.items():
         fold = [f"fold={','.join(numbers)}"] if numbers else []
-        commands.append(shlex.join([*_program(), "-m", *fold, *rest, *options]))
-    return commands
-
-
-def _program() -> list[str]:
-    """This program as a person types it."""
-    name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", None)
-    return ["python", "-m", name] if name else ["python", sys.argv[0]]
+        lines.append(hints.command(command, "-m", *fold, *rest, *options))
+    return lines
 
 
 def _near(path: Path) -> Path:
@@ -94,6 +87,10 @@ def _near(path: Path) -> Path:
 
 def _report(folders: list[Path]) -> int:
     """Report every experiment and range test that has one of the jobs' folders; gives how many could not be."""
+    # Imported here: Hydra imports this module at every start, and these take seconds.
+    from seti.reports import cross_validation
+    from seti.training import lr_range
+
     tests = {lr_range.fold_of(folder) for folder in folders} - {None}
     experiments = {folder.parent for folder in folders if folder.name.startswith("fold_")}
     reports = [(lr_range.collect, path) for path in sorted(tests)]

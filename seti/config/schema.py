@@ -262,7 +262,7 @@ def check_exp_name(name: str) -> str:
     if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith(".") or name == "stack":
         msg = (
             f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
-            "(and not 'stack', which is stack.py's folder)"
+            "(and not 'stack', which is the stack's own folder)"
         )
         raise SetiError(msg)
     return name

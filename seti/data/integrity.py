@@ -16,7 +16,7 @@ from seti.data.cadence import PANEL_CHOICES
 from seti.data.duplicate_panels import find_duplicates
 from seti.data.file_scan import Scan, scan_files, spread_blocks
 from seti.data.findings import ERROR, WARNING, Finding, name_panels
-from seti.data.pack_reader import PackedCadences, PackFiles, changed_sources, pack_folder
+from seti.data.pack_reader import PackedCadences, PackFiles, changed_sources, pack_command, pack_folder
 from seti.errors import SetiError
 from seti.utils import files
 from seti.utils.checksums import panel_checksums, row_checksum
@@ -111,7 +111,8 @@ def _check_packs(
             absent = sorted(set(ids[split]) - set(table["id"]))
             for reason, strange in (("sources have changed or gone", changed), ("ids are not in it", absent)):
                 if strange:
-                    detail = f"{len(strange)} {reason}, first {strange[0]}: python -m seti.pack force=true packs again"
+                    command = f"{pack_command(root, PANEL_CHOICES[panels], pack_dir)} force=true"
+                    detail = f"{len(strange)} {reason}, first {strange[0]}: {command} packs again"
                     findings.append(Finding("", split, WARNING, "pack does not match", detail, str(pack.data)))
     return packs
 

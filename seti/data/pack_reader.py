@@ -22,7 +22,7 @@ import pandas as pd
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, PANEL_CHOICES, all_finite
 from seti.errors import SetiError
-from seti.utils import files
+from seti.utils import files, hints
 
 FORMAT = 1  # raised when a pack's files change their meaning
 TABLE_COLUMNS = ["id", "size", "mtime_ns", "checksum"]
@@ -111,9 +111,10 @@ def pack_folder(root: Path, pack_dir: str | Path | None) -> Path:
 
 
 def pack_command(root: Path, panels: tuple[int, ...], pack_dir: str | Path | None) -> str:
-    """What packs those panels there."""
-    folder = "" if pack_dir is None else f" pack_dir={pack_dir}"
-    return f"python -m seti.pack data.root={root} panels={'A' if set(panels) <= set(ON_PANELS) else 'all'}{folder}"
+    """Give the command that packs those panels there."""
+    folder = [] if pack_dir is None else [f"pack_dir={pack_dir}"]
+    name = "A" if set(panels) <= set(ON_PANELS) else "all"
+    return hints.command("pack", f"data.root={root}", f"panels={name}", *folder)
 
 
 def digest(values: pd.Series) -> str:
@@ -305,7 +306,7 @@ def open_packed(
             continue
         if not pack.manifest.exists():
             if pack.partial.exists():
-                reasons.append(f"{pack.data} is not finished: the same python -m seti.pack command goes on")
+                reasons.append(f"{pack.data} is not finished: the same {hints.command('pack')} command goes on")
             continue
         try:
             return PackedCadences(pack, root, ids, panels), ""

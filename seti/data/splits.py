@@ -12,6 +12,7 @@ from seti.data.pack_reader import PackedCadences, open_packed, pack_command, pac
 from seti.data.screening import find_damaged, usual_size
 from seti.data.sources import CadenceFiles, CadenceSource
 from seti.errors import SetiError
+from seti.utils import hints
 
 log = logging.getLogger(__name__)
 
@@ -110,4 +111,5 @@ def _warn_of_skipped(split: str, skipped: dict[str, str], total: int) -> None:
 
 def _none_left(root: Path, split: str, skipped: dict[str, str]) -> str:
     first = f" (first {next(iter(skipped))}: {next(iter(skipped.values()))})" if skipped else ""
-    return f"{root / split} has no cadence that can be read{first}: python -m seti.check data.root={root} lists them"
+    command = hints.command("check", f"data.root={root}")
+    return f"{root / split} has no cadence that can be read{first}: {command} lists them"

@@ -4,7 +4,6 @@ One configuration trained on every fold, in `outputs/<exp_name>/`. A fold is fin
 which is written last; nothing is inferred from the presence of other files.
 """
 
-import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from seti.data import competition
 from seti.errors import SetiError
 from seti.experiments import provenance
 from seti.experiments.fold_result import FoldResult
-from seti.utils import files
+from seti.utils import files, hints
 
 OOF_COLUMNS = ["id", "fold", "target", "prob"]
 
@@ -145,8 +144,8 @@ class Experiment:
     def train_command(self, folds: list[int]) -> str:
         """The command that trains some folds with the settings of a finished one."""
         overrides = self.first_result.overrides or [f"exp_name={self.name}"]
-        kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
-        return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
+        kept = [item for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
+        return hints.command("train", "-m", f"fold={','.join(map(str, folds))}", *kept)
 
     def checkpoint(self, fold: int) -> Path:
         """The best checkpoint of a finished fold.
@@ -186,7 +185,8 @@ class Experiment:
             competition.check_ids(path, table["id"])
             tables.append(table[OOF_COLUMNS])
         if not tables:
-            msg = f"{self.path} has no finished fold: train one with python train.py exp_name={self.name} fold=0"
+            command = hints.command("train", f"exp_name={self.name}", "fold=0")
+            msg = f"{self.path} has no finished fold: train one with {command}"
             raise SetiError(msg)
         oof = pd.concat(tables).sort_values("id", ignore_index=True)
         doubled = oof["id"][oof["id"].duplicated()]

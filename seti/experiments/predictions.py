@@ -1,7 +1,6 @@
 """The record of a prediction, `predictions.json`: checkpoints and test set. A blend requires it."""
 
 import hashlib
-import shlex
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from seti.data import competition
 from seti.errors import SetiError, brief
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment
-from seti.utils import files
+from seti.utils import files, hints
 
 VERSIONS = ("seti", "torch", "timm", "numpy")
 
@@ -58,7 +57,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     path = experiment.predictions_path
     if not path.exists():
         return None
-    fix = f"predict again: python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
+    fix = f"predict again: {hints.command('predict', f'ckpt_dir={experiment.path}')}"
     if not experiment.predictions_record.exists():
         msg = f"{path} has no {experiment.predictions_record.name} next to it to say what it was made with: {fix}"
         raise SetiError(msg)

@@ -1,7 +1,6 @@
 """Cross-validation report of an experiment: scores, figures and the next command."""
 
 import logging
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from seti.errors import SetiError
 from seti.evaluation import calibration
 from seti.experiments.experiment import Experiment
 from seti.reports import figures, gallery, score_plots, training_plots
-from seti.utils import files
+from seti.utils import files, hints
 from seti.utils.console import console
 
 log = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ def report(path: Path) -> None:
         print(f"next, the missing folds:  {experiment.train_command(missing)}")
     else:
         print(f"wrote {experiment.cv_path}, roc.png, curves.png and gallery.png")
-        print(f"next:  python predict.py ckpt_dir={shlex.quote(str(experiment.path))}")
+        print(f"next:  {hints.command('predict', f'ckpt_dir={experiment.path}')}")
 
 
 def _draw(experiment: Experiment) -> None:

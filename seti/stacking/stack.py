@@ -1,6 +1,5 @@
 """The stacking program: blend experiments and write `outputs/stack/`."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
@@ -28,7 +27,7 @@ from seti.stacking.out_of_fold import (
     nested_probabilities,
 )
 from seti.stacking.report import TestProbs, print_report, stack_report
-from seti.utils import files, locks
+from seti.utils import files, hints, locks
 
 STACK_FOLDER = "stack"
 
@@ -113,16 +112,16 @@ def _blend(
     }
     submission = None
     if test is not None:
-        prior = float(oof.targets.mean())  # for cadences that could not be read, as in predict.py
+        prior = float(oof.targets.mean())  # for cadences that could not be read, as in prediction
         target = pd.Series(stacked, index=test.index).reindex(test_ids).fillna(prior)
         submission = pd.DataFrame({"id": test_ids, "target": target.to_numpy()})
     _write(folder, report, oof, chosen, submission)
     print_report(report)
     for experiment in lacking:
-        command = f"python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
+        command = hints.command("predict", f"ckpt_dir={experiment.path}")
         print(f"no submission yet: {experiment.name} lacks predictions from all of its folds: {command}")
     if test is None or submission is None:
-        print(f"wrote {folder}: stack.json, oof.csv and figures; then run stack.py again for submission.csv")
+        print(f"wrote {folder}: stack.json, oof.csv and figures; then run the same command again for submission.csv")
     else:
         if len(test) < len(submission):
             print(f"note: {len(submission) - len(test)} test cadences have no score: they get the prior, {prior:.4f}")
@@ -153,7 +152,7 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
     finished = [experiment for experiment in found.values() if experiment.is_finished()]
     unfinished = [experiment for experiment in found.values() if not experiment.is_finished()]
     if not finished:
-        command = "python train.py -m fold=0,1,2,3,4"
+        command = hints.command("train", "-m", "fold=0,1,2,3,4")
         msg = f"{output_dir} has no finished experiment: train one with {command}"
         if unfinished:
             msg = f"{output_dir} has no finished experiment; {_unfinished(unfinished[0])}"

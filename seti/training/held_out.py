@@ -15,7 +15,7 @@ from seti.models.classifier import CadenceClassifier, load_classifier
 def predict_held_out(
     folder: FoldFolder, datamodule: CadenceDataModule, trainer: pl.Trainer, trained: CadenceClassifier
 ) -> pd.DataFrame:
-    """Predict the held-out cadences with the network that `predict.py` will use.
+    """Predict the held-out cadences with the network that prediction will use.
 
     Args:
         folder: of the fold, with its best checkpoint.

@@ -77,12 +77,11 @@ def test_a_sweep_of_five_folds_outlives_one_and_names_the_command_that_mends_it(
 
 
 def test_retry_commands_join_folds_and_quote(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["my train.py"])
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/seti"])
     jobs = [["exp_name=a", "fold=1"], ["fold=3", "exp_name=a"], ["exp_name='b c'", "fold=0"]]
-    assert sweep_report.retry_commands(jobs, ["hydra.sweep.dir=x y"]) == [
-        "python 'my train.py' -m fold=1,3 exp_name=a 'hydra.sweep.dir=x y'",
-        """python 'my train.py' -m fold=0 'exp_name='"'"'b c'"'"'' 'hydra.sweep.dir=x y'""",
+    assert sweep_report.retry_commands("train", jobs, ["hydra.sweep.dir=x y"]) == [
+        "seti train -m fold=1,3 exp_name=a 'hydra.sweep.dir=x y'",
+        """seti train -m fold=0 'exp_name='"'"'b c'"'"'' 'hydra.sweep.dir=x y'""",
     ]
 
 
@@ -132,7 +131,7 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
     line = single_error(run("predict.py", f"ckpt_dir={outputs}/exp"))
     assert f"ckpt_dir={outputs}/exp holds no finished fold" in line
     line = single_error(run("stack.py", f"output_dir={outputs}"))
-    assert f"{outputs} has no finished experiment: train one with python train.py -m fold=0,1,2,3,4" in line
+    assert f"{outputs} has no finished experiment: train one with python {ROOT}/train.py -m fold=0,1,2,3,4" in line
     (own_data / "train_labels.csv").unlink()
     assert "train_labels.csv is missing" in single_error(run("train.py", *small, f"data.root={own_data}"))
 

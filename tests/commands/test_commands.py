@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, Finished, read_json
+from conftest import ROOT, SMALL, Finished, read_json
 from sklearn.metrics import roc_auc_score
 
 from seti.data import competition
@@ -28,7 +28,7 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
     trained = run_command("train.py", "-m", "fold=0,1", *settings(data_root))
     assert_quiet(trained)
     exp = tmp_path / "outputs" / "test_resnet-A-spatial-24x32"
-    assert f"next:  python predict.py ckpt_dir=outputs/{exp.name}" in trained.out
+    assert f"next:  python {ROOT / 'predict.py'} ckpt_dir=outputs/{exp.name}" in trained.out
 
     predicted = run_command("predict.py", f"ckpt_dir=outputs/{exp.name}", "data.num_workers=1")
     assert_quiet(predicted)

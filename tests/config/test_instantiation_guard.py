@@ -7,21 +7,19 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from seti import baseline, show, simulate
 from seti.cli import program as entry
-from seti.config import instantiation_guard, schema
+from seti.config import commands, instantiation_guard, schema
 from seti.errors import SetiError
-from seti.stacking import stack
 
 
 def checked(text: str) -> None:
     instantiation_guard.check_targets(OmegaConf.create(text))
 
 
-SCHEMAS = (baseline, schema, show, simulate, stack)  # importing them registers them
+SCHEMAS = (commands, schema)  # importing them registers them
 
 
-@pytest.mark.parametrize("program", ["train", "predict", "stack", "simulate", "show", "baseline"])
+@pytest.mark.parametrize("program", ["train", "predict", "stack", "simulate", "check", "pack", "show", "baseline"])
 def test_the_programs_own_configurations_pass(program):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         compose(program, return_hydra_config=True)

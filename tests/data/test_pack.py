@@ -99,13 +99,13 @@ def test_a_pack_of_some_panels_does_not_serve_all(root):
     pack.pack_split(root, "train", "A")
     assert isinstance(opened(root, "all"), CadenceFiles)
     message = refusal(opened, root, "all", packed="true")
-    assert "holds the A panels alone, and all are needed: python -m seti.pack" in message
+    assert "holds the A panels alone, and all are needed: seti pack" in message
     assert "panels=all" in message
 
 
 def test_files_are_read_where_told_to_or_without_a_pack(root):
     assert isinstance(opened(root), CadenceFiles)
-    assert "python -m seti.pack" in refusal(opened, root, packed="true")
+    assert "seti pack" in refusal(opened, root, packed="true")
     pack.pack_split(root, "train", "A")
     assert isinstance(opened(root, packed="false"), CadenceFiles)
 

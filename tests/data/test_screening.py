@@ -9,10 +9,10 @@ import pytest
 from conftest import read_json
 from unit_helpers import DATA, NO_AUGMENT, make_train_set
 
-from seti import pack
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, read_cadence
 from seti.data.pack_reader import PackedCadences, PackFiles
+from seti.data.pack_writer import pack_split
 from seti.data.sources import CadenceFiles
 from seti.data.splits import open_split
 from seti.dataloading.datamodule import CadenceDataModule
@@ -103,7 +103,7 @@ def test_nothing_left(tmp_path):
 
 def test_a_pack_that_serves_needs_no_files(tmp_path):
     table = make_train_set(tmp_path, 12, 6)
-    pack.pack_split(tmp_path, "train", "A")
+    pack_split(tmp_path, "train", "A")
     shutil.rmtree(tmp_path / "train")
     for on_error in ("raise", "skip"):
         opened = module(tmp_path, on_error=on_error)
@@ -115,7 +115,7 @@ def test_a_pack_that_serves_needs_no_files(tmp_path):
 def test_a_fold_opens_a_pack_once(tmp_path, monkeypatch):
     """A large pack's table takes a while; both parts of the fold read the cadences that are theirs."""
     make_train_set(tmp_path, 12, 6)
-    made = pack.pack_split(tmp_path, "train", "A")
+    made = pack_split(tmp_path, "train", "A")
     opened, read_table = [], PackFiles.read_table
     monkeypatch.setattr(PackFiles, "read_table", lambda files: opened.append(files) or read_table(files))
     fold = module(tmp_path)
@@ -131,7 +131,7 @@ def test_a_fold_opens_a_pack_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 def test_a_stale_pack_is_opened_once_before_files_are_read_instead(tmp_path, monkeypatch, caplog, on_error):
     table = make_train_set(tmp_path, 12, 6)
-    made = pack.pack_split(tmp_path, "train", "A")
+    made = pack_split(tmp_path, "train", "A")
     os.utime(path_of(tmp_path, table["id"][0]), ns=(1, 1))
     opened, read_manifest = [], PackFiles.read_manifest
     monkeypatch.setattr(PackFiles, "read_manifest", lambda files: opened.append(files) or read_manifest(files))
@@ -151,7 +151,7 @@ def test_a_dataset_refuses_a_source_of_another_size(tmp_path):
         assert len(CadenceDataset(source, None, spec)) == 12
         with pytest.raises(SetiError, match=r"have panels of 8 x 12, but .* 9 x 12"):
             CadenceDataset(source, None, replace(spec, rows=9))
-        pack.pack_split(tmp_path, "train", "A")
+        pack_split(tmp_path, "train", "A")
     with pytest.raises(SetiError, match="has panels of 8 x 12, not of 9 x 12"):
         open_split(tmp_path, "train", table["id"], ON_PANELS, size=(9, 12))
 
@@ -192,7 +192,7 @@ def test_prediction_leaves_scores_empty_and_submits_the_prior(train, predict, ow
 
 def test_a_fold_trained_from_a_pack_is_the_same(train, own_data, outputs):
     train(f"data.root={own_data}", "data.packed=false")
-    pack.pack_split(own_data, "train", "A")
+    pack_split(own_data, "train", "A")
     shutil.rmtree(own_data / "train")
     train(f"data.root={own_data}", "data.packed=true", "exp_name=packed")
     one, other = ((outputs / name / "fold_0" / "oof.csv").read_bytes() for name in ("exp", "packed"))

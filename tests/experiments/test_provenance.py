@@ -138,7 +138,7 @@ def test_predictions_without_their_record_are_named(experiment):
     experiment.predictions_record.unlink()
     assert refusal(experiment) == (
         f"{experiment.predictions_path} has no predictions.json beside it to say what it was made with: "
-        f"predict again: python predict.py ckpt_dir={experiment.path}"
+        f"predict again: seti predict ckpt_dir={experiment.path}"
     )
 
 

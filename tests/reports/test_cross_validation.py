@@ -3,7 +3,7 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import compose, read_json
+from conftest import ROOT, compose, read_json
 from sklearn.metrics import log_loss, roc_auc_score
 
 from seti.config.schema import plain
@@ -53,7 +53,7 @@ def test_all_folds_together_hold_out_every_cadence_once(train, two_of_three, out
     said = capsys.readouterr().out
     assert f"{cv['mean_auc']:.4f} ± {cv['deviation_auc']:.4f}" in said
     assert f"calibration error {cv['calibration_error']:.4f}, Brier score {cv['brier']:.4f}, pooled" in said
-    assert f"next:  python predict.py ckpt_dir={experiment.path}" in said
+    assert f"next:  seti predict ckpt_dir={experiment.path}" in said
 
 
 def test_a_single_fold_has_no_deviation(train, outputs):
@@ -82,9 +82,10 @@ def test_the_next_command_trains_the_missing_folds_with_the_same_settings(run, s
 
     experiment = Experiment(outputs / "exp")
     command = experiment.train_command(experiment.missing_folds())
-    assert f"next, the missing folds:  {command}\n" in first.out
+    typed = command.replace("seti train", f"python {ROOT}/train.py")  # as the first run was started
+    assert f"next, the missing folds:  {typed}\n" in first.out
     words = shlex.split(command)
-    assert words[:3] == ["python", "train.py", "-m"]
+    assert words[:3] == ["seti", "train", "-m"]
     assert words[3] == "fold=0,2"
     assert not [word for word in words[4:] if word.startswith(("fold=", "force="))]
     assert "data.image_size=[24,32]" in words
@@ -98,7 +99,7 @@ def test_the_next_command_trains_the_missing_folds_with_the_same_settings(run, s
     done = run("train.py", *words[2:])
     assert done.code == 0, done.err
     assert Experiment(outputs / "exp").finished_folds() == [0, 1, 2]
-    assert "next:  python predict.py" in done.out
+    assert f"next:  python {ROOT}/predict.py" in done.out
 
 
 def test_folds_trained_with_different_settings_are_refused(train, outputs):

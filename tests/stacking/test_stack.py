@@ -289,7 +289,7 @@ def test_finished_experiments_are_chosen_and_unfinished_ones_reported(outputs, t
     command = printed.split("train with ")[1].split()
     assert command[:4] == ["python", "train.py", "-m", "fold=1,3"]
     assert {"exp_name=delta", "optimizer.lr=1e-3", "'data.image_size=[64,32]'"} <= set(command)
-    with pytest.raises(SetiError, match=r"delta: fold 1, 3 not finished; train with python train.py -m fold=1,3"):
+    with pytest.raises(SetiError, match=r"delta: fold 1, 3 not finished; train with seti train -m fold=1,3"):
         stack.choose_experiments(outputs, ["alpha", "delta"])
 
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import pytest
 from conftest import compose
 
-from seti import pack, simulate
+from seti.config.compose import simulation_settings
+from seti.data.pack_writer import pack_split
 from seti.errors import SetiError
 from seti.inference import predict as prediction
+from seti.simulation.dataset import simulate
 from seti.stacking import stack
 from seti.training import fold as training
 from seti.utils import locks
@@ -74,18 +76,18 @@ def test_only_one_run_at_a_time_predicts_retrains_or_stacks(experiment, train, p
 
 
 def test_only_one_run_at_a_time_simulates_or_packs(own_data):
-    settings = simulate.load_settings("preset=easy", "positives=0.5", "workers=1", f"root={own_data}", "force=true")
+    settings = simulation_settings("preset=easy", "positives=0.5", "workers=1", f"root={own_data}", "force=true")
     before = contents(own_data)
     with held(own_data), pytest.raises(SetiError, match=refusal(own_data)):
-        simulate.simulate(settings)
+        simulate(settings)
     packs = own_data / "packed"
     packs.mkdir()
     with held(packs, ".train-A.lock"):
         with pytest.raises(SetiError, match=refusal(packs)):
-            pack.pack_split(own_data, "train", "A")
-        pack.pack_split(own_data, "test", "A")  # the other split is not locked
+            pack_split(own_data, "train", "A")
+        pack_split(own_data, "test", "A")  # the other split is not locked
     assert contents(own_data).items() >= before.items()
-    pack.pack_split(own_data, "train", "A")
+    pack_split(own_data, "train", "A")
 
 
 def test_a_patient_run_waits_for_the_lock(tmp_path):

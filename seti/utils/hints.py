@@ -1,0 +1,32 @@
+"""Commands in the hints that programs print, named the way the user started the program."""
+
+import shlex
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+SCRIPTS = ("train", "predict", "stack")  # commands with a script at the top of a checkout
+
+
+def program(name: str) -> list[str]:
+    """Give the words that start a command.
+
+    `python train.py` leads to `python predict.py`, `python -m seti.train` to `python -m seti.predict`; `seti train`,
+    and use as a library, lead to `seti predict`.
+
+    Args:
+        name: of the command.
+    """
+    started = Path(sys.argv[0] if sys.argv else "")
+    folder = started.resolve().parent if started.suffix == ".py" else None
+    if folder == PACKAGE:
+        return ["python", "-m", "seti", name] if started.stem == "__main__" else ["python", "-m", f"seti.{name}"]
+    if folder == PACKAGE.parent and started.stem in SCRIPTS:
+        script = str(started.with_name(f"{name}.py"))
+        return ["python", script] if name in SCRIPTS else ["python", "-m", f"seti.{name}"]
+    return ["seti", name]
+
+
+def command(name: str, *words: str) -> str:
+    """Give a command line that can be pasted into a shell: `command("predict", f"ckpt_dir={folder}")`."""
+    return shlex.join([*program(name), *words])
