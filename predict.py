@@ -1,4 +1,7 @@
-"""Predict the test set: `python predict.py ckpt_dir=outputs/<exp_name>`. Program: seti/predict.py."""
+"""Predict the test set: `python predict.py ckpt_dir=outputs/<exp_name>`.
+
+Program: seti/predict.py.
+"""
 
 from seti.predict import main
 

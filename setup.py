@@ -1,4 +1,7 @@
-"""Build step that puts the configuration, `conf/`, into the wheel as `seti/conf/`; all else is in pyproject.toml."""
+"""Build step that copies the configuration, `conf/`, into the wheel as `seti/conf/`.
+
+Everything else is in pyproject.toml.
+"""
 
 import shutil
 from pathlib import Path

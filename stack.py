@@ -1,4 +1,7 @@
-"""Blend experiments: `python stack.py`. Program: seti/stack.py."""
+"""Blend experiments: `python stack.py`.
+
+Program: seti/stack.py.
+"""
 
 from seti.stack import main
 

@@ -1,4 +1,7 @@
-"""Train one configuration: `python train.py -m fold=0,1,2,3,4 model=effnet_b1`. Program: seti/train.py."""
+"""Train one configuration: `python train.py -m fold=0,1,2,3,4 model=effnet_b1`.
+
+Program: seti/train.py.
+"""
 
 from seti.train import main
 

@@ -7,7 +7,7 @@ import sys
 
 import seti
 
-# In the order in which one meets them; each name is that of a module in this package.
+# In the order of use; each name is that of a module in this package.
 COMMANDS = {
     "simulate": "Simulate a data set",
     "check": "Check every cadence of a data set",
@@ -62,7 +62,7 @@ def _run(name: str, program: str, words: list[str]) -> None:
 
 
 def _complete(program: str, words: list[str]) -> None:
-    """Answer a shell's completion: names of commands first, then what Hydra completes for the command."""
+    """Complete a command line for the shell: the command's name, then its settings by Hydra."""
     if words[-1].startswith("query="):
         line = os.environ.get("COMP_LINE", "")
         typed = line.split()[1:]

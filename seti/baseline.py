@@ -1,4 +1,7 @@
-"""Score a data set by brightness alone: `seti baseline data.root=...`. Settings: conf/baseline.yaml."""
+"""Score a data set by brightness alone: `seti baseline data.root=...`.
+
+Settings: conf/baseline.yaml.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,7 @@
-"""Check every cadence of a data set: `seti check data.root=...`. Settings: conf/check.yaml."""
+"""Check every cadence of a data set: `seti check data.root=...`.
+
+Settings: conf/check.yaml.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

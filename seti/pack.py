@@ -1,4 +1,7 @@
-"""Pack a data set into one file a split: `seti pack data.root=... panels=A`. Settings: conf/pack.yaml."""
+"""Pack a data set into one file a split: `seti pack data.root=... panels=A`.
+
+Settings: conf/pack.yaml.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,7 @@
-"""Predict the test set: `seti predict ckpt_dir=outputs/<exp_name>`. Settings: conf/predict.yaml."""
+"""Predict the test set: `seti predict ckpt_dir=outputs/<exp_name>`.
+
+Settings: conf/predict.yaml.
+"""
 
 from typing import TYPE_CHECKING
 

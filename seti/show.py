@@ -1,4 +1,7 @@
-"""Draw cadences: `seti show 'ids=[0028a35de92941d]'`. Settings: conf/show.yaml."""
+"""Draw cadences: `seti show 'ids=[0028a35de92941d]'`.
+
+Settings: conf/show.yaml.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

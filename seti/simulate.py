@@ -1,4 +1,7 @@
-"""Simulate a data set: `seti simulate root=... train=...`. Settings: conf/simulate.yaml."""
+"""Simulate a data set: `seti simulate root=... train=...`.
+
+Settings: conf/simulate.yaml.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,7 @@
-"""Blend experiments: `seti stack`. Settings: conf/stack.yaml."""
+"""Blend experiments: `seti stack`.
+
+Settings: conf/stack.yaml.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,7 @@
-"""Train one configuration: `seti train -m fold=0,1,2,3,4 model=effnet_b1`. Settings: conf/train.yaml."""
+"""Train one configuration: `seti train -m fold=0,1,2,3,4 model=effnet_b1`.
+
+Settings: conf/train.yaml.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What every command shares: whatever stops it is one line, and in a sweep the other jobs go on."""
+"""Frame of every command: one-line errors, exit codes, and sweeps that outlive a failed job."""
 
 import functools
 import json
@@ -9,11 +9,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seti.errors import SetiError
+from seti.cli.explain import explain
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import malloc, shutdown
 from seti.utils.shutdown import Interrupted
@@ -28,18 +27,15 @@ log = logging.getLogger(__name__)
 
 Task = Callable[["DictConfig"], Any]
 
-# How torch tells that a worker could not hand over a batch: when it makes a file, or touches a page without room.
-SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
-WORKER_DIED = ("is killed by signal", "exited unexpectedly")  # how torch tells that a worker is gone
 JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jobs write their folders to
 
 
 def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
-    """Make a program of a task: Hydra composes `conf/<config_name>.yaml`, the command line included, and calls it.
+    """Turn a task into a program that Hydra calls with `conf/<config_name>.yaml` and overrides.
 
-    Whatever stops it becomes one line on standard error and an exit code: 1 for what a person can fix, be it in the
-    input, in the settings or on the disk, 130 for Ctrl-C, 143 for SIGTERM. Only a mistake of the program itself ends
-    with a traceback.
+    Whatever stops it becomes one line on standard error and an exit code: 1 for what the user can fix, be it in the
+    input, in the settings or on the disk, 130 for Ctrl-C, 143 for SIGTERM. Only a bug of the program ends with a
+    traceback.
 
     What takes long to import is best imported inside of the task: `--help` does without it, and a signal that comes
     meanwhile is answered.
@@ -51,7 +47,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
     def decorate(task: Task) -> Callable[[], None]:
         @functools.wraps(task)
         def main() -> None:
-            # A mistake is not to be told by a log's or a thread's traceback first, when the disk is full.
+            # On a full disk logging and threads would print tracebacks of their own before the one line.
             logging.raiseExceptions = False
             threading.excepthook = _quiet_threads
             malloc.keep_freed_memory()
@@ -73,7 +69,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
 
 def command(task: Task) -> Task:
-    """Wrap a Hydra task: what a person can fix becomes one line and exit code 1, a signal 130 or 143.
+    """Wrap a Hydra task: errors that the user can fix become one line, and signals exit codes.
 
     In a sweep a failing job, whatever the error, is logged with its traceback into its own folder and leaves a
     `failure.json` there for `seti.cli.sweep_report`; Hydra then goes on with the next job. Raising there instead would
@@ -92,7 +88,7 @@ def command(task: Task) -> Task:
 
 
 def in_sweep() -> bool:
-    """Whether this job is one of a sweep's (`-m`)."""
+    """Check for a sweep: this job is one of several (`-m`)."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -130,7 +126,7 @@ def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
         if message is None:
             message = f"{type(error).__name__}: {error}"
             log.exception("this job of the sweep failed")
-        else:  # the traceback may still help whoever reads the log; the terminal gets the line alone
+        else:  # the traceback may still help a reader of the log; the terminal gets the line alone
             _log_to_file(logging.ERROR, "this job of the sweep failed", sys.exc_info())
         say_error(message)
         failed = {
@@ -162,53 +158,13 @@ def _write_failure(path: Path, failed: dict[str, Any]) -> None:
         log.warning("cannot write %s: %s", path, error)
 
 
-def explain(error: BaseException) -> str | None:
-    """Say in one line what a person can fix; None for a mistake of the program."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
-
-    from seti.config.schema import unknown
-    from seti.utils import files
-
-    if isinstance(error, SetiError):
-        return str(error)
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} is not set: add {error.full_key}=<value> to the command"
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        # OmegaConf wraps what its resolvers raise.
-        cause = error.__cause__ or error.__context__
-        while cause is not None:
-            if isinstance(cause, SetiError):
-                return str(cause)
-            cause = cause.__cause__ or cause.__context__
-        cause, no_key = error.__cause__, (ConfigAttributeError, ConfigKeyError)
-        if isinstance(cause, no_key) and is_dataclass(cause.object_type) and cause.full_key:
-            return unknown(cause.full_key, cause.object_type)
-        said = str(error)
-        if isinstance(error.__cause__, OmegaConfBaseException) and str(error.__cause__) not in said:
-            said += f"\n{error.__cause__}"
-        said = said.split("Config search path:")[0]
-        lines = (line.strip().removesuffix(".") for line in said.splitlines())
-        return "; ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
-    if isinstance(error, OSError):
-        return files.explain(error)
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in SHARED_MEMORY_FULL):
-        return "the workers' shared memory (/dev/shm) is full: lower data.num_workers or data.batch_size, or enlarge it"
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in WORKER_DIED):
-        return (
-            "a worker process was killed, perhaps for want of memory: lower data.num_workers or data.batch_size; "
-            "the same command goes on with what is there"
-        )
-    return None
-
-
 def say_error(message: str) -> None:
     """Print one line to standard error, and into the job's log file."""
     _say("error: " + " ".join(message.split()))
 
 
 def _end(error: BaseException) -> None:
-    """Say what ended the program, and exit; a mistake of the program is raised again."""
+    """Print what ended the program, and exit; a bug of the program is raised again."""
     if isinstance(error, SystemExit):
         raise error
     if isinstance(error, KeyboardInterrupt):
@@ -222,7 +178,7 @@ def _end(error: BaseException) -> None:
     message = explain(error) if isinstance(error, Exception) else None
     if message is None:
         raise error
-    if isinstance(error, BrokenPipeError):  # whoever read the output has gone; nothing is wrong here
+    if isinstance(error, BrokenPipeError):  # the reader of the output has gone; nothing is wrong here
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         say_error(message)

@@ -1,4 +1,4 @@
-"""What a sweep says at its end: the results of every experiment that it touched, then what failed."""
+"""Report at the end of a sweep: results of every experiment that it touched, then failures."""
 
 import json
 import os
@@ -14,7 +14,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from seti.cli.program import JOURNAL, explain, say_error
+from seti.cli.explain import explain
+from seti.cli.program import JOURNAL, say_error
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
 
@@ -62,7 +63,7 @@ class SweepReport(Callback):
 
 
 def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) -> list[str]:
-    """Give the command lines that run some jobs again; jobs that differ in their fold alone share one.
+    """Return command lines that run jobs again; jobs that differ only in their fold share one.
 
     Args:
         command: name of the command that ran the sweep.
@@ -81,12 +82,12 @@ def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) 
 
 
 def _near(path: Path) -> Path:
-    """A path as a person would type it here."""
+    """Shorten a path to one relative to the current folder, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _report(folders: list[Path]) -> int:
-    """Report every experiment and range test that has one of the jobs' folders; gives how many could not be."""
+    """Report each experiment and range test of the jobs' folders; return the number of failures."""
     # Imported here: Hydra imports this module at every start, and these take seconds.
     from seti.reports import cross_validation
     from seti.training import lr_range

@@ -1,4 +1,4 @@
-"""Schemas of the commands other than training and prediction; see `seti.config.schema` for those."""
+"""Schemas of all commands but `train` and `predict`, which are in `seti.config.schema`."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""One pass over many cadences on all cores: what each file holds, and checksums of its panels."""
+"""One pass over many cadences on all cores: format, faults and panel checksums of each file."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def scan_files(paths: list[str], workers: int | None, progress: Progress, task: 
 def spread_blocks(
     work: Callable[[list], Any], items: list, workers: int | None, progress: Progress, task: int
 ) -> Iterator[tuple[int, Any]]:
-    """Apply a function to blocks of a list, in several processes where that pays; yields (start, result) in order."""
+    """Apply a function to blocks of a list in parallel; yield (start, result) in order."""
     starts = range(0, len(items), _BLOCK)
     workers = 1 if len(items) <= _ALONE else workers or available_cores()
     blocks = (items[start : start + _BLOCK] for start in starts)

@@ -64,5 +64,5 @@ class PackPlan:
 
 
 def journal_path(pack: PackFiles) -> Path:
-    """Where the journal of an unfinished pack is."""
+    """Path of the journal of an unfinished pack."""
     return pack.table.with_suffix(".csv.part")

@@ -1,4 +1,7 @@
-"""Rows of a pack: written by several processes in any order, and noted in a journal that a later run goes on from."""
+"""Rows of a pack: written by several processes in any order, and recorded in a journal.
+
+A later run goes on from the journal.
+"""
 
 import functools
 import itertools
@@ -18,7 +21,7 @@ _ALONE = 512  # cadences that one process packs before others would have started
 
 
 def pack_rows(plan: PackPlan, known: dict[int, str], workers: int | None) -> list[str]:
-    """Write every row to its place, with a progress bar, and note it in the journal.
+    """Write every row to its place, with a progress bar, and record it in the journal.
 
     Args:
         plan: of the pack.
@@ -58,7 +61,7 @@ class _Target:
 
 
 def _pack_block(target: _Target, job: tuple[list[str], list[str | None], int]) -> list[str]:
-    """Pack some cadences; those with a known checksum are read back and left alone where it fits."""
+    """Pack some cadences; a row on disk that still has its known checksum is left alone."""
     ids, known, start = job
     checksums = []
     row = np.empty((len(target.panels), *target.size), target.dtype)
@@ -84,7 +87,7 @@ def _pack_block(target: _Target, job: tuple[list[str], list[str | None], int]) -
 
 
 def read_journal(plan: PackPlan) -> dict[int, str]:
-    """Checksums of the rows that an earlier run of the same plan has packed; none of another plan's."""
+    """Read the checksums of the rows that an earlier run of the same plan has packed."""
     journal = plan.journal
     if not journal.exists():
         return {}

@@ -135,7 +135,7 @@ def _write(plan: PackPlan, workers: int | None) -> None:
         **{"cadences": len(table), "bytes": plan.size},
         **table_digests(table),
     }
-    pack.manifest.unlink(missing_ok=True)  # of a pack that this one replaces: it must never stand beside new data
+    pack.manifest.unlink(missing_ok=True)  # of a pack that this one replaces: it must never stand next to new data
     pack.partial.replace(pack.data)
     files.write_csv(pack.table, table)
     files.write_json(pack.manifest, manifest)

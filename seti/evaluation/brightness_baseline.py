@@ -1,6 +1,7 @@
-"""Baseline without a network: logistic regression on each panel's mean, deviation, minimum, maximum and skewness.
+"""Baseline without a network: logistic regression on statistics of the panels.
 
-Where it scores well, brightness alone separates the classes, and a network's score on that data set proves little.
+The statistics are mean, deviation, minimum, maximum and skewness. Where the baseline scores well, brightness alone
+separates the classes, and a network's score on that data set proves little.
 """
 
 from concurrent.futures import ProcessPoolExecutor

@@ -13,7 +13,7 @@ from seti.utils.console import console
 
 
 def report(findings: list[Finding], root: Path, path: Path) -> None:
-    """Write every finding to a csv, and print how many there are of each kind with the first three.
+    """Write every finding to a csv, print a table of their kinds, and summarise in one line.
 
     Args:
         findings: of `seti.data.integrity.check`.

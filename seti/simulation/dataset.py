@@ -73,7 +73,7 @@ def count_needles(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def _make(settings: SimulationSettings, groups: list[list[Planned]]) -> list[dict[str, Any]]:
-    """Write every cadence that is not there yet, with a progress bar; returns the rows of the truth table."""
+    """Write every missing cadence, with a progress bar; return the rows of the truth table."""
     workers = min(settings.workers or available_cores(), len(groups))
     work = functools.partial(_make_group, settings)
     rows = []
@@ -100,9 +100,9 @@ def _make_group(settings: SimulationSettings, number: int, group: list[Planned])
         panels = rendered[:, :, offset : offset + BINS].copy()
         if signal is not None:
             add_signal(panels, drawn.times, signal)
-        content = io.BytesIO()  # numpy would tell of a full disk by an error that does not say so
+        content = io.BytesIO()  # numpy's error on a full disk does not name the cause
         np.save(content, standardise(panels))
-        # Not durable: thousands of files. One that a power cut empties is made again, told by its size.
+        # Not durable: thousands of files. One that a power cut empties is recognised by its size, and made again.
         with files.atomic_write(path, durable=False) as temporary:
             temporary.write_bytes(content.getbuffer())
     return rows
@@ -141,7 +141,7 @@ def _size(number: int) -> str:
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
-    with locks.hold(root, "simulating", fix="another root can be simulated beside it"):
+    with locks.hold(root, "simulating", fix="another root can be simulated meanwhile"):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Plan of a simulated data set: which cadences there are, which share a background, which signal each one holds.
+"""Plan of a simulated data set: cadences, shared backgrounds and the signal of each.
 
 Everything random follows from (seed, what is drawn), so it does not depend on how many processes draw it.
 """
@@ -55,7 +55,7 @@ def plan(settings: SimulationSettings) -> list[list[Planned]]:
     groups = []
     while shared > 1:
         size = min(int(rng.integers(2, LARGEST_GROUP + 1)), shared)
-        size += shared - size == 1  # nobody is left alone
+        size += shared - size == 1  # no cadence is left alone
         groups.append([order.pop() for _ in range(size)])
         shared -= size
     return groups + [[cadence] for cadence in order]

@@ -1,4 +1,4 @@
-"""Albumentations, kept from asking the network for a newer release of itself when it is imported."""
+"""Albumentations without its search for a newer release, which would use the network."""
 
 import os
 

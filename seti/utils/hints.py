@@ -9,7 +9,7 @@ SCRIPTS = ("train", "predict", "stack")  # commands with a script at the top of 
 
 
 def program(name: str) -> list[str]:
-    """Give the words that start a command.
+    """Return the words that start a command.
 
     `python train.py` leads to `python predict.py`, `python -m seti.train` to `python -m seti.predict`; `seti train`,
     and use as a library, lead to `seti predict`.
@@ -28,5 +28,5 @@ def program(name: str) -> list[str]:
 
 
 def command(name: str, *words: str) -> str:
-    """Give a command line that can be pasted into a shell: `command("predict", f"ckpt_dir={folder}")`."""
+    """Return a command line, quoted for a shell: `command("predict", f"ckpt_dir={folder}")`."""
     return shlex.join([*program(name), *words])

@@ -10,6 +10,7 @@ from conftest import ROOT, compose, read_json
 
 from seti.cli import program as entry
 from seti.cli import sweep_report
+from seti.cli.explain import explain
 from seti.data import competition
 from seti.data.competition import cadence_path
 from seti.errors import SetiError
@@ -227,7 +228,7 @@ def test_in_process_errors_become_exit_codes(capsys):
 
 @pytest.mark.parametrize("said", ["(pid 581) is killed by signal: Killed. ", "(pid(s) 7, 8) exited unexpectedly"])
 def test_a_worker_that_was_killed_says_what_to_lower(said):
-    message = entry.explain(RuntimeError(f"DataLoader worker {said}"))
+    message = explain(RuntimeError(f"DataLoader worker {said}"))
     assert message.startswith("a worker process was killed")
     assert "lower data.num_workers or data.batch_size" in message
     assert "\n" not in message
@@ -242,8 +243,8 @@ def test_a_worker_that_was_killed_says_what_to_lower(said):
     ],
 )
 def test_full_shared_memory_says_what_to_lower(said):
-    assert "lower data.num_workers" in entry.explain(RuntimeError(said))
-    assert entry.explain(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+    assert "lower data.num_workers" in explain(RuntimeError(said))
+    assert explain(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(train, predict, outputs, monkeypatch):
@@ -265,7 +266,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(train, predict, outputs, mo
             patch.setattr(files, "_flush", full)
             with pytest.raises(OSError, match="No space left") as caught:
                 program()
-        assert entry.explain(caught.value) == (
+        assert explain(caught.value) == (
             f"{outputs / 'exp' / first}: No space left on device; free some space, or write to another folder"
         )
         assert contents().items() >= before.items()

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from stack_tables import CADENCES, FOLDS, MODELS
 from unit_helpers import assert_ended, seal, seal_predictions
 
-from seti.cli import program
+from seti.cli.explain import explain
 from seti.config.commands import StackConfig
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE, calibration_error
@@ -477,7 +477,7 @@ def test_a_full_disk_is_reported_with_the_files_final_name(outputs, monkeypatch)
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     with pytest.raises(OSError, match="No space left") as caught:
         stack.stack(config(outputs))
-    assert program.explain(caught.value) == (
+    assert explain(caught.value) == (
         f"{outputs}/stack/oof.csv: No space left on device; free some space, or write to another folder"
     )
     left = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
