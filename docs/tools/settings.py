@@ -190,7 +190,7 @@ def _files(command: str, conf: Path) -> Iterator[tuple[ConfigFile, str]]:
 
 
 def _prefix(path: Path, group: str) -> str:
-    """Where the keys of a preset are put: into its group, or into the whole configuration."""
+    """Prefix of the keys of a preset: its group, or none where it sets the whole configuration."""
     return "" if "# @package _global_" in path.read_text() else f"{group}."
 
 
@@ -209,7 +209,7 @@ def _explained(file: ConfigFile, prefix: str) -> Iterator[Setting]:
 
 
 def _is_section(value: yaml.Node) -> bool:
-    """Whether a value is a mapping over several lines; an inline one is a setting of its own."""
+    """Recognise a mapping over several lines; an inline one is a setting of its own."""
     return isinstance(value, yaml.MappingNode) and not value.flow_style
 
 

@@ -4,6 +4,8 @@ import pytest
 from docs_tools import load
 from omegaconf import OmegaConf
 
+from seti.config.choices import CHOICES
+
 settings = load("settings")
 GROUPS = {group for groups in settings.COMMANDS.values() for group in groups}
 FILES = sorted(path for path in settings.CONF.rglob("*.yaml") if "hydra" not in path.relative_to(settings.CONF).parts)
@@ -130,3 +132,11 @@ def test_the_page_says_what_the_default_model_is():
     assert "| `augment.crop` | `0.0` |" in page  # of the preset that the default builds on
     assert "| `trainer.limit_val_batches` | not set |" in page
     assert "| `optimizer.lr` | `6e-4` | highest learning rate" in page
+
+
+@pytest.mark.parametrize(("key", "choices"), CHOICES.items())
+def test_every_choice_of_a_setting_is_on_the_page(key, choices):
+    rows = [line for line in settings.page().splitlines() if line.startswith(f"| `{key}` |")]
+    assert rows
+    for choice in choices:
+        assert any(re.search(rf"\b{choice}\b", row.partition(" | ")[2]) for row in rows), choice

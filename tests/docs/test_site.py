@@ -9,6 +9,14 @@ DOCS = ROOT / "docs"
 WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 WRITTEN.append(ROOT / "benchmarks" / "README.md")
 
+TUTORIAL = {  # files that docs/extending.md has the reader write
+    "conf/model/line_net.yaml",
+    "conf/model/resnet18.yaml",
+    "seti/models/line_net.py",
+    "seti/stacking/meta_models/discriminant.py",
+    "tests/models/test_line_net.py",
+}
+
 
 def navigation(entries):
     for entry in entries:
@@ -35,6 +43,16 @@ def test_links_lead_to_files_and_headings_that_exist(path):
         if anchor:
             page = file.read_text().replace(hooks.MARKER, load("settings").page())
             assert anchor in [slug(heading) for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)], target
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_named_in_the_documents_exist(path):
+    named = re.findall(r"(?<![\w/.-])((?:seti|tests|conf|benchmarks|docs)/[\w/.-]*\w/?)", path.read_text())
+    if path.name == "architecture.md":
+        inside = re.findall(r"`((?!seti|tests|docs|outputs)\w+/\w+\.py)`", path.read_text())
+        assert len(inside) > 15
+        named += [f"seti/{name}" for name in inside]
+    assert [name for name in named if not (ROOT / name).exists() and name not in TUTORIAL] == []
 
 
 def test_the_navigation_has_every_page():
