@@ -106,8 +106,8 @@ def test_a_mended_sweep_forgets_its_failure(run, small, outputs, own_data):
     assert Experiment(outputs / "exp").is_finished()
 
 
-def test_a_sweep_of_predictions_fails_if_one_does(run, train, outputs):
-    train("trainer.max_epochs=1")
+def test_a_sweep_of_predictions_fails_if_one_does(run, finished, outputs):
+    finished("trainer.max_epochs=1")
     args = [f"ckpt_dir={outputs}/gone,{outputs}/exp", "data.num_workers=0"]
     done = run("predict.py", "-m", *args, f"hydra.sweep.dir={outputs}/sweep")
     assert done.code == 1
@@ -116,8 +116,8 @@ def test_a_sweep_of_predictions_fails_if_one_does(run, train, outputs):
     assert (outputs / "exp" / "submission.csv").exists()
 
 
-def test_experiments_that_cannot_be_reported_end_a_sweep_with_an_error(run, small, train, outputs):
-    train("trainer.max_epochs=1")
+def test_experiments_that_cannot_be_reported_end_a_sweep_with_an_error(run, small, finished, outputs):
+    finished("trainer.max_epochs=1")
     oof = outputs / "exp" / "fold_0" / "oof.csv"
     pd.read_csv(oof).drop(columns="prob").to_csv(oof, index=False)
     done = run("train.py", "-m", *small, "trainer.max_epochs=1", "fold=1")
@@ -247,14 +247,14 @@ def test_full_shared_memory_says_what_to_lower(said):
     assert explain(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
-def test_a_full_disk_is_one_line_that_names_the_file(train, predict, outputs, monkeypatch):
+def test_a_full_disk_is_one_line_that_names_the_file(finished, train, predict, outputs, monkeypatch):
     def contents():
         return {path: path.read_bytes() for path in outputs.rglob("*") if path.is_file() and path.suffix != ".csv"}
 
     def full(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    train("trainer.max_epochs=1")
+    finished("trainer.max_epochs=1")
     predict()
     predictions = (outputs / "exp" / "predictions.csv").read_bytes()
     before = contents()
@@ -275,10 +275,10 @@ def test_a_full_disk_is_one_line_that_names_the_file(train, predict, outputs, mo
         program()
 
 
-def test_experiments_that_do_not_fit_together_are_not_stacked(train, outputs):
+def test_experiments_that_do_not_fit_together_are_not_stacked(finished, outputs):
     for fold in (0, 1):
-        train("trainer.max_epochs=1", f"fold={fold}", "exp_name=one")
-        train("trainer.max_epochs=1", f"fold={fold}", "exp_name=other", "data.fold_seed=7")
+        finished("trainer.max_epochs=1", f"fold={fold}", "exp_name=one")
+        finished("trainer.max_epochs=1", f"fold={fold}", "exp_name=other", "data.fold_seed=7")
     with pytest.raises(SetiError, match=r"one and other hold out in different folds .* same data.n_folds"):
         stack.stack(compose("stack", [f"output_dir={outputs}", "n_jobs=1"]))
     assert not (outputs / "stack" / "stack.json").exists()

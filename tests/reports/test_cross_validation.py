@@ -16,10 +16,10 @@ from seti.reports import cross_validation
 
 
 @pytest.fixture
-def two_of_three(train):
+def two_of_three(finished):
     """Train folds 0 and 2 of three; the experiment's folder is `outputs/exp`."""
     for fold in (0, 2):
-        train("data.n_folds=3", f"fold={fold}", "trainer.max_epochs=1", "optimizer.lr=0.003")
+        finished("data.n_folds=3", f"fold={fold}", "trainer.max_epochs=1", "optimizer.lr=0.003")
 
 
 def test_all_folds_together_hold_out_every_cadence_once(train, two_of_three, outputs, data_root, capsys):
@@ -56,8 +56,8 @@ def test_all_folds_together_hold_out_every_cadence_once(train, two_of_three, out
     assert f"next:  seti predict ckpt_dir={experiment.path}" in said
 
 
-def test_a_single_fold_has_no_deviation(train, outputs):
-    train("trainer.max_epochs=1")
+def test_a_single_fold_has_no_deviation(finished, outputs):
+    finished("trainer.max_epochs=1")
     summary = cross_validation.summarise(Experiment(outputs / "exp"))
     assert summary["deviation_auc"] == 0.0
     assert summary["mean_auc"] == summary["pooled_auc"] == summary["folds"][0]["auc"]
@@ -102,8 +102,8 @@ def test_the_next_command_trains_the_missing_folds_with_the_same_settings(run, s
     assert f"next:  python {ROOT}/predict.py" in done.out
 
 
-def test_folds_trained_with_different_settings_are_refused(train, outputs):
-    train("trainer.max_epochs=1")
+def test_folds_trained_with_different_settings_are_refused(finished, train, outputs):
+    finished("trainer.max_epochs=1")
     train("trainer.max_epochs=1", "fold=1", "optimizer.lr=0.01", "force=true")
     with pytest.raises(SetiError, match=r"folds 0 and 1 were trained differently \(optimizer.lr: 0.0006 -> 0.01\)"):
         cross_validation.report(outputs / "exp")

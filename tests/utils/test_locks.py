@@ -47,9 +47,9 @@ def contents(folder):
 
 
 @pytest.fixture
-def experiment(train, predict, outputs):
+def experiment(finished, predict, outputs):
     for fold in (0, 1):
-        train("trainer.max_epochs=1", f"fold={fold}")
+        finished("trainer.max_epochs=1", f"fold={fold}")
     predict()
     return outputs / "exp"
 
