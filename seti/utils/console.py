@@ -14,7 +14,7 @@ from rich.text import Text
 
 
 def console() -> Console:
-    """Create a console on standard output, 120 columns wide where output is redirected to a file."""
+    """Create a console on standard output, 120 columns wide if output is redirected."""
     made = Console()
     return made if made.is_terminal else Console(width=120)
 

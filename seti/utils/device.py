@@ -71,7 +71,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
 
 
 def copy_to_device(drawn: Tensor, device: torch.device) -> Tensor:
-    """Copy random draws from the host to the training device without waiting for its queue to drain."""
+    """Copy random draws from the host to the device without waiting for its queue to drain."""
     if device.type == "cuda":
         drawn = drawn.pin_memory()  # a copy from pageable memory would block
     return drawn.to(device, non_blocking=True)

@@ -67,7 +67,7 @@ def atomic_write(path: Path, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Add the path to system errors that name no file, such as a full disk's, or only the temporary one."""
+    """Add the path to system errors that name no file, or only a temporary one."""
     try:
         yield
     except OSError as error:
@@ -154,7 +154,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically, without its index, and with enough digits to restore every float exactly."""
+    """Write a table atomically, without its index; floats can be restored exactly."""
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)
 

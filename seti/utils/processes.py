@@ -63,6 +63,6 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """Exit with the parent: one that was killed cannot stop its workers, which would wait for work forever."""
+    """Exit with the parent, which cannot stop its workers if it is killed."""
     multiprocessing.parent_process().join()
     os._exit(1)

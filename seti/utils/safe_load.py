@@ -53,7 +53,7 @@ def explain_refusal(error: Exception) -> str:
 
 
 def _damaged_member(path: Path) -> str | None:
-    """Return the name of a damaged member of the archive; torch itself does not verify checksums."""
+    """Name a damaged member of the archive, if any; torch itself does not verify checksums."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         # torch never compresses, so a small file that unpacks to a huge one was not written by torch.

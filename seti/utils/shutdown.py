@@ -71,10 +71,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def deferring() -> Iterator[None]:
-    """Defer the first signal in the block to a safe point; a second one raises `Interrupted` at once.
+    """Defer the first signal in the block to a safe point.
 
-    The block calls `pending` or `raise_if_pending` at its safe points. A signal still pending when the block ends is
-    raised then.
+    A second signal raises `Interrupted` at once. The block calls `pending` or `raise_if_pending` at its safe points. A
+    signal still pending when the block ends is raised then.
     """
     with _handlers(_defer):
         yield
@@ -162,7 +162,7 @@ def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
 
 
 def silence_half_built_objects() -> None:
-    """Silence finaliser errors of objects that a signal left half built, such as torch's data loader."""
+    """Silence finaliser errors of objects that a signal left half built, such as data loaders."""
     hook = sys.unraisablehook
 
     def silenced(lost: Any) -> None:

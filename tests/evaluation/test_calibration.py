@@ -124,7 +124,7 @@ def test_a_reliability_figure_shows_the_error_and_the_bins():
     axis = figure.axes[0]
     errors = [calibration.calibration_error(targets, p) for p in (probs, expit(3 * logit(probs)))]
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels == ["as it says", f"error {errors[0]:.4f}  stack", f"error {errors[1]:.4f}  _sure"]
+    assert labels == ["perfect calibration", f"error {errors[0]:.4f}  stack", f"error {errors[1]:.4f}  _sure"]
     curve = calibration.reliability(targets, probs)
     np.testing.assert_array_equal(axis.lines[1].get_xydata(), curve[["prob", "share"]])
     assert axis.lines[1].get_zorder() > axis.lines[2].get_zorder()

@@ -1,4 +1,4 @@
-"""The whole chain on tiny data, each command in a process forked off this one, which has everything imported."""
+"""Chain of all commands on tiny data, each in a process forked after the imports."""
 
 import contextlib
 import csv
@@ -21,12 +21,12 @@ TRAIN = (
     *("model=tiny", "trainer=cpu", "threads=1", "trainer.precision=32", "trainer.max_epochs=3", "data.n_folds=2"),
     *("data.image_size=[24,32]", "data.batch_size=4", "data.num_workers=2", "exp_name=exp", "optimizer.lr=0.003"),
 )
-WAIT = 60  # s that a command may take to end once it is told to
+WAIT = 60  # s that a command may take to end after a signal
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended.
+    """Outcome of a command.
 
     Attributes:
         code: exit code, negative for a signal.
@@ -43,7 +43,7 @@ class Ended:
 
 
 def commands(data: Path, outputs: Path) -> dict[str, tuple[str, ...]]:
-    """The chain's commands by name: script and arguments."""
+    """Return the chain's commands by name: script and arguments."""
     sizes = ("positives=0.5", "train=24", "test=8")
     return {
         "simulate": ("seti/simulate.py", "preset=easy", "workers=1", f"root={data}", *sizes),
@@ -55,7 +55,7 @@ def commands(data: Path, outputs: Path) -> dict[str, tuple[str, ...]]:
 
 
 def preload() -> None:
-    """Import what the commands import, so that a forked one starts at once."""
+    """Import everything the commands need, so that a forked command starts at once."""
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
     for name in ("training.fold", "training.lr_range", "inference.predict", "stacking.stack", "reports.gallery"):
@@ -70,7 +70,7 @@ def run(
     stop: tuple[signal.Signals, float] | None = None,
     before: Callable[[], None] | None = None,
 ) -> Ended:
-    """Run a command to its end, or send its whole group a signal some time after it began.
+    """Run a command to its end, or signal its process group some time after its start.
 
     Args:
         words: script and arguments.
@@ -102,12 +102,12 @@ def run(
 
 
 def check_whole(folder: Path) -> list[str]:
-    """Name the files that are not whole though they have their final name."""
+    """List incomplete files with a final name."""
     return [f"{path}: {reason}" for path in sorted(folder.rglob("*")) if (reason := _damage(path))]
 
 
 def parts(folder: Path) -> list[Path]:
-    """What is left of files that were being written."""
+    """List leftover temporary files."""
     return [path for path in folder.rglob("*") if ".part" in path.name or path.name.endswith((".tmp", ".temp"))]
 
 
@@ -117,7 +117,7 @@ def _become(words: tuple[str, ...], folder: Path, before: Callable[[], None] | N
     try:
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(folder / f".{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        _kept = sys.stdout, sys.stderr  # one that nobody holds closes its descriptor, which is ours now
+        _kept = sys.stdout, sys.stderr  # an unreferenced one would close its descriptor, which is reused here
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
@@ -158,7 +158,7 @@ def _wait(child: int, seconds: float) -> int | None:
 
 
 def _empty_group(group: int) -> int:
-    """Wait for the group's other processes; gives how many had to be killed."""
+    """Wait for the group's other processes; return the number that had to be killed."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
         if not _members(group):
@@ -204,6 +204,6 @@ def _damage(path: Path) -> str:
                 return "not finite"
         elif path.suffix == ".png" and not content.endswith(b"IEND\xaeB`\x82"):
             return "cut short"
-    except Exception as error:  # whatever a parser says: it is not whole
+    except Exception as error:  # any parser error means an incomplete file
         return f"{type(error).__name__}: {error}"
     return ""

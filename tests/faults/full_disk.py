@@ -1,4 +1,4 @@
-"""Let the disk fill up in every command of the chain.
+"""Fill up the disk in every command of the chain.
 
     python tests/faults/full_disk.py
 
@@ -26,13 +26,13 @@ from kills import results
 
 SIZE = 64 * 2**20
 PAGE = 4096
-LOOKING = ("simulate", "pack")  # look for room before they begin
-SHARES = (0.15, 0.5, 0.85)  # of the room that a command needs
-FULL = ("No space left", "File too large", "B free: ")  # the last: simulate looks before it begins
+LOOKING = ("simulate", "pack")  # check free space before they start
+SHARES = (0.15, 0.5, 0.85)  # of the space that a command needs
+FULL = ("No space left", "File too large", "B free: ")  # the last one from simulate's check before it starts
 
 
 class Disk:
-    """A small disk, or a folder in which a command's files may only grow so far.
+    """Small disk, or a folder in which a command's files have a size limit.
 
     Args:
         folder: where it is mounted.
@@ -49,16 +49,16 @@ class Disk:
         self.limit: int | None = None
 
     def stamps(self) -> dict[Path, int]:
-        """When each file was written."""
+        """Return the modification time of each file."""
         return {path: path.stat().st_mtime_ns for path in self.folder.rglob("*") if path.is_file()}
 
     def written(self, before: dict[Path, int]) -> int:
-        """Bytes that files take that were written since; a new one takes room while the old one is still there."""
+        """Sum the bytes of files written since; a new file needs space in addition to the old one."""
         paths = [path for path, stamp in self.stamps().items() if before.get(path) != stamp]
         return sum(-(-path.stat().st_size // PAGE) * PAGE for path in paths)
 
     def leave(self, free: int) -> None:
-        """Leave so many bytes free."""
+        """Leave a number of bytes free."""
         if not self.mounted:
             self.limit = max(1, free)
             return
@@ -67,29 +67,29 @@ class Disk:
             os.posix_fallocate(stream.fileno(), 0, max(1, room.f_bavail * room.f_frsize - free))
 
     def make_room(self) -> None:
-        """Make room again."""
+        """Free the space again."""
         self.limit = None
         self.filler.unlink(missing_ok=True)
 
     def bound(self) -> None:
-        """Set the limit, in the process that it is for."""
+        """Set the limit, in the process it applies to."""
         if self.limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, self.limit))
 
     def bound_unseen(self) -> None:
-        """Set the limit, and say that there is plenty of room to who asks."""
+        """Set the limit, and report plenty of free space to callers that check."""
         self.bound()
         usage = shutil.disk_usage(self.folder)
         shutil.disk_usage = lambda _: usage._replace(free=2**50)
 
     def close(self) -> None:
-        """Take the disk away."""
+        """Unmount the disk."""
         if self.mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file that a command left under its final name, but for its logs."""
+    """List all files that a command left under their final names, except logs."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -98,12 +98,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def check_failure(disk: Disk, ended: chain.Ended, before: dict[str, bytes]) -> list[str]:
-    """What a command on a full disk did wrong."""
+    """List the faults of a command on a full disk."""
     wrong = []
     if ended.code != 1:
         wrong.append(f"exit code {ended.code}")
     lines = [line for line in ended.err.splitlines() if line.startswith("error: ")]
-    # A sweep says once what became of each of its folds, and lists them at its end.
+    # A sweep reports each failed fold once, and lists all folds at its end.
     if not lines or not any(word in line for line in lines for word in FULL):
         wrong.append("no line says that the disk is full")
     if "Traceback" in ended.err + ended.out or "Logging error" in ended.err:
@@ -116,7 +116,7 @@ def check_failure(disk: Disk, ended: chain.Ended, before: dict[str, bytes]) -> l
 
 
 def main() -> int:
-    """Fill the disk up; 1 if anything went wrong."""
+    """Fill up the disk; return 1 if anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="commands to run on a full disk; all where left out")
     parser.add_argument("--shares", type=float, nargs="*", default=SHARES)
@@ -152,9 +152,9 @@ def _fill(disk: Disk, folder: Path, only: list[str] | None, shares: list[float])
     for name in only or commands:
         following = list(commands).index(name)
         cases = [(free, disk.bound) for free in (0, PAGE, *(int(share * needs[name]) for share in shares))]
-        if name in LOOKING:  # looks once at no room, and at room for a half
+        if name in LOOKING:  # checks with no space, and with half of the space
             cases = [cases[0], (needs[name] // 2, disk.bound), *((free, disk.bound_unseen) for free, _ in cases[1:])]
-        if not disk.mounted:  # a limit of nothing would hold for what the command says, too
+        if not disk.mounted:  # a limit of zero would also apply to the command's output
             cases = [case for case in cases if case[0] >= PAGE]
         for free, before_it in cases:
             _restore(disk, states[name])

@@ -1,4 +1,4 @@
-"""Read damaged files of every kind: each is read right, or refused with one line that names the file.
+"""Read damaged files of every kind: each is read correctly, or refused in one line.
 
     python tests/faults/fuzz.py --inputs 12000 --seed 1
 
@@ -35,11 +35,11 @@ MEMORY = 2**30
 
 
 class HangError(BaseException):
-    """Reading took too long; no reader may catch it."""
+    """Timeout of a read, which no reader may catch."""
 
 
 class Bench:
-    """Reads inputs of one kind and keeps count."""
+    """Reader of inputs of one kind that counts the outcomes."""
 
     def __init__(self, name: str, specimen: Specimen, whole: dict[Path, bytes]) -> None:
         self.name, self.specimen, self.whole = name, specimen, whole
@@ -93,11 +93,11 @@ class Bench:
 
 
 def run(bench: Bench, inputs: int, seed: int) -> None:
-    """Put damaged and made-up inputs before a reader."""
+    """Feed damaged and synthetic inputs to a reader."""
     specimen = bench.specimen
     whole = bench.whole[specimen.path]
     random = Random(f"{bench.name} {seed}")
-    bench.put(whole, sealed=False)  # first of all: what is whole is read
+    bench.put(whole, sealed=False)  # first check that the intact file is read
     if bench.counts["read"] != 1:
         bench.failures.append(f"{bench.name}: the whole file is not read")
     for number in range(inputs // 2):
@@ -120,14 +120,14 @@ def run(bench: Bench, inputs: int, seed: int) -> None:
 
 
 def main() -> int:
-    """Fuzz every kind; print what came of it."""
+    """Fuzz every kind and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=12_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="one kind")
     asked = parser.parse_args()
     logging.disable()
-    warnings.simplefilter("error")  # a reader that warns leaves its file's damage to a library
+    warnings.simplefilter("error")  # a warning means that the reader left the damage to a library
     signal.signal(signal.SIGALRM, _hang)
     folder = Path(tempfile.mkdtemp(prefix="seti-fuzz-"))
     os.chdir(folder)
@@ -165,16 +165,16 @@ def main() -> int:
 
 
 def _allow(memory: int) -> int:
-    """Let the program ask for so many bytes more than it has, touched or not; gives what it holds in memory now."""
+    """Limit further allocations to a number of bytes; return the resident bytes now."""
     pages, resident = (int(number) for number in Path("/proc/self/statm").read_text().split()[:2])
     limit = pages * resource.getpagesize() + memory
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the highest mark
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     return resident * resource.getpagesize()
 
 
 def _peak() -> int:
-    """The most bytes that were held in memory since `_allow`."""
+    """Return the peak resident bytes since `_allow`."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 

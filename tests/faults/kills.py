@@ -1,4 +1,4 @@
-"""Kill every command of the chain at random moments, again and again; what comes out must be what always comes out.
+"""Kill every command of the chain at random moments; the results must stay the same.
 
     python tests/faults/kills.py --kills 100 --seed 1
 
@@ -26,12 +26,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import chain
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TIMES = ("seconds", "sources")  # how long it took, when a pack's sources were written: not the same twice
-DIGESTS = ("checkpoints/best.ckpt", "checkpoints")  # of files that hold such times; their weights are compared
+TIMES = ("seconds", "sources")  # durations, and modification times of a pack's sources, which differ between runs
+DIGESTS = (
+    "checkpoints/best.ckpt",
+    "checkpoints",
+)  # of files that contain such times; their weights are compared instead
 
 
 def results(data: Path, outputs: Path) -> dict[str, Any]:
-    """Everything that must come out the same, by file name."""
+    """Return all content that must be reproduced, by file name."""
     import torch
 
     found: dict[str, Any] = {}
@@ -40,7 +43,9 @@ def results(data: Path, outputs: Path) -> dict[str, Any]:
             name = str(path.relative_to(folder.parent))
             if path.name in ("metrics.csv",) or not path.is_file() or ".hydra" in path.parts:
                 continue
-            if path.parent.name == "packed" and path.suffix == ".csv":  # it tells when each source was written
+            if (
+                path.parent.name == "packed" and path.suffix == ".csv"
+            ):  # it contains the modification time of each source
                 found[name] = [(row["id"], row["checksum"]) for row in csv.DictReader(path.read_text().splitlines())]
             elif path.suffix in (".csv", ".npy"):
                 found[name] = path.read_bytes()
@@ -59,7 +64,7 @@ def _timeless(content: Any) -> Any:
 
 
 class Killer:
-    """Runs chains and keeps count.
+    """Runner of chains that counts the kills.
 
     Args:
         folder: everything happens in it.
@@ -82,7 +87,7 @@ class Killer:
         self.durations: dict[str, float] = {}
 
     def begin(self) -> None:
-        """Run the chain without a kill: this is what must always come out."""
+        """Run the chain without a kill, for the expected results."""
         self.clear()
         for name, words in self.commands.items():
             ended = chain.run(words, self.folder)
@@ -93,13 +98,13 @@ class Killer:
         print("uninterrupted: " + ", ".join(f"{n} {s:.1f} s" for n, s in self.durations.items()))
 
     def clear(self) -> None:
-        """Begin with an empty folder."""
+        """Start with an empty folder."""
         for path in (self.data, self.outputs, self.tmp):
             shutil.rmtree(path, ignore_errors=True)
         self.tmp.mkdir()
 
     def run_chain(self, left: int) -> None:
-        """Run the chain once, killing each command some times, in all at most `left` times."""
+        """Run the chain once, killing each command several times, at most `left` times in total."""
         self.clear()
         for name, words in self.commands.items():
             wanted = min(left, self.random.choice((1, 2, 3, 5) if name == "train" else (1, 1, 2, 3)))
@@ -116,12 +121,15 @@ class Killer:
         self._compare(sum(self.kills.values()))
 
     def kill(self, name: str, words: tuple[str, ...], fresh: bool) -> bool:
-        """Start a command, which is `fresh` where nothing is done yet, and kill it; gives whether it still ran."""
+        """Start a command and kill it; return True if it was still running.
+
+        It is `fresh` if nothing was done yet.
+        """
         number = self.random.choice(SIGNALS)
         moment = self.random.random() * 1.05 * self.durations[name]
         ended = chain.run(words, self.folder, (number, moment))
         if not ended.told:
-            if fresh:  # the machine has become faster since
+            if fresh:  # the machine has become faster meanwhile
                 self.durations[name] = ended.seconds
             return False
         self.kills[name, number.name] += 1
@@ -160,7 +168,7 @@ class Killer:
             self.recoveries = kills
 
     def report(self) -> None:
-        """Print what was killed when, and what came of it."""
+        """Print the kills and their outcomes."""
         print(
             f"\n{'':10}" + "".join(f"{number.name:>9}" for number in SIGNALS) + "   moments, in tenths of the command"
         )
@@ -177,7 +185,7 @@ class Killer:
 
 
 def main() -> int:
-    """Kill until enough is killed; 1 if anything came out otherwise."""
+    """Kill until there are enough kills; return 1 if any result differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Ways in which a file goes bad: what disks, networks, editors, spreadsheets and strangers do to it."""
+"""Damage to files, as done by disks, networks, editors, spreadsheets and attackers."""
 
 import re
 from random import Random
@@ -26,7 +26,7 @@ def mutate(content: bytes, random: Random, text: bool) -> bytes:
 
 
 def flip_bits(content: bytes, random: Random) -> bytes:
-    """Turn up to eight bits, half of the time near the beginning, where headers are."""
+    """Flip up to eight bits, half of the time near the start, in the header."""
     damaged = bytearray(content)
     for _ in range(random.randint(1, 8)):
         if damaged:
@@ -35,19 +35,19 @@ def flip_bits(content: bytes, random: Random) -> bytes:
 
 
 def set_bytes(content: bytes, random: Random) -> bytes:
-    """Overwrite a few bytes in a row by zeros, ones or noise."""
+    """Overwrite a few consecutive bytes with zeros, ones or noise."""
     start, length = _place(len(content) + 1, random), random.randint(1, 64)
     return content[:start] + _filling(length, random) + content[start + length :]
 
 
 def truncate(content: bytes, random: Random) -> bytes:
-    """Cut the end off, as a full disk or a broken download does."""
+    """Truncate the file, as a full disk or a broken download does."""
     length = len(content)
     return content[: random.choice((0, 1, length // 2, max(0, length - 1), _place(length + 1, random)))]
 
 
 def append(content: bytes, random: Random) -> bytes:
-    """Put something behind the end."""
+    """Append something to the end."""
     return content + random.choice((_filling(random.randint(1, 300), random), content, content[:100]))
 
 
@@ -59,13 +59,13 @@ def splice(content: bytes, random: Random) -> bytes:
 
 
 def cut_out(content: bytes, random: Random) -> bytes:
-    """Lose a piece."""
+    """Delete a piece."""
     start = _place(len(content) + 1, random)
     return content[:start] + content[start + random.randint(1, 200) :]
 
 
 def replace_number(content: bytes, random: Random) -> bytes:
-    """Put something nasty in a number's place."""
+    """Replace a number by a hostile value."""
     numbers = list(re.finditer(rb"-?\d[\d.e+-]*", content))
     if not numbers:
         return content
@@ -74,7 +74,7 @@ def replace_number(content: bytes, random: Random) -> bytes:
 
 
 def replace_word(content: bytes, random: Random) -> bytes:
-    """Put something nasty in a word's place."""
+    """Replace a word by a hostile value."""
     words = list(re.finditer(rb"\w+", content))
     if not words:
         return content
@@ -83,14 +83,14 @@ def replace_word(content: bytes, random: Random) -> bytes:
 
 
 def insert_huge(content: bytes, random: Random) -> bytes:
-    """A field of half a megabyte, or a deep nest."""
+    """Insert a field of half a megabyte, or deep nesting."""
     huge = random.choice((b"7" * 500_000, b"[" * 100_000, b'{"a":' * 50_000, b"x" * 500_000, b'"' + b"y," * 200_000))
     place = _place(len(content) + 1, random)
     return content[:place] + huge + content[place:]
 
 
 def change_encoding(content: bytes, random: Random) -> bytes:
-    """What a spreadsheet saves: another encoding, a byte-order mark."""
+    """Re-encode as a spreadsheet does: another encoding, a byte-order mark."""
     text = content.decode("utf-8", "replace")
     encode = random.choice(
         (
@@ -105,7 +105,7 @@ def change_encoding(content: bytes, random: Random) -> bytes:
 
 
 def change_lines(content: bytes, random: Random) -> bytes:
-    """Double, lose, swap, shuffle, join or pad lines."""
+    """Duplicate, delete, swap, shuffle, join or pad lines."""
     lines = content.split(b"\n")
     place = random.randrange(len(lines))
     way = random.randrange(8)
@@ -129,7 +129,7 @@ def change_lines(content: bytes, random: Random) -> bytes:
 
 
 def change_columns(content: bytes, random: Random) -> bytes:
-    """Swap, double, rename or lose a column, in all rows."""
+    """Swap, duplicate, rename or delete a column in all rows."""
     rows = [line.split(b",") for line in content.split(b"\n")]
     width = max(map(len, rows))
     order = list(range(width))
@@ -144,7 +144,7 @@ def change_columns(content: bytes, random: Random) -> bytes:
 
 
 def change_separator(content: bytes, random: Random) -> bytes:
-    """Semicolons, as some spreadsheets write; decimal commas."""
+    """Use semicolons and decimal commas, as some spreadsheets do."""
     return content.replace(b",", random.choice((b";", b"\t", b", ", b" ,"))).replace(b".", random.choice((b".", b",")))
 
 

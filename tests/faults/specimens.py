@@ -1,4 +1,4 @@
-"""The files that are fuzzed: whole ones, how each is read, and what reading it right means."""
+"""Files to fuzz: intact specimens, their readers, and checks of the read content."""
 
 import csv
 import io
@@ -37,12 +37,12 @@ MODEL = {"backbone": "test_resnet.r160_in1k", "pretrained": False, "weights": No
 
 
 class WrongError(Exception):
-    """A damaged file was read as something else than it says."""
+    """Damaged file that was read as other content."""
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """One kind of file.
+    """Kind of file to fuzz.
 
     Attributes:
         path: where it lies; a reader's refusal must name it.
@@ -62,7 +62,7 @@ class Specimen:
 
 
 def make_specimens(folder: Path) -> dict[str, Specimen]:
-    """Write whole files of every kind into a folder."""
+    """Write intact files of every kind into a folder."""
     root, path = folder / "data", folder / "outputs" / "exp"
     cadence = folder / "one" / "train" / "0" / "cadence.npy"
     cadence.parent.mkdir(parents=True)
@@ -89,7 +89,7 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
         experiment.predictions_record.write_text(sealed[1])
 
     def seal() -> None:
-        """Make the damaged tables those that the records are about: readers must not lean on digests alone."""
+        """Update the records to the damaged tables, as readers must not rely on digests alone."""
         written = {fold.result: (fold.best_checkpoint, fold.oof)}
         written[experiment.predictions_record] = (experiment.predictions_path,)
         for record, files in written.items():
@@ -153,7 +153,7 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
     pack_split(root, "train", "A")
     packed = PackFiles(pack_folder(root, None), "train", "A")
     cadences = np.load(packed.data)
-    shutil.rmtree(root / "train")  # a pack is read without its sources too
+    shutil.rmtree(root / "train")  # a pack can be read without its sources
 
     def read_pack() -> None:
         store = open_split(root, "train", np.array(ids), PANEL_CHOICES["A"], packed="true").source
@@ -244,7 +244,7 @@ def _read_npy(path: Path) -> None:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         whole = isinstance(array, np.ndarray) and array.ndim == 3 and array.shape[0] == 6 and array.size > 0
         good = whole and array.dtype.kind == "f" and array.dtype.itemsize <= 8 and bool(np.isfinite(array).all())
-        good = good and path.stat().st_size == array.offset + array.nbytes  # numpy overlooks what stands behind
+        good = good and path.stat().st_size == array.offset + array.nbytes  # numpy ignores trailing bytes
     except Exception:  # numpy's reader fails in many ways
         good = False
     for panels in PANEL_CHOICES.values():
@@ -262,7 +262,7 @@ def _read_npy(path: Path) -> None:
 
 
 def _parsed(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Rows by Python's own csv reader."""
+    """Read rows with Python's csv reader."""
     csv.field_size_limit(10**9)
     rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
     rows = [row for row in rows if row]
@@ -272,7 +272,7 @@ def _parsed(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _same(read: Any, expected: list[tuple[str, ...]]) -> None:
-    """Compare rows by id; numbers may be spelled in other ways."""
+    """Compare rows by id; numbers may be written differently."""
     read = sorted((tuple(row) for row in read), key=lambda row: row[0])
     expected = sorted(expected, key=lambda row: row[0])
     if [row[0] for row in read] != [row[0] for row in expected]:
@@ -288,7 +288,7 @@ def _same(read: Any, expected: list[tuple[str, ...]]) -> None:
 
 def _same_weights(read: dict, stored: dict, original: dict) -> None:
     for name, value in read.items():
-        # A made-up file holds what it holds; a damaged one that is read must hold what it held.
+        # A synthetic file may hold anything; a damaged file that is read must hold its original content.
         expected = stored if "made" in stored else original
         if not torch.equal(value, expected["state_dict"][name]):
             raise WrongError(f"the weights {name} are others")
@@ -304,7 +304,7 @@ _odd_text = st.one_of(
 
 
 def _table(columns: tuple[str, ...]) -> st.SearchStrategy[bytes]:
-    """Tables of odd fields, quoted as they need to be, or not."""
+    """Create tables of odd fields, quoted correctly or not."""
 
     def write(header: list[str], rows: list[list[str]], quoting: int, encoding: str) -> bytes:
         stream = io.StringIO(newline="")
@@ -344,7 +344,7 @@ _plain = st.recursive(
 
 
 def _replace(content: dict, value: Any, random: Random) -> dict:
-    """Put a value in a random place of nested dicts, or take that place out."""
+    """Set or delete a random item of nested dicts."""
     content = pickle.loads(pickle.dumps(content))
     inner = content
     while True:
@@ -383,7 +383,7 @@ SPRUNG = Path("sprung")  # in the folder that the fuzzer runs in
 
 
 def _npy() -> st.SearchStrategy[bytes]:
-    """Files whose headers lie."""
+    """Create files with false headers."""
 
     def write(version: tuple, descr: str, shape: str, order: str, extra: str, lie: int, data: bytes, pad: int) -> bytes:
         header = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}{extra}}}".encode()
@@ -426,6 +426,6 @@ def _npy() -> st.SearchStrategy[bytes]:
 
 
 def restore(whole: dict[Path, bytes]) -> None:
-    """Put all files back."""
+    """Restore all files."""
     for path, content in whole.items():
         path.write_bytes(content)

@@ -10,10 +10,10 @@ def fuzzed(run, inputs: int, seed: int) -> None:
     assert int(done.out.split(" inputs in ")[0].split()[-1]) >= inputs
 
 
-def test_some_damaged_files_are_read_right_or_refused(run):
+def test_some_damaged_files_are_read_correctly_or_refused(run):
     fuzzed(run, 400, seed=1)
 
 
 @pytest.mark.faults
-def test_many_damaged_files_are_read_right_or_refused(run):
+def test_many_damaged_files_are_read_correctly_or_refused(run):
     fuzzed(lambda *words: run(*words, timeout=1200), 12_000, seed=2)

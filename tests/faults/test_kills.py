@@ -10,7 +10,7 @@ def killed(run, kills: int, *words: str, timeout: float = 120) -> None:
     assert f"{kills} kills, {kills} exact recoveries" in done.out
 
 
-def test_a_killed_simulation_goes_on_exactly(run):
+def test_a_killed_simulation_resumes_exactly(run):
     killed(run, 3, "--only", "simulate", "--seed", "3")
 
 

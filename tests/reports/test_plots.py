@@ -89,7 +89,7 @@ def test_a_single_bright_pixel_in_a_constant_panel_is_visible():
 def test_other_numbers_of_panels_and_rows_are_drawn(cadence):
     assert [texts(axis)[0] for axis in waterfalls.draw_cadence(cadence[:3, :1], id="x").axes] == ["A", "A", "A"]
     assert len(waterfalls.draw_cadence(cadence[:1], id="x", letters="B").axes) == 1
-    with pytest.raises(ValueError, match="names 2 panels, and there are 6"):
+    with pytest.raises(ValueError, match="names 2 panels, but there are 6"):
         waterfalls.draw_cadence(cadence, id="x", letters="AB")
 
 

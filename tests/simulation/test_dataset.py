@@ -29,7 +29,7 @@ def defaults():
 
 @pytest.fixture
 def settings(defaults, tmp_path):
-    """A small set with something of everything."""
+    """Settings of a small data set that has every kind of cadence."""
     return dataclasses.replace(defaults, root=str(tmp_path / "set"), train=10, test=6, positives=0.35)
 
 
@@ -79,7 +79,7 @@ def test_layout_files_and_tables(settings):
     assert len(list(root.rglob("*.npy"))) == 16
 
 
-def test_bytes_follow_from_the_seed_and_not_from_the_workers(settings, tmp_path):
+def test_bytes_depend_on_the_seed_and_not_on_the_workers(settings, tmp_path):
     one = digests(sim.simulate(settings))
     two = digests(sim.simulate(dataclasses.replace(settings, root=str(tmp_path / "two"), workers=2)))
     other = digests(sim.simulate(dataclasses.replace(settings, root=str(tmp_path / "other"), seed=1)))
@@ -87,14 +87,14 @@ def test_bytes_follow_from_the_seed_and_not_from_the_workers(settings, tmp_path)
     assert not set(one.values()) & {d for name, d in other.items() if name.endswith(".npy")}
 
 
-def test_global_generator_is_left_alone(settings):
+def test_the_global_generator_is_not_used(settings):
     np.random.seed(5)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     sim.simulate(dataclasses.replace(settings, train=2, test=0))
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
-def test_an_interrupted_set_is_gone_on_with(settings):
+def test_an_interrupted_data_set_is_continued(settings):
     whole = digests(sim.simulate(settings))
     root = Path(settings.root)
     gone, halved, kept = sorted(root.rglob("*.npy"))[:3]
@@ -135,7 +135,7 @@ def test_other_settings_need_force(settings):
     assert len(list(root.rglob("*.npy"))) == 9  # nothing of the old set is left
 
 
-def test_foreign_data_are_never_touched(settings):
+def test_foreign_data_are_never_changed(settings):
     root = Path(settings.root)
     root.mkdir()
     (root / "train_labels.csv").write_text("id,target\n")
@@ -165,7 +165,7 @@ def test_ids_do_not_depend_on_the_counts(defaults):
     assert {i[0] for i in large.values()} == set("0123456789abcdef")
 
 
-def test_shared_backgrounds_are_one_background_shifted(defaults):
+def test_shared_backgrounds_are_shifted_cuts_of_one_background(defaults):
     settings = dataclasses.replace(defaults, train=40, test=20, shared_backgrounds=0.5)
     groups = sim.plan(settings)
     shared = [group for group in groups if len(group) > 1]
@@ -194,11 +194,11 @@ def test_shared_backgrounds_are_in_the_files(defaults, tmp_path):
     left, right = (np.load(cadence_path(tmp_path, "train", i)).astype(np.float64)[0] for i in near["id"])
     shift = int(near["offset"].diff().iloc[1])
     overlap = np.corrcoef(left[:, shift:].ravel(), right[:, : spectra.BINS - shift].ravel())[0, 1]
-    assert overlap > 0.99  # the standardisation of each differs a little, the noise does not
+    assert overlap > 0.99  # their standardisation differs slightly, their noise does not
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_signals_stand_in_their_panels_and_nowhere_else(shape):
+def test_signals_are_in_their_panels_and_in_no_other(shape):
     for panels in [(0, 2, 4), (2,), (1, 3, 5), (5,), tuple(range(6))]:
         cadence = np.zeros((6, spectra.ROWS, spectra.BINS))
         signal = make_signal(shape, panels)
@@ -225,7 +225,7 @@ def test_drift_is_continuous_through_slews_and_off_panels(drift_rate):
 
 @pytest.mark.parametrize("shape", ["sine", "wiggle"])
 def test_curved_tracks_are_continuous(shape):
-    """Between the last row of a panel and the first of the next a track goes on at the speed it has inside."""
+    """Between panels a track continues at the drift rate it has within them."""
     for seed in range(20):
         track = make_signal(shape, seed=seed, drift_rate=0.02).track
         fastest = np.abs(np.diff(track, axis=1)).max() / spectra.DT
@@ -245,8 +245,8 @@ def test_tracks_fit_the_band_at_the_largest_drift(defaults):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_snr_is_as_asked_along_the_track(defaults, shape):
-    """De-dispersed: what stands in the track's bins, over the noise of as many pixels, row weights as the profile."""
+def test_the_snr_along_the_track_is_as_configured(defaults, shape):
+    """Sum the track's bins, weighted by the profile, relative to the noise of as many pixels."""
     asked, found = 50.0, []
     settings = dataclasses.replace(defaults, background=PLAIN)
     for number in range(6):
@@ -259,18 +259,18 @@ def test_snr_is_as_asked_along_the_track(defaults, shape):
             bins = np.rint(signal.track[panel]).astype(int)
             above = cadence[panel, np.arange(spectra.ROWS), bins] - spectra.SYSTEM_LEVEL
             found.append((weights * above).sum() / np.sqrt((weights**2).sum()))
-    # The nearest bin's centre is up to half a bin off the track: a loss of 5 % on average.
+    # The nearest bin's centre is up to half a bin from the track, an average loss of 5 %.
     assert np.mean(found) == pytest.approx(0.94 * asked, rel=0.05)
 
 
-def test_level_is_setigens(defaults):
+def test_the_level_equals_setigens(defaults):
     cadence = np.zeros((6, spectra.ROWS, spectra.BINS))
     signal = dataclasses.replace(make_signal("line", snr=30.0), track=np.full((6, spectra.ROWS), 100.0))
     spectra.add_signal(cadence, TIMES, signal)
     np.testing.assert_allclose(cadence[0, :, 100], 30 / np.sqrt(spectra.ROWS), rtol=1e-6)
 
 
-def test_kinds_are_where_they_should_be(defaults):
+def test_signals_of_each_kind_are_in_the_right_panels(defaults):
     settings = dataclasses.replace(defaults, train=200, test=0, positives=0.4)
     seen = set()
     for group in sim.plan(settings):
@@ -287,7 +287,7 @@ def test_kinds_are_where_they_should_be(defaults):
     assert len(seen) == 7  # every non-empty subset of the A panels
 
 
-def test_shapes_of_train_and_test_are_set_apart(defaults):
+def test_train_and_test_sets_have_different_shapes(defaults):
     only = {shape: {**dict.fromkeys(SHAPES, 0.0), shape: 1.0} for shape in SHAPES}
     settings = dataclasses.replace(
         defaults, train=20, test=20, positives=1.0, train_shapes=only["line"], test_shapes=only["sine"]
@@ -338,19 +338,19 @@ def test_the_spike_is_one_bin_of_all_panels_in_half_of_the_cadences(defaults):
         ({"max_drift_rate": -0.1}, "max_drift_rate=-0.1"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings, changes, message):
+def test_impossible_settings_are_refused(settings, changes, message):
     with pytest.raises(SetiError, match=message):
         sim.simulate(dataclasses.replace(settings, **changes))
     assert not Path(settings.root).exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(settings, tmp_path):
+def test_an_unwritable_folder_is_reported_in_one_line(settings, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetiError, match=r"cannot write to .*file"):
         sim.simulate(dataclasses.replace(settings, root=str(tmp_path / "file" / "set")))
 
 
-def test_a_full_disk_is_found_before_anything_is_made(settings, monkeypatch):
+def test_a_full_disk_is_noticed_before_anything_is_written(settings, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(sim.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(SetiError, match=r"needs 13\.4 MB and has 0\.0 MB free"):
@@ -358,7 +358,7 @@ def test_a_full_disk_is_found_before_anything_is_made(settings, monkeypatch):
     assert not list(Path(settings.root).rglob("*.npy"))
 
 
-def test_missing_setigen_says_what_to_install(settings, monkeypatch):
+def test_without_setigen_the_error_says_what_to_install(settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "setigen", None)
     spectra.import_setigen.cache_clear()
     with pytest.raises(SetiError, match=r"pip install 'seti\[simulate\]'"):
