@@ -16,10 +16,10 @@ def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     Args:
         targets: `(N,)`, 0 or 1, in the label table's order of ids.
         n_folds: number of folds.
-        seed: shuffles; the same seed gives the same folds.
+        seed: of the shuffling; the same seed gives the same folds.
 
     Returns:
-        `(N,)` int64, fold numbers 0..n_folds-1.
+        `(N,)` int64, fold numbers 0 to n_folds-1.
 
     Raises:
         SetiError: a class has fewer cadences than there are folds.
@@ -37,7 +37,7 @@ def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
 
 
 def fingerprint(labels: pd.DataFrame) -> str:
-    """Tell a label table by its ids and targets: 16 hex digits of SHA-256, whatever the file's order or format."""
+    """Digest of a label table's ids and targets: 16 hex digits of SHA-256, independent of the rows' order."""
     table = labels.sort_values("id")
     digest = hashlib.sha256("\n".join(table["id"]).encode())
     digest.update(table["target"].to_numpy(np.int8).tobytes())

@@ -14,7 +14,7 @@ from seti.data.cadence import read_cadence, read_format
 
 
 class CadenceSource(Protocol):
-    """Cadences of one size, each read by its index in `ids`; all that `CadenceDataset` knows of where they lie.
+    """Cadences of one size, each read by its place in `ids`: the interface of `CadenceDataset` to data on disk.
 
     To add a source (tiles of an observation, cadences with their background subtracted), write a class with these
     members and pass an instance to `seti.dataloading.dataset.CadenceDataset`: nothing else needs to know it. It need

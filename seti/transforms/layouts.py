@@ -113,7 +113,7 @@ class Spatial:
 
     @property
     def moves_as_one(self) -> bool:
-        """Whether the stack is moved, not each panel."""
+        """True where the stack is moved, False where each panel is."""
         return not set(self.panels) & set(OFF_PANELS)
 
     @property

@@ -69,8 +69,7 @@ class Panels(NamedTuple):
         return self._replace(panels=self.panels.flip(2), numbers=now.expand(len(self.panels), -1))
 
 
-# Makes uninitialised tensors of a shape and type.
-Empty = Callable[[tuple[int, ...], torch.dtype], Tensor]
+Empty = Callable[[tuple[int, ...], torch.dtype], Tensor]  # makes an uninitialised tensor of a shape and type
 
 
 def stack_panels(cadences: Sequence[Cadence], empty: Empty) -> Tensor:

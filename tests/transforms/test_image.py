@@ -163,7 +163,7 @@ def test_all_panels_get_the_same_transform(panels, layout):
 
 
 @pytest.mark.parametrize(("panels", "layout"), CASES)
-def test_a_seed_tells_the_picture(panels, layout):
+def test_a_seed_tells_the_image(panels, layout):
     settings = {"flip_time": 0.5, "flip_frequency": 0.5, "affine": 1.0, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
     cadence = np.random.default_rng(0).normal(size=(count(panels), 20, 24)).astype(np.float32)
     made = image_maker(panels, layout, **settings)
@@ -298,8 +298,8 @@ def test_linear_takes_the_pixels_around_the_centre_alone(layout):
 
 
 def test_the_package_keeps_albumentations_from_asking_for_a_newer_release():
-    """Before any room imports it: `seti.transforms.image` does so before it comes to `seti.transforms.warp`."""
-    told = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
+    """Set by the package, hence before any module of it imports albumentations."""
+    environment = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
     code = "import os, sys, seti; print(os.environ['NO_ALBUMENTATIONS_UPDATE'], 'albumentations' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]
