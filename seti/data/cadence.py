@@ -227,7 +227,7 @@ def _is_float(dtype: np.dtype) -> bool:
 
 @functools.lru_cache(maxsize=64)  # the files of a data set have the same header
 def _plain_layout(header: bytes) -> tuple[tuple[int, int], np.dtype, int] | None:
-    """Parse the header of a usual file: C order `(6, rows, bins)`, native floats, 128 bytes of header.
+    """Parse the header of a usual file: C order `(6, rows, bins)`, native floats, 128 bytes.
 
     Returns:
         `(rows, bins)`, type and bytes of a panel; None for any other file.

@@ -26,7 +26,7 @@ def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
 
 
 def can_name_a_file(cadence_id: object) -> bool:
-    """Check that an id is a plain name: letters, digits, _ and -, of a length that every file system takes."""
+    """Check that an id is a plain file name: letters, digits, _ and -, at most 200 of them."""
     return isinstance(cadence_id, str) and re.fullmatch(r"\w[\w-]{0,199}", cadence_id, re.ASCII) is not None
 
 
@@ -62,7 +62,7 @@ def read_test_labels(root: Path) -> pd.DataFrame | None:
 
 
 def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
-    """List the cadence files of a split: size in bytes and time of the last change in nanoseconds, by id.
+    """List size (bytes) and modification time (ns) of a split's cadence files, by id.
 
     A file outside the folder named by the first character of its id is left out.
     """

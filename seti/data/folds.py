@@ -11,7 +11,7 @@ from seti.errors import SetiError
 
 
 def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Assign each cadence to the fold that holds it out, with the share of positives alike in all folds.
+    """Assign each cadence to the fold that holds it out, stratified by target.
 
     Args:
         targets: `(N,)`, 0 or 1, in the label table's order of ids.
@@ -37,7 +37,7 @@ def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
 
 
 def fingerprint(labels: pd.DataFrame) -> str:
-    """Digest of a label table's ids and targets: 16 hex digits of SHA-256, independent of the rows' order."""
+    """Digest of a label table's ids and targets in any order: 16 hex digits of SHA-256."""
     table = labels.sort_values("id")
     digest = hashlib.sha256("\n".join(table["id"]).encode())
     digest.update(table["target"].to_numpy(np.int8).tobytes())

@@ -128,7 +128,7 @@ def table_digests(table: pd.DataFrame) -> dict[str, str]:
 
 
 def changed_sources(root: Path, split: str, table: pd.DataFrame) -> list[str]:
-    """List ids whose file has changed since it was packed; none where the split has no files any more.
+    """List ids whose file has changed since it was packed; none where no files are left.
 
     Compares size and time only, which takes a second for 200,000 files.
     """
@@ -210,7 +210,7 @@ class PackedCadences:
         return self.__dict__ | {"_map": None, "_rows": None, "_seen": None}
 
     def take(self, indices: np.ndarray) -> Self:
-        """Select cadences without checking table and sources again: `indices` `(M,)` are places in `ids`."""
+        """Select cadences without checking the pack again: `indices` `(M,)` are places in `ids`."""
         taken = copy.copy(self)  # through __getstate__: it opens a map of its own
         taken.ids, taken._places = self.ids[indices], self._places[indices]
         return taken
@@ -267,7 +267,7 @@ class PackedCadences:
         self._touched = 0
 
     def _load_pages(self, place: int) -> None:
-        """Load one cadence's pages: a truncated file or a failing disk raises here instead of killing the process."""
+        """Load one cadence's pages, so that a truncated file raises instead of killing the process."""
         start = self._offset + place * self._row_bytes
         first = start - start % mmap.PAGESIZE
         try:

@@ -47,7 +47,7 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @property
     def on_device(self) -> bool:
-        """True where images are made on the network's device; without a Trainer, they are made on the host."""
+        """True where images are made on the network's device; never without a Trainer."""
         choice = self.data["augment_on"]
         if choice == "auto":
             return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
@@ -55,7 +55,7 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def labels(self) -> pd.DataFrame:
-        """Columns id, target, fold: every labelled cadence, sorted by id. Folds do not depend on what is damaged."""
+        """Columns id, target, fold of every labelled cadence, also damaged ones, sorted by id."""
         labels = competition.read_labels(self.root)
         competition.check_overlap(self.root)
         folds = assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
@@ -118,7 +118,7 @@ class CadenceDataModule(pl.LightningDataModule):
         return CadenceDataset(source, self.table.loc[part, "target"].to_numpy(), self.spec, augment)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of `(images or panels, targets, indices)`; a last batch of one is dropped.
+        """Shuffled batches `(images or panels, targets, indices)`; a last batch of one is dropped.
 
         Batch normalisation cannot train on one image, nor mixup blend it.
         """

@@ -35,7 +35,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Length of a whole epoch, even of an interrupted one: the learning-rate schedule counts on it."""
+        """Length of a whole epoch, also of an interrupted one, for the learning-rate schedule."""
         return len(self.targets)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Shared memory in which DataLoader workers hand over their batches, reused from batch to batch.
+"""Shared memory in which DataLoader workers hand over batches, reused for each batch.
 
 torch makes a file of shared memory for every tensor of every batch. The system fills it with zeros page by page; the
 training process requests it from a thread of the worker, which waits for the interpreter lock, and maps and unmaps it:
@@ -29,7 +29,7 @@ _open: weakref.WeakValueDictionary[int, "SharedSlots"] = weakref.WeakValueDictio
 
 
 class SharedSlots:
-    """Slots of shared memory for the batches of workers; a slot is free again when no tensor lies in it any more.
+    """Slots of shared memory for the batches of workers; one without a tensor is free.
 
     Args:
         workers: number of processes that are forked from this one later, and write.
@@ -53,7 +53,7 @@ class SharedSlots:
 
     @classmethod
     def for_batches(cls, workers: int, size: int, prefetched: int = 2) -> Self | None:
-        """Make slots for a DataLoader that asks each worker for `prefetched` batches ahead; None without memory."""
+        """Make slots for a DataLoader with that many prefetched batches; None without memory."""
         try:
             return cls(workers, prefetched + HELD, size)
         except (OSError, ValueError, OverflowError):
@@ -78,7 +78,7 @@ class SharedSlots:
         return torch.from_numpy(self._array(self._filling, shape, kind))
 
     def hand_over(self, tensor: Tensor | None) -> Any:
-        """Make the message (in a worker) that is sent in place of a tensor; small ones are sent by value."""
+        """Make the message (in a worker) that replaces a tensor; small ones are sent by value."""
         if tensor is None:
             return None
         array = tensor.numpy()
@@ -135,7 +135,7 @@ def use_in_worker(slots: SharedSlots | None) -> None:
 
 
 def new_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Make an uninitialised tensor for a batch; in a worker, in shared memory, to be sent without a copy."""
+    """Make an uninitialised tensor for a batch; in a worker, in shared memory."""
     worker = get_worker_info()
     if worker is None:
         return empty(shape, dtype)

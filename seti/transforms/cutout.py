@@ -29,7 +29,7 @@ class Cutout:
     holes: int = 1
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Fill rectangles with the mean of their channel; zeros would be bright in some images, dark in others.
+        """Fill rectangles with their channel's mean; zeros would be bright in some images.
 
         Args:
             images: `(B, C, H, W)`, left as they are.

@@ -1,4 +1,4 @@
-"""De-Doppler transform: panels integrated along many drift rates, aligned across the cadence.
+"""De-Doppler transform: panels integrated along drift rates, aligned across the cadence.
 
 A needle drifts: in a panel of hundreds of rows its power lies along a slanted line, at about one deviation of the noise
 in each pixel. Summed along that line, it stands out. Searches for narrow signals have always done so (Taylor 1974,
@@ -71,7 +71,7 @@ class Dedoppler:
 
 
 def compress(planes: Tensor) -> Tensor:
-    """Inverse hyperbolic sine: brings a strong needle, of hundreds of deviations, near a weak one, of tens.
+    """Inverse hyperbolic sine: brings strong needles near weak ones, and keeps signs.
 
     By the logarithm, which torch computes 10 times as fast on a CPU.
     """
@@ -113,7 +113,7 @@ def _plan(dedoppler: Dedoppler, rows: int, bins: int, device: torch.device) -> _
 
 
 def _sum_rows(panels: Tensor, group: int) -> Tensor:
-    """Sum groups of consecutive rows, the last group being shorter: `(B, P, rows, F)` to `(B, P, groups, F)`."""
+    """Sum groups of consecutive rows: `(B, P, rows, F)` to `(B, P, groups, F)`."""
     left = panels.shape[2] % group
     whole = panels[:, :, : panels.shape[2] - left].unflatten(2, (-1, group)).sum(dim=3)
     return torch.cat([whole, panels[:, :, -left:].sum(dim=2, keepdim=True)], dim=2) if left else whole

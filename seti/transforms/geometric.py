@@ -1,4 +1,4 @@
-"""Geometric transforms of the `augment` config group: flips, shift, scale, rotation and crop.
+"""Geometric transforms of the `augment` settings: flips, shift, scale, rotation, crop.
 
 `seti.transforms.warp` draws their parameters and applies all of them as one interpolation.
 """
@@ -47,7 +47,7 @@ def geometric_transforms(augment: dict[str, Any]) -> list[A.BasicTransform]:
 
 
 class CropSides(A.DualTransform):
-    """Crop random shares of the rows and of the bins, at a random place, and resize to the image's own size.
+    """Crop random shares of rows and bins, at a random place, and resize to the image's size.
 
     albumentations' crops draw an area and a ratio, or one side for both. Time and frequency are unrelated axes, so here
     their shares are drawn independently.
@@ -67,7 +67,7 @@ class CropSides(A.DualTransform):
         self.scale = scale
 
     def draw(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Draw the part of an image that is kept: `top, bottom, left, right` in pixels, ends not included."""
+        """Draw the part that is kept: `top, bottom, left, right` in pixels, ends not included."""
         sides = []
         for length in (height, width):
             kept = max(1, round(self.py_random.uniform(*self.scale) * length))
@@ -80,7 +80,7 @@ class CropSides(A.DualTransform):
         return {"part": self.draw(*params["shape"][:2])}
 
     def apply(self, img: np.ndarray, part: tuple[int, int, int, int], **params: Any) -> np.ndarray:
-        """Crop and resize `(rows, bins, ...)`; `seti.transforms.warp` does so together with the other transforms."""
+        """Crop and resize `(rows, bins, ...)`; `SingleWarp` does so with all other transforms."""
         top, bottom, left, right = part
         kept = cv2.resize(img[top:bottom, left:right], img.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         return kept.reshape(img.shape)

@@ -1,4 +1,4 @@
-"""Injection: simulated needles and decoys added to training cadences, which changes their labels.
+"""Injection of simulated needles and decoys into training cadences, with their labels.
 
 The tracks are those of `seti.simulation.signals`, as in simulated data sets, here added to panels as they were read. So
 a network sees every shape, including those that the training set lacks, on real backgrounds.
@@ -78,7 +78,7 @@ class Injection:
 
 
 def add(panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, width: float) -> None:
-    """Add a signal to a panel, in place, and restore its mean and deviation, which would give the signal away.
+    """Add a signal to a panel, in place, keeping mean and deviation, which would reveal it.
 
     At its centre it has `snr * noise / sqrt(rows)` times the profile, as in `seti.simulation.spectra`, and a
     Gaussian's shape across frequency.
@@ -111,6 +111,6 @@ def _moments(panel: np.ndarray) -> tuple[float, float]:
 
 
 def thermal_noise(panel: np.ndarray) -> float:
-    """Deviation of a panel's thermal noise, by differences of consecutive rows: steady signals cancel out."""
+    """Deviation of a panel's thermal noise: in differences of rows, steady signals cancel."""
     differences = np.abs(np.diff(panel[:: max(1, len(panel) // 91)], axis=0)).ravel() if len(panel) > 1 else panel
     return float(1.4826 / np.sqrt(2) * np.partition(differences, differences.size // 2)[differences.size // 2])

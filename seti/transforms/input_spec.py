@@ -10,7 +10,7 @@ from seti.transforms.normalisation import Normalisation
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Input of a network; kept in every checkpoint, so that prediction prepares cadences as training did.
+    """Input of a network, kept in its checkpoint: prediction prepares cadences as training did.
 
     Attributes:
         panels, layout, image_size, interpolation: as the settings of the same names.

@@ -87,7 +87,7 @@ def draw_lambda(alpha: float) -> float:
 
 
 def draw_beta(alpha: float) -> float:
-    """Draw from Beta(alpha, alpha), in 0..1: both ends for small alphas, the middle for large ones."""
+    """Draw from Beta(alpha, alpha): near 0 or 1 for small alphas, near 1/2 for large ones."""
     return torch.distributions.Beta(torch.tensor(alpha), torch.tensor(alpha)).sample().item()
 
 
@@ -106,7 +106,7 @@ def blend(images: Tensor, partner: Tensor, share: float) -> Tensor:
 
 
 def draw_band(alpha: float, bins: int) -> tuple[int, int]:
-    """Draw the band `[low, high)` of bins that comes from the partner, from torch's global generator.
+    """Draw the band `[low, high)` of the partner's bins, from torch's global generator.
 
     As in the paper, its width is `1 - lambda` of all bins, lambda from Beta(alpha, alpha), to the nearest bin: none
     and all of them are possible. It lies inside the image, every position being equally likely.
@@ -134,7 +134,7 @@ def paste(images: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
 
 
 def draw_partners(images: Tensor) -> Tensor:
-    """Draw the partner of each image of a batch `(B, ...)`: a permutation `(B,)`, on the images' device."""
+    """Draw the partner of each image `(B, ...)`: a permutation `(B,)`, on the same device."""
     return send(torch.randperm(len(images)), images.device)
 
 

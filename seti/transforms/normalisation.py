@@ -83,7 +83,7 @@ class Normalisation:
 
 
 def median(values: Tensor) -> Tensor:
-    """Median over the last axis, the lower of the middle two where N is even: `(..., N)` to `(...)`."""
+    """Median over the last axis, the lower of two where N is even: `(..., N)` to `(...)`."""
     if values.device.type != "cpu":
         return values.median(dim=-1).values
     # numpy partitions, torch sorts, which takes 10 times as long.
@@ -92,7 +92,7 @@ def median(values: Tensor) -> Tensor:
 
 
 def noise(panels: Tensor) -> Tensor:
-    """Noise of a panel: its deviation by the median absolute deviation about 0, robust to bright signals.
+    """Noise of a panel, by the median absolute deviation about 0, robust to bright signals.
 
     Args:
         panels: `(B, panels, rows, bins)` of median 0.

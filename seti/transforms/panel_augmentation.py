@@ -1,4 +1,4 @@
-"""Augmentation of training cadences by their panels: injection, shuffling, swapping ON and OFF, rolling.
+"""Augmentation of training cadences: panels injected into, shuffled, swapped and rolled.
 
 It works on panels as they were read, before anything else is done to them, so every layout can use it. A panel keeps
 its number when it changes places: the de-Doppler transform aligns panels by the time at which they were observed.

@@ -1,4 +1,4 @@
-"""Panels on their way into a batch: one cadence, and a batch of cadences that are not images yet."""
+"""Panels before they are images: those of one cadence, and those of a batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

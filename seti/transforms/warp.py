@@ -1,4 +1,4 @@
-"""Flips, shift, scale, rotation, crop and resizing of one plane as a single interpolation, with OpenCV."""
+"""Flips, affine moves, crop and resizing of a plane as one interpolation, with OpenCV."""
 
 import math
 import random
@@ -100,7 +100,7 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 class SingleWarp(A.Compose):
-    """Flips, affine transforms and crops followed by a resizing, like `A.Compose`, applied as a single warp.
+    """Flips, affine transform, crop and resizing, drawn like `A.Compose`, applied as one warp.
 
     The parameters are drawn by the transforms themselves, in their order and from the composition's random state: a
     seed gives those that `A.Compose` with the same transforms would draw.
@@ -141,7 +141,7 @@ class SingleWarp(A.Compose):
         return Move(**flips, affine=None if affine == STILL else affine)
 
     def start(self, seed: int) -> None:
-        """Seed the random stream; numpy's generator, from which no transform here draws, is left alone."""
+        """Seed the random stream; no transform here draws from numpy's generator."""
         self.py_random.seed(seed)
 
     def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class SingleWarp(A.Compose):
 
 
 def _draw_affine(transform: A.Affine, height: int, width: int) -> Matrix:
-    """Draw in the order of `get_params_dependent_on_data`, without its second matrix for bounding boxes."""
+    """Draw in the order of `get_params_dependent_on_data`, without its matrix for boxes."""
     shift = transform._get_translate_params((height, width))
     transform._get_shear_params()
     scale = transform._get_scale(transform.scale, transform.keep_ratio, transform.balanced_scale, transform.py_random)
@@ -192,13 +192,13 @@ def _resize(plane: np.ndarray, out: np.ndarray, interpolation: str) -> None:
 
 
 def _scaling(shape: tuple[int, ...], to: tuple[int, ...]) -> Matrix:
-    """Matrix of a resizing, for centres of pixels: the edges, half a pixel outside the outer centres, coincide."""
+    """Matrix of a resizing for centres of pixels; outer edges of both images coincide."""
     down, right = to[0] / shape[0], to[1] / shape[1]
     return right, 0.0, (right - 1) / 2, 0.0, down, (down - 1) / 2
 
 
 def _enlarging(part: tuple[int, int, int, int], height: int, width: int) -> Matrix:
-    """Matrix of a crop that is enlarged to the whole: `part` is top, bottom, left and right of it."""
+    """Matrix of a crop, `part` (top, bottom, left, right), that is enlarged to the whole."""
     top, bottom, left, right = part
     return compose(_scaling((bottom - top, right - left), (height, width)), (1.0, 0.0, -left, 0.0, 1.0, -top))
 
@@ -230,7 +230,7 @@ def _reach(along: float, down: float, start: float, length: int) -> tuple[int, i
 
 
 def _mirror(lines: np.ndarray, before: int, after: int) -> None:
-    """Fill the first and last lines by mirroring their neighbours, as BORDER_REFLECT_101, the edge not repeated."""
+    """Fill the first and last lines by mirroring, as BORDER_REFLECT_101 (edge not repeated)."""
     end = len(lines) - after
     if before:
         lines[:before] = lines[2 * before : before : -1]
