@@ -45,6 +45,16 @@ bench-gpu: $(INSTALLED) ## The same for training and prediction on a GPU
 recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (2 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
 
+.PHONY: docs
+docs: $(VENV)/.docs ## Build the documents as a site in site/ (no network needed once installed)
+	$(BIN)/python docs/tools/layers.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "wrote site/: open site/index.html, or python -m http.server -d site, where the search works too"
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,20 +1,6 @@
-"""Predict the test set: `python predict.py ckpt_dir=outputs/<exp_name>`. Settings: conf/predict.yaml."""
+"""Predict the test set: `python predict.py ckpt_dir=outputs/<exp_name>`. Program: seti/predict.py."""
 
-from typing import TYPE_CHECKING
-
-from seti.cli import program
-
-if TYPE_CHECKING:
-    from seti.config.schema import PredictConfig
-
-
-@program.program("predict", schema="seti.config.schema")
-def main(cfg: "PredictConfig") -> float:
-    """Run every finished fold of an experiment over the test set."""
-    from seti.inference.predict import predict  # here: help and shell completion need no torch
-
-    return predict(cfg)
-
+from seti.predict import main
 
 if __name__ == "__main__":
     main()

@@ -1,20 +1,6 @@
-"""Blend experiments: `python stack.py`. Settings: conf/stack.yaml."""
+"""Blend experiments: `python stack.py`. Program: seti/stack.py."""
 
-from typing import TYPE_CHECKING
-
-from seti.cli import program
-
-if TYPE_CHECKING:
-    from seti.stacking.stack import StackConfig
-
-
-@program.program("stack", schema="seti.stacking.stack")
-def main(cfg: "StackConfig") -> float:
-    """Blend every finished experiment under `output_dir`, or those named in `experiments`."""
-    from seti.stacking.stack import stack  # here: a signal while all of it is imported is answered already
-
-    return stack(cfg)
-
+from seti.stack import main
 
 if __name__ == "__main__":
     main()

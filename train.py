@@ -1,34 +1,6 @@
-"""Train one configuration: `python train.py -m fold=0,1,2,3,4 model=effnet_b1`. Settings: conf/train.yaml."""
+"""Train one configuration: `python train.py -m fold=0,1,2,3,4 model=effnet_b1`. Program: seti/train.py."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from seti.cli import program
-
-if TYPE_CHECKING:
-    from seti.config.schema import TrainConfig
-
-
-@program.program("train", schema="seti.config.schema")
-def main(cfg: "TrainConfig") -> float:
-    """Train one fold, or run the learning-rate range test for it."""
-    # Here: --help and shell completion need no torch.
-    from hydra.core.hydra_config import HydraConfig
-
-    from seti.reports import cross_validation
-    from seti.training import fold, lr_range
-
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if cfg.lr_range_test:
-        score = lr_range.run(cfg, folder)
-        report, of = lr_range.collect, folder.parent.parent
-    else:
-        score = fold.train(cfg)
-        report, of = cross_validation.report, folder.parent
-    if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
-        report(of)
-    return score
-
+from seti.train import main
 
 if __name__ == "__main__":
     main()

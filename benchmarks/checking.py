@@ -1,4 +1,4 @@
-"""Time the full data check against raw reads of the same bytes, in turn, with files in the page cache.
+"""Time the full data check and raw reads of the same bytes, in turn, from the page cache.
 
     python benchmarks/checking.py <folder of a data set> [--count 1000] [--rounds 7]
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from seti.check import scan_files
+from seti.data.file_scan import scan_files
 
 
 def raw(paths: list[str]) -> None:
@@ -34,7 +34,7 @@ def scan(paths: list[str]) -> None:
 
 
 def seconds(work: Callable[[list[str]], None], paths: list[str]) -> float:
-    """Time of one pass."""
+    """Return the seconds of one pass."""
     started = time.perf_counter()
     work(paths)
     return time.perf_counter() - started

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from seti.config.compose import simulation_settings
 from seti.data.cadence import ON_PANELS, PANEL_LETTERS, read_cadence
-from seti.simulate import load_settings, simulate
+from seti.simulation.dataset import simulate
 from seti.simulation.emission import SYSTEM_LEVEL
 from seti.simulation.signals import SHAPES, draw_signal
 from seti.simulation.spectra import BINS, DF, add_signal, draw_field, render_field
@@ -62,12 +63,12 @@ def measure(panel: np.ndarray) -> dict[str, float]:
 
 
 def measure_all(paths: list[Path]) -> pd.DataFrame:
-    """Measure every panel of every file; one row a panel."""
+    """Measure every panel of every file; one row per panel."""
     return pd.DataFrame([measure(panel) for path in paths for panel in read_cadence(path).astype(np.float64)])
 
 
 def table(real: pd.DataFrame, simulated: pd.DataFrame) -> str:
-    """A Markdown table of ranges and medians, with the share of real panels inside the simulated 1-99 % range."""
+    """Format ranges and medians as Markdown, with the share of real ones in the simulated range."""
     lines = [
         "| measure, of one panel | real: lowest, median, highest | simulated: 1 %, median, 99 % | real inside |",
         "| --- | --- | --- | --- |",
@@ -81,14 +82,14 @@ def table(real: pd.DataFrame, simulated: pd.DataFrame) -> str:
 
 
 def save(figure: plt.Figure, target: Path) -> None:
-    """Save with 64 colours: noise makes a PNG of all colours several megabytes."""
+    """Save with 64 colours, because noise makes a full-colour PNG several megabytes."""
     figure.tight_layout(pad=0.4)
     figure.savefig(target, dpi=65)
     Image.open(target).convert("RGB").quantize(64).save(target, optimize=True)
 
 
 def draw(real: list[Path], simulated: list[Path], target: Path) -> None:
-    """Draw cadences as columns of six panels: real ones to the left, simulated ones to the right."""
+    """Draw cadences as columns of six panels, real ones on the left and simulated on the right."""
     columns = [(path, "real") for path in real] + [(path, "simulated") for path in simulated]
     figure, axes = plt.subplots(6, len(columns), figsize=(1.7 * len(columns), 10), squeeze=False)
     for column, (path, origin) in enumerate(columns):
@@ -105,7 +106,7 @@ def draw(real: list[Path], simulated: list[Path], target: Path) -> None:
 
 def draw_shapes(target: Path) -> None:
     """Draw a needle of every shape, in all three A panels of an even background, at SNR 150."""
-    settings = load_settings()
+    settings = simulation_settings()
     figure, axes = plt.subplots(6, len(SHAPES), figsize=(1.7 * len(SHAPES), 10), squeeze=False)
     for column, shape in enumerate(SHAPES):
         rng = np.random.default_rng(column + 1)
@@ -134,7 +135,9 @@ def main() -> None:
     mpl.use("Agg")
     real = sorted(given.real.rglob("*.npy"))
     with tempfile.TemporaryDirectory() as temporary:
-        root = given.simulated or simulate(load_settings(f"root={temporary}/set", "train=300", "test=0", "workers=1"))
+        root = given.simulated or simulate(
+            simulation_settings(f"root={temporary}/set", "train=300", "test=0", "workers=1")
+        )
         simulated = sorted(root.glob("t*/*/*.npy"))
         print(table(measure_all(real), measure_all(simulated)))
         draw(real[:5], simulated[given.first : given.first + 7], given.figures / "simulated_and_real.png")

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def made_up_labels(root: Path, rows: int = 60_000) -> None:
-    """Write a label table, of the competition's size."""
+    """Write a label table of the competition's size."""
     ids = [f"{number:015x}" for number in np.random.default_rng(0).choice(16**12, rows, replace=False)]
     files.write_csv(
         root / competition.LABELS,
@@ -39,7 +39,7 @@ def made_up_labels(root: Path, rows: int = 60_000) -> None:
 
 
 def made_up_experiment(path: Path, labels: pd.DataFrame, folds: np.ndarray, seed: int) -> None:
-    """Write an experiment whose probabilities rise with the target, each fold on a scale of its own."""
+    """Write an experiment with informative probabilities, each fold on its own scale."""
     rng = np.random.default_rng(seed)
     experiment = Experiment(path)
     logits = 1.5 * labels["target"].to_numpy() + rng.normal(0, 1.2, len(labels)) + rng.normal(0, 0.2, N_FOLDS)[folds]

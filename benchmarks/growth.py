@@ -1,4 +1,4 @@
-"""How time grows with the data: tables, stacking, packing, reading and predicting."""
+"""Scaling of time with data size: tables, stacking, packing, reading and prediction."""
 
 import shutil
 import subprocess
@@ -21,26 +21,26 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import ON_PANELS
 from seti.data.folds import assign_folds
+from seti.data.pack_writer import pack_split
 from seti.data.splits import open_split
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier
-from seti.pack import pack_split
 from seti.transforms.input_spec import InputSpec
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one process."""
+    """Time and peak memory of one process."""
 
     seconds: float
     mib: float
 
 
 def stacked(folder: Path, experiments: int, rows: int) -> Cost:
-    """Stack made-up experiments."""
+    """Stack synthetic experiments, and measure it."""
     folder.mkdir()
     full_size.made_up_labels(folder, rows)
     labels = competition.read_labels(folder)
@@ -57,7 +57,7 @@ def stacked(folder: Path, experiments: int, rows: int) -> Cost:
 
 
 def tables(root: Path) -> float:
-    """Seconds for all that a fold needs to know before its first batch."""
+    """Time all table work of a fold before its first batch, in seconds."""
     with hydra.initialize_config_dir(str(training.CONF), version_base="1.3"):
         config = plain(hydra.compose("train", [f"data.root={root}"]))
     started = time.perf_counter()
@@ -67,14 +67,14 @@ def tables(root: Path) -> float:
 
 
 def packing(root: Path, folder: Path) -> float:
-    """Seconds for a pack of all training cadences, in this process."""
+    """Time packing of all training cadences in this process, in seconds."""
     started = time.perf_counter()
     pack_split(root, "train", "A", folder, workers=1)
     return time.perf_counter() - started
 
 
 def reading(root: Path, count: int, packed: str, folder: Path) -> float:
-    """Seconds for the A panels of some cadences, more often than once where there are fewer."""
+    """Time reading the A panels of some cadences, repeating them if there are fewer, in seconds."""
     ids = competition.read_labels(root)["id"].to_numpy(dtype=np.str_)
     store = open_split(root, "train", ids, ON_PANELS, packed, folder).source
     started = time.perf_counter()
@@ -84,7 +84,7 @@ def reading(root: Path, count: int, packed: str, folder: Path) -> float:
 
 
 def predicting(root: Path, count: int) -> float:
-    """Seconds for some test cadences with five tiny networks."""
+    """Time prediction of some test cadences with five tiny networks, in seconds."""
     ids = competition.read_test_ids(root).to_numpy()
     chosen = ids[np.arange(count) % len(ids)]
     _, rows, bins = np.load(competition.cadence_path(root, "test", ids[0]), mmap_mode="r").shape
@@ -100,7 +100,7 @@ def predicting(root: Path, count: int) -> float:
 
 
 def draw(root: Path, scratch: Path, target: Path, quick: bool) -> None:
-    """Measure at four sizes each and draw seconds against size, with the line through the largest and nothing."""
+    """Measure at four sizes, and draw seconds against size with a proportional line."""
     shares = np.array([0.25, 0.5, 0.75, 1.0])
     packed = scratch / "growth_packed"
     pack_split(root, "train", "A", packed, workers=1)

@@ -1,4 +1,4 @@
-"""Rows of the benchmark: ways to do the same, timed in turn; their table, in the terminal and for a README."""
+"""Benchmark rows, timed in turn, and their table for the terminal and the README."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0, "MiB": 1.0}
 
 @dataclass
 class Row:
-    """A stage, measured. Everything is a cost, so that less is better.
+    """Measured stage; every value is a cost, so that less is better.
 
     Attributes:
         stage: what is done.
@@ -35,28 +35,28 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster than the reference, the median of the rounds."""
+        """Speed-up over the reference, the median of the rounds."""
         return float(np.median(np.divide(self.reference, self.ours))) if self.reference else None
 
     @property
     def share(self) -> float | None:
-        """Speed as a share of the ceiling's, the median of the rounds."""
+        """Speed as a share of the ceiling, the median of the rounds."""
         return float(np.median(np.divide(self.ceiling, self.ours))) if self.ceiling else None
 
     def cells(self) -> list[str]:
-        """As text: stage, reference, ours, ceiling, ratio, share, wanted, note."""
+        """Format as text: stage, reference, ours, ceiling, ratio, share, wanted, note."""
         values = [self._spread(seen) for seen in (self.reference, self.ours, self.ceiling)]
         ratio = "" if self.ratio is None else f"{self.ratio:.1f} x"
         share = "" if self.share is None else f"{self.share:.2f}"
         return [self.stage, *values, ratio, share, self.wanted, self.note]
 
     def plain(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """Return plain values for a JSON file."""
         return asdict(self) | {"ratio": self.ratio, "share": self.share}
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Self:
-        """What `plain` gave."""
+        """Create a row from the output of `plain`."""
         return cls(**{key: value for key, value in plain.items() if key not in ("ratio", "share")})
 
     def _spread(self, seen: Sequence[float]) -> str:
@@ -73,7 +73,9 @@ def _short(value: float) -> str:
 
 @dataclass
 class Turns:
-    """Ways to do the same, each called once before and then once a round, so that a slow moment slows all of them.
+    """Alternative ways of one task, timed in turn.
+
+    Each is called once to warm up and then once per round, so that a slow moment affects all of them.
 
     Attributes:
         ways: by name; what one returns is kept in `last`.
@@ -87,7 +89,7 @@ class Turns:
     last: dict[str, Any] = field(default_factory=dict)
 
     def seconds(self, warm: bool = True) -> dict[str, list[float]]:
-        """Seconds of one of the things, a round, by the ways' names."""
+        """Return the seconds per item of each round, by the names of the ways."""
         times: dict[str, list[float]] = {name: [] for name in self.ways}
         for turn in range(-int(warm), self.rounds):
             for name, way in self.ways.items():
@@ -102,7 +104,7 @@ HEADER = ["stage", "ordinary way", "this project", "ceiling", "faster", "of ceil
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """For the terminal: medians and the quarters around them."""
+    """Create a table for the terminal, of medians and quartiles."""
     made = Table(*HEADER, title="median (lower to upper quartile)")
     for row in rows:
         made.add_row(*row.cells())
@@ -110,6 +112,6 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """For a README."""
+    """Create a Markdown table."""
     lines = [HEADER, ["---"] * len(HEADER), *(row.cells() for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

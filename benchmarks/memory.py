@@ -1,4 +1,4 @@
-"""Resident memory of one sweep's process at the end of each of its folds.
+"""Resident memory of a sweep's process at the end of each fold.
 
 python benchmarks/memory.py <folder of a data set> [overrides ...]
 """
@@ -19,12 +19,12 @@ MARK = "resident MiB: "
 
 
 def resident() -> float:
-    """MiB of this process that are in memory now."""
+    """Return the resident memory of this process in MiB."""
     return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def after_each_fold(root: Path, overrides: tuple[str, ...] = (*SMALL, "trainer.max_epochs=2")) -> list[float]:
-    """Train five folds in one process of its own; gives its resident MiB after each."""
+    """Train five folds in a separate process; return its resident MiB after each."""
     with tempfile.TemporaryDirectory() as outputs:
         command = [sys.executable, __file__, str(root), "--child", f"output_dir={outputs}", *overrides]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -35,7 +35,7 @@ def after_each_fold(root: Path, overrides: tuple[str, ...] = (*SMALL, "trainer.m
 
 
 def _child(root: Path, overrides: list[str]) -> None:
-    """`train.py`, which says how large it is behind every fold."""
+    """Run `train.py` so that it prints its memory after every fold."""
     from seti.training import fold
 
     train = fold.train

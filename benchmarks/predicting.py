@@ -1,4 +1,4 @@
-"""Predicting with five folds: a pass a fold in float32, against one reading for all of them."""
+"""Prediction with five folds: one float32 pass per fold, or one shared pass."""
 
 import copy
 import time
@@ -30,12 +30,12 @@ OPTIONS = {"optimizer": {"lr": 1e-3, "weight_decay": 0.0}, "schedule": {}, "mixu
 
 
 def trained_tiny(experiment: Path) -> list[CadenceClassifier]:
-    """The folds of an experiment that was trained for a few epochs."""
+    """Load the folds of an experiment that was trained for a few epochs."""
     return [load_classifier(path) for path in sorted(experiment.glob("fold_*/checkpoints/best.ckpt"))]
 
 
 def settled_network(backbone: str, spec: InputSpec, images: torch.Tensor, seed: int) -> CadenceClassifier:
-    """A network of random weights with the data's own batch statistics and logits of deviation 1.
+    """Build a random network with the data's batch statistics and logits of deviation 1.
 
     Fresh statistics and a fresh head give nearly the same number for every image, whatever the precision.
     """
@@ -63,7 +63,7 @@ def row(
     wanted: str,
     device: str = "cpu",
 ) -> Row:
-    """Predict some test cadences with both ways."""
+    """Predict some test cadences in both ways."""
     ids = competition.read_test_ids(root).to_numpy()[:count]
     spec = classifiers[0].spec
     paths = [competition.cadence_path(root, "test", i) for i in ids]
@@ -96,7 +96,7 @@ def row(
 
 @contextmanager
 def readiness() -> Iterator[list[float]]:
-    """Seconds in which batch normalisation is folded in and the precision is chosen, a value a prediction."""
+    """Return the seconds per prediction spent on folding and on choosing the precision."""
     spent: list[float] = []
     begin = ensemble.Ensemble.__init__
 
@@ -113,7 +113,7 @@ def readiness() -> Iterator[list[float]]:
 
 
 def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
-    """Both networks on the CPU."""
+    """Time both networks on the CPU."""
     return [
         row("prediction, 5 folds of tiny, 96 x 128", root, trained_tiny(tiny), 10**6, rounds, "4 x"),
         row("prediction, 5 folds of effnet_b1, 512 x 512", root, settled_networks(root), few, min(rounds, 2), "2 x"),
@@ -121,7 +121,7 @@ def rows(root: Path, tiny: Path, rounds: int, few: int) -> list[Row]:
 
 
 def settled_networks(root: Path, side: int = 512) -> list[CadenceClassifier]:
-    """Five of the large network; statistics hardly know the size, so smaller images settle them."""
+    """Build five large networks; smaller images suffice for their batch statistics."""
     ids = competition.read_test_ids(root).to_numpy()[:16]
     dataset = CadenceDataset(open_split(root, "test", ids, ON_PANELS).source, None, _spec(root, side // 2))
     images = dataset.__getitems__(list(range(len(ids))))[0]
@@ -129,7 +129,7 @@ def settled_networks(root: Path, side: int = 512) -> list[CadenceClassifier]:
 
 
 def rows_on_gpu(root: Path, rounds: int, side: int) -> list[Row]:
-    """The large network on the GPU."""
+    """Time the large network on the GPU."""
     networks = settled_networks(root, side)
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a rehearsal
     return [row("prediction, 5 folds of effnet_b1, 512 x 512", root, networks, 10**6, rounds, "", device)]

@@ -1,4 +1,4 @@
-"""Time reading the A panels of cadences, in turn, on one core with files in the page cache.
+"""Time ways of reading A panels, in turn, on one core and from the page cache.
 
     python benchmarks/reading.py <folder of a data set> [--count 400] [--rounds 9]
 
@@ -19,12 +19,12 @@ import numpy as np
 from seti.data import competition
 from seti.data.cadence import HEADER_BYTES, ON_PANELS
 from seti.data.pack_reader import PackedCadences
+from seti.data.pack_writer import pack_split
 from seti.data.sources import CadenceFiles
-from seti.pack import pack_split
 
 
 def ways(root: Path, ids: np.ndarray, packed: Path) -> dict[str, Callable[[int], object]]:
-    """Ways to read the cadence of an index, by name."""
+    """Return functions that read the cadence of an index, by name."""
     stored = CadenceFiles(root, "train", ids, ON_PANELS)
     pack = pack_split(root, "train", "A", packed, workers=1)
     cadences = PackedCadences(pack, root, ids, ON_PANELS)
@@ -56,7 +56,7 @@ def ways(root: Path, ids: np.ndarray, packed: Path) -> dict[str, Callable[[int],
 
 
 def microseconds(read: Callable[[int], object], order: list[int]) -> float:
-    """Time of one pass, a cadence."""
+    """Return the time of one pass per cadence."""
     started = time.perf_counter()
     for index in order:
         read(index)

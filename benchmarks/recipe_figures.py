@@ -1,4 +1,4 @@
-"""Figures of the recipes: what is found, by how bright it is and how fast it drifts; AUC by number of cadences; planes.
+"""Figures of the recipes: recall by SNR and drift rate, AUC by data size, and planes.
 
 python benchmarks/recipe_figures.py <data set> <id>      # docs/planes.png: a training cadence and its planes
 """
@@ -24,7 +24,7 @@ COLOURS = ("#888888", "#0b6e99", "#c2541b")
 
 
 def draw_recall(scores: dict[str, list[pd.DataFrame]], path: Path) -> None:
-    """Recall at 1 % false positives against SNR and against drift rate.
+    """Draw recall at 1 % false positives against SNR and against drift rate.
 
     Args:
         scores: by recipe, a table a seed, with the columns of `recipes.Bench.scores`.
@@ -58,7 +58,7 @@ def _recall(table: pd.DataFrame, column: str, edges: np.ndarray) -> list[float]:
 
 
 def draw_growth(rows: Sequence[tuple[str, int, Sequence[Any]]], path: Path) -> None:
-    """Test AUC against the number of labelled cadences.
+    """Draw test AUC against the number of labelled cadences.
 
     Args:
         rows: recipe, cadences, its runs.
@@ -77,7 +77,7 @@ def draw_growth(rows: Sequence[tuple[str, int, Sequence[Any]]], path: Path) -> N
 
 
 def draw_planes(root: Path, cadence_id: str, path: Path) -> None:
-    """A cadence as it is, whitened, and as de-Doppler planes, panel by panel.
+    """Draw a cadence as it is, whitened, and as de-Doppler planes, panel by panel.
 
     Args:
         root: the data set's folder.

@@ -1,10 +1,10 @@
-"""Which settings carry their weight: recipes trained and scored on simulated cadences.
+"""Ablation of settings: recipes trained and scored on simulated cadences.
 
     python benchmarks/recipes.py [--folder recipes] [--only headline growth folds ablation] [--docs] [--machine <words>]
 
 It simulates two data sets into the folder and runs `train.py` and `predict.py` for every recipe and seed, one after
-the other. What is finished is kept, so a run that was stopped goes on with the same command. `--docs` writes the tables
-into docs/recipes.md and the figures beside it. Nothing of it was tuned on these sets: they have seeds of their own.
+the other. What is finished is kept, so a stopped run continues with the same command. `--docs` writes the tables
+into docs/recipes.md and the figures to the same folder. No setting was tuned on these sets, which have their own seeds.
 """
 
 import argparse
@@ -37,7 +37,7 @@ UNSEEN = "sine"  # the shape that no training set holds
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained.
+    """Experiment settings to train with.
 
     Attributes:
         name: of the experiment's folder, before the seed.
@@ -57,7 +57,7 @@ class Recipe:
 
 
 def ablations() -> list[Recipe]:
-    """`best_cpu` with one thing changed each; shorter and on half of the cadences, so that there can be many."""
+    """Return variants of `best_cpu` with one change each, shorter and on half of the cadences."""
     resnet = ("model=tiny", "optimizer.lr=5e-3")
     changes = {
         "best": ("`best_cpu`", ()),
@@ -70,7 +70,7 @@ def ablations() -> list[Recipe]:
         "resnet": ("timm's `test_resnet` instead of `needle_net`", resnet),
         "panels": ("panels instead of planes", (*RESIZED, "data.layout=channel")),
         "no_planes": ("panels instead of planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel")),
-        "both": ("panels beside planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel_dedoppler")),
+        "both": ("panels and planes, `test_resnet`", (*resnet, *RESIZED, "data.layout=channel_dedoppler")),
         "ema": ("an average of the weights, `ema.decay=0.99`", ("ema.decay=0.99",)),
         "robust": ("`data.normalise=robust`", ("data.normalise=robust",)),
         "focal": ("focal loss", ("loss.name=focal",)),
@@ -116,13 +116,13 @@ GROWTH = [
 
 
 def parts() -> dict[str, list[Recipe]]:
-    """Recipes by the part of the benchmark that they belong to."""
+    """Return the recipes by part of the benchmark."""
     return {"headline": HEADLINE, "growth": GROWTH, "ablation": ablations()}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe with one seed, trained and scored.
+    """Scores of one recipe with one seed.
 
     Attributes:
         oof_auc: of the held-out fold.
@@ -140,7 +140,7 @@ class Run:
 
 
 class Bench:
-    """Runs recipes in a folder.
+    """Runner of recipes in a folder.
 
     Args:
         folder: of data sets and outputs.
@@ -150,7 +150,7 @@ class Bench:
         self.folder = folder
 
     def root(self, data: str, cadences: int = 0) -> Path:
-        """A data set, simulated where it is not there yet; or its first labelled cadences, by links."""
+        """Simulate a data set if it is missing, or link its first labelled cadences."""
         root, (train, seed) = self.folder / data, SETS[data]
         if not (root / "train_labels.csv").exists():
             _call("-m", "seti.simulate", f"root={root}", f"train={train}", f"test={TEST}", f"seed={seed}")
@@ -168,11 +168,11 @@ class Bench:
         return part
 
     def experiment(self, recipe: Recipe, seed: int) -> Path:
-        """Where its results are."""
+        """Return the folder of a run's results."""
         return self.folder / "outputs" / f"{recipe.name}-seed{seed}"
 
     def run(self, recipe: Recipe, seed: int) -> Run:
-        """Train fold 0 and predict the test set, unless that is done; and score both."""
+        """Train fold 0 and predict the test set unless that is done, and score both."""
         folder, root = self.experiment(recipe, seed), self.root(recipe.data, recipe.cadences)
         settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
         if not (folder / "fold_0" / "result.json").exists():
@@ -194,7 +194,7 @@ class Bench:
         )
 
     def folds(self, recipe: Recipe) -> list[str]:
-        """Train every fold with the first seed, and predict with all of them: a row of the table of folds."""
+        """Train every fold with the first seed, predict with all, and return the table row."""
         folder, root = self.experiment(recipe, SEEDS[0]), self.root(recipe.data)
         settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
         seeds = [f"seed={SEEDS[0]}", "data.fold_seed=0"]
@@ -209,7 +209,10 @@ class Bench:
         return [recipe.what, held_out, f"{pooled:.3f}", tested, f"{together:.3f}", *gaps]
 
     def scores(self, recipe: Recipe, seed: int) -> pd.DataFrame:
-        """Test predictions with what is in each cadence: fold_0, ..., prob, target, shape, snr, drift_rate, kind."""
+        """Join test predictions with the content of each cadence.
+
+        Columns: fold_0, ..., prob, target, shape, snr, drift_rate, kind.
+        """
         truth = pd.read_csv(self.root(recipe.data) / "truth.csv", dtype={"id": str})
         predicted = pd.read_csv(self.experiment(recipe, seed) / "predictions.csv", dtype={"id": str})
         return predicted.merge(truth[truth["split"] == "test"], on="id", validate="one_to_one")
@@ -235,7 +238,7 @@ COLUMNS = ("", "held-out AUC", "test AUC", "test AUC, seen shapes", "recall at 1
 
 
 def rows_of(recipes: Sequence[Recipe], runs: dict[str, list[Run]]) -> Iterator[list[str]]:
-    """A row a recipe: mean and deviation over the seeds."""
+    """Return one row per recipe, with mean and deviation over the seeds."""
     for recipe in recipes:
         seen = runs[recipe.name]
         cells = [recipe.what + (f", {recipe.cadences:,} cadences" if recipe.cadences else "")]
@@ -247,25 +250,25 @@ def rows_of(recipes: Sequence[Recipe], runs: dict[str, list[Run]]) -> Iterator[l
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a document."""
+    """Format a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def into_docs(name: str, text: str) -> None:
-    """Put text between the marks of that name."""
+    """Replace the text between the marks of a name."""
     before, rest = DOCS.read_text().split(START.format(name))
     after = rest.split(END.format(name))[1]
     DOCS.write_text(f"{before}{START.format(name)}\n\n{text}\n\n{END.format(name)}{after}")
 
 
 def machine() -> str:
-    """What was measured on."""
+    """Describe the machine."""
     return f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}"
 
 
 def measured(bench: Bench, name: str, figures: bool) -> tuple[Sequence[str], list[list[str]]]:
-    """Run a part; gives its table's columns and rows, and draws its figure where that is asked for."""
+    """Run a part, draw its figure if requested, and return its table's columns and rows."""
     if name == "folds":
         return FOLDS_COLUMNS, [bench.folds(recipe) for recipe in HEADLINE]
     recipes = parts()[name]
@@ -280,7 +283,7 @@ def measured(bench: Bench, name: str, figures: bool) -> tuple[Sequence[str], lis
 
 
 def main() -> None:
-    """Parse the command line, run the recipes, write what they gave."""
+    """Parse the command line, run the recipes, write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ["headline", "growth", "folds", "ablation"]
     parser.add_argument("--folder", type=Path, default=ROOT / "recipes")

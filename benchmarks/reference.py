@@ -1,4 +1,4 @@
-"""The ordinary loop, written plainly: what every stage of the benchmark is held against.
+"""Reference for every stage of the benchmark: the ordinary loop, written plainly.
 
 Whole files are loaded and cast, panels are picked afterwards, albumentations runs one transform after the other, a
 DataLoader of two workers makes batches, the network computes in float32 in the default memory layout, and every fold
@@ -28,7 +28,7 @@ INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 @contextmanager
 def usual_heap() -> Iterator[None]:
-    """Memory goes back to the system as it does without `seti.utils.malloc`.
+    """Return freed memory to the system, as without `seti.utils.malloc`.
 
     The C library raises its thresholds to the largest block that was freed, 32 MiB at most, and twice that.
     """
@@ -36,16 +36,16 @@ def usual_heap() -> Iterator[None]:
     try:
         yield
     finally:
-        malloc.keep()
+        malloc.keep_freed_memory()
 
 
 def load_panels(path: Path) -> np.ndarray:
-    """The whole file, cast, then the A panels: `(3, rows, bins)` float32."""
+    """Load the whole file, cast it, then select the A panels: `(3, rows, bins)` float32."""
     return np.load(path).astype(np.float32)[list(ON_PANELS)]
 
 
 def transforms(image_size: tuple[int, int], interpolation: str = "linear", augment: bool = False) -> A.Compose:
-    """`flips_affine` as one albumentations transform after the other, and the resizing."""
+    """Compose `flips_affine` of albumentations transforms, and the resizing."""
     training = [
         A.HorizontalFlip(p=0.5),
         A.VerticalFlip(p=0.5),
@@ -63,7 +63,7 @@ def transforms(image_size: tuple[int, int], interpolation: str = "linear", augme
 
 
 class Images(Dataset):
-    """A panels stacked along time, one file at a time: `(1, height, width)` float32 and a target."""
+    """Dataset of A panels stacked along time: `(1, height, width)` float32 and a target."""
 
     def __init__(self, paths: list[Path], transform: A.Compose, targets: np.ndarray | None = None) -> None:
         self.paths = paths
@@ -82,7 +82,7 @@ class Images(Dataset):
 @usual_heap()
 @torch.no_grad()
 def predict(networks: list[nn.Module], images: Images, batch_size: int = 32, device: torch.device = CPU) -> np.ndarray:
-    """A pass over the data for every network: `(N, K)` probabilities."""
+    """Predict in one pass over the data per network: `(N, K)` probabilities."""
     columns = []
     for network in networks:
         network.eval()
@@ -95,7 +95,7 @@ def predict(networks: list[nn.Module], images: Images, batch_size: int = 32, dev
 def train(
     network: nn.Module, images: Images, batch_size: int, steps: int, device: torch.device = CPU, warm: int = 2
 ) -> float:
-    """A plain loop of AdamW steps; gives seconds a cadence, after a few steps to get going.
+    """Run a plain loop of AdamW steps; return seconds per cadence, after a few warm-up steps.
 
     On a GPU it computes in 16 bits with four workers, as the ordinary loop there does.
     """

@@ -1,4 +1,4 @@
-"""From the start of `train.py` to the first step of the optimiser, and memory over the folds of a sweep.
+"""Time from the start of `train.py` to the first optimiser step, and memory over a sweep.
 
     python benchmarks/starting.py <folder of a data set> [overrides ...]
 
@@ -30,7 +30,7 @@ SMALL = ("model=tiny", "trainer=cpu", "threads=1", "data.image_size=[96,128]", "
 
 
 def linked_data(source: Path, root: Path, train: int, test: int) -> Path:
-    """A data set of any size without its bytes: hard links to the cadences of another one, a tenth of them needles."""
+    """Create a data set of any size, a tenth of it needles, from hard links to another one."""
     files_of = sorted(source.glob("train/*/*.npy"))
     ids = [f"{number:015x}" for number in np.random.default_rng(0).choice(16**12, train + test, replace=False)]
     ids = [f"{i[-1]}{i[:-1]}" for i in ids]  # spread over 16 folders, as the competition's
@@ -46,7 +46,7 @@ def linked_data(source: Path, root: Path, train: int, test: int) -> Path:
 
 
 def first_step(root: Path, overrides: tuple[str, ...] = SMALL) -> dict[str, float]:
-    """Run `train.py` in a process of its own until the first step; gives seconds of each part, and `MiB`."""
+    """Run `train.py` in a separate process to its first step; return seconds of each part."""
     with tempfile.TemporaryDirectory() as outputs:
         command = [sys.executable, __file__, str(root), "--child", f"output_dir={outputs}", *overrides]
         environment = os.environ | {STARTED: str(time.time())}
@@ -58,7 +58,7 @@ def first_step(root: Path, overrides: tuple[str, ...] = SMALL) -> dict[str, floa
 
 
 def _child(root: Path, overrides: list[str]) -> None:
-    """`train.py` with a clock at what is to be known, ended by the first step."""
+    """Run `train.py` with timers, and exit at the first step."""
     started = float(os.environ[STARTED])
     from torch.optim.optimizer import register_optimizer_step_post_hook
 

@@ -1,4 +1,4 @@
-"""Training: a plain float32 loop, this project's Trainer from files, and its step on a batch that is already there."""
+"""Training speed: a plain float32 loop, this project's Trainer, and its step alone."""
 
 import gc
 import time
@@ -16,7 +16,7 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.models.backbone import Backbone
-from seti.training.build import build_classifier, build_trainer, settle_logs
+from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.transforms.batch import prepare, to_device
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -24,7 +24,7 @@ WARM = 3
 
 
 class Clock(pl.Callback):
-    """When the first steps were over, when the last one was, and how long a GPU computed in each step between."""
+    """Timer of steps after the warm-up, and of the GPU time of each."""
 
     def __init__(self, gpu: bool, last: int) -> None:
         self.gpu = gpu
@@ -35,17 +35,17 @@ class Clock(pl.Callback):
 
     @property
     def gpu_seconds(self) -> float:
-        """From the first to the last kernel of every step; 0 without a GPU."""
+        """Seconds from the first to the last kernel of every step; 0 without a GPU."""
         return sum(begun.elapsed_time(done) for begun, done in self.events) / 1e3
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
-        """Put a mark into the GPU's queue."""
+        """Record an event in the GPU's queue."""
         if self.gpu and trainer.global_step >= WARM:
             self.begun = torch.cuda.Event(enable_timing=True)
             self.begun.record()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """Look at the clock: only twice, for a GPU has to be waited for."""
+        """Read the clock; only twice per run, because it waits for the GPU."""
         if self.begun is not None:
             done = torch.cuda.Event(enable_timing=True)
             done.record()
@@ -57,7 +57,7 @@ class Clock(pl.Callback):
 
 
 class Resident(Dataset):
-    """The same batch again and again."""
+    """Dataset that repeats one batch."""
 
     def __init__(self, batch: tuple, count: int) -> None:
         self.batch = batch
@@ -85,7 +85,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose("train", overrides)
     gc.collect()  # as `seti.training.fold.train` begins
-    settle_logs()
+    configure_logs()
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], fold=0, seed=0)
     clock = Clock(torch.cuda.is_available(), WARM + steps)

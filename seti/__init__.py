@@ -1,14 +1,3 @@
 """Find needles in Green Bank Telescope cadences."""
 
 __version__ = "0.2.0"
-
-import os
-import sys
-
-from seti.utils.shutdown import leave_quietly
-
-# Albumentations would ask the network for a newer release of itself when it is imported, by whichever room comes first.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
-if sys.argv[:1] == ["-m"]:  # Python looks for the module of `python -m seti.<program>`
-    leave_quietly()

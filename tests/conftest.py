@@ -1,10 +1,12 @@
 """A small simulated data set, configurations for it, and ways to run the programs on it."""
 
+import gc
 import io
 import json
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; and the tests may share the machine
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read as torch is imported: one thread for each of xdist's workers
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test fetches anything: a try fails at once
 
+import joblib
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +39,30 @@ SMALL = (
 )
 
 
+MAX_WORKERS = 8  # of xdist: about 1.5 GB each, with the programs that it runs
+HANGS = 300  # s after which a program is taken to hang; long, for the machine may be busy with other work
+
+
+@pytest.hookimpl(optionalhook=True)  # tests run without xdist as well
+def pytest_xdist_auto_num_workers() -> int:
+    """Count the cores that this process may use: xdist's own count with psutil ignores affinity and cgroups."""
+    return min(joblib.cpu_count(), MAX_WORKERS)
+
+
+def pytest_collection_finish() -> None:
+    """Take everything imported so far out of garbage collections.
+
+    Training a fold begins with a full collection, which would take longer than the small experiment's training.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the interpreter clear up as usual: libraries in C++ complain about what is left."""
+    gc.unfreeze()
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a program ended and what it said."""
@@ -48,11 +75,12 @@ class Finished:
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
     """A data set in the competition's layout: half of the cadences hold a needle. Shared: not to be changed."""
-    from seti.simulate import load_settings, simulate
+    from seti.config.compose import simulation_settings
+    from seti.simulation.dataset import simulate
 
     root = tmp_path_factory.mktemp("simulated") / "data"
     sizes = (f"train={TRAIN}", f"test={TEST}")
-    return simulate(load_settings("preset=easy", "positives=0.5", "workers=1", f"root={root}", *sizes))
+    return simulate(simulation_settings("preset=easy", "positives=0.5", "workers=1", f"root={root}", *sizes))
 
 
 @pytest.fixture
@@ -110,6 +138,36 @@ def train(config) -> Callable:
     return lambda *overrides: training.train(config(*overrides))
 
 
+@pytest.fixture(scope="session")
+def trained_once(data_root, tmp_path_factory) -> Callable:
+    """Train a fold once a session for each set of overrides; gives its folder, which is shared: not to be changed."""
+    folders = {}
+
+    def folder_of(*overrides: str) -> Path:
+        if overrides not in folders:
+            from seti.training import fold as training
+
+            outputs = tmp_path_factory.mktemp("trained")
+            training.train(compose("train", [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *overrides]))
+            (folders[overrides],) = outputs.glob("*/fold_*")
+        return folders[overrides]
+
+    return folder_of
+
+
+@pytest.fixture
+def finished(outputs, trained_once) -> Callable:
+    """Bring about what `train` leaves in `outputs`, by copying a fold that the session has trained; gives its AUC."""
+
+    def copy(*overrides: str) -> float:
+        folder = trained_once(*overrides)
+        copied = outputs / folder.parent.name / folder.name
+        shutil.copytree(folder, copied)
+        return read_json(copied / "result.json")["scores"]["auc"]
+
+    return copy
+
+
 @pytest.fixture
 def predict(outputs) -> Callable:
     """Predict in this process; gives the test AUC."""
@@ -123,7 +181,10 @@ def predict(outputs) -> Callable:
     return run
 
 
-def _run_script(script: str, args: list[str], folder: str, out: str, err: str) -> None:
+def _run_script(script: str, args: list[str], environment: dict[str, str], folder: str, out: str, err: str) -> None:
+    gc.freeze()  # as in `pytest_collection_finish`
+    os.environ.clear()  # the fork server's: as it was when the first program was started
+    os.environ.update(environment)
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = io.TextIOWrapper(open(1, "wb")), io.TextIOWrapper(open(2, "wb"))  # noqa: SIM115
@@ -143,17 +204,17 @@ class Program:
         context.set_forkserver_preload(
             ["seti.training.fold", "seti.training.lr_range", "seti.inference.predict", "seti.stacking.out_of_fold"]
         )
-        script_path = str(ROOT / script)
-        self.process = context.Process(
-            target=_run_script, args=(script_path, args, str(folder), str(self.out), str(self.err))
-        )
+        words = (str(ROOT / script), args, dict(os.environ), str(folder), str(self.out), str(self.err))
+        self.process = context.Process(target=_run_script, args=words)
         self.process.start()
 
-    def wait_for(self, path: Path, timeout: float = 60) -> None:
+    def wait_for(self, path: Path) -> None:
         """Wait until a file is there."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + HANGS
         while not path.exists():
-            assert self.process.is_alive(), f"ended early: {self.out.read_text()} {self.err.read_text()}"
+            assert self.process.is_alive() or path.exists(), (
+                f"ended early: {self.out.read_text()} {self.err.read_text()}"
+            )
             assert time.monotonic() < end, f"{path} did not come"
             time.sleep(0.005)
 
@@ -161,10 +222,10 @@ class Program:
         """Send a signal."""
         os.kill(self.process.pid, number)
 
-    def wait_for_children(self, count: int, timeout: float = 30) -> None:
+    def wait_for_children(self, count: int) -> None:
         """Wait until it has so many child processes."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        end = time.monotonic() + timeout
+        end = time.monotonic() + HANGS
         while len(listed.read_text().split()) < count:
             assert time.monotonic() < end, f"no {count} workers: {self.out.read_text()} {self.err.read_text()}"
             time.sleep(0.01)
@@ -173,7 +234,7 @@ class Program:
         """Send a signal to it and its workers, as a terminal does."""
         os.killpg(self.process.pid, number)
 
-    def finish(self, timeout: float = 60) -> Finished:
+    def finish(self, timeout: float = HANGS) -> Finished:
         """Wait for the end; a program that does not end is killed."""
         self.process.join(timeout)
         if self.process.is_alive():
@@ -204,14 +265,14 @@ def start(tmp_path):
 @pytest.fixture
 def run(start) -> Callable:
     """Run a program to its end."""
-    return lambda script, *args, timeout=60: start(script, *args).finish(timeout)
+    return lambda script, *args, timeout=HANGS: start(script, *args).finish(timeout)
 
 
 @pytest.fixture
 def run_command(tmp_path) -> Callable:
     """Run a command as a person types it, with a fresh interpreter: `run_command("train.py", ...)`, `("-m", ...)`."""
 
-    def run_one(*args: str, timeout: float = 120, folder: Path = tmp_path) -> Finished:
+    def run_one(*args: str, timeout: float = HANGS, folder: Path = tmp_path) -> Finished:
         words = [str(ROOT / arg) if arg.endswith(".py") else str(arg) for arg in args]
         done = subprocess.run(
             [sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False

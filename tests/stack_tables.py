@@ -1,4 +1,4 @@
-"""Simulated outputs of three models, for the tests of stacking."""
+"""Simulated predictions of three models for the stacking tests."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ def expit(values):
 
 
 def table(seed: int, count: int, prefix: str) -> pd.DataFrame:
-    """Cadences in no order of their ids; the three models see the same signal with more and more noise."""
+    """Simulate cadences in random order, and three models that see one signal with increasing noise."""
     rng = np.random.default_rng(seed)
     targets = rng.permutation(np.arange(count) % 5 == 0).astype(int)
     signal = 1.5 * targets + rng.normal(size=count)
@@ -22,17 +22,17 @@ def table(seed: int, count: int, prefix: str) -> pd.DataFrame:
 
 
 def oof_rows() -> pd.DataFrame:
-    """Held-out rows of all models beside each other."""
+    """Simulate held-out rows, one column of probabilities per model."""
     return table(0, CADENCES, "a")
 
 
 def predicted_rows() -> pd.DataFrame:
-    """The same of a test set."""
+    """Simulate predictions of a test set, one column of probabilities per model."""
     return table(1, TESTED, "t")
 
 
 def oof_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Out-of-fold tables, each in an order of its own."""
+    """Split the rows into one out-of-fold table per model, each in a different order."""
     wanted = ["id", "fold", "target"]
     return {
         name: rows[[*wanted, name]].rename(columns={name: "prob"}).sample(frac=1, random_state=n)

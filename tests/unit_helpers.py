@@ -1,4 +1,4 @@
-"""Tiny data sets and trainers for the tests of single rooms."""
+"""Tiny data sets, trainers and assertions for unit tests."""
 
 import json
 import signal
@@ -72,7 +72,7 @@ def files_dataset(root: Path, split: str, ids, targets, spec, augment=None, on_d
 
 
 def make_cadences(root: Path, split: str, ids: list[str], rows: int = ROWS, bins: int = BINS) -> np.ndarray:
-    """Write random float16 cadences; gives them, `(N, 6, rows, bins)`."""
+    """Write random float16 cadences and return them, `(N, 6, rows, bins)`."""
     cadences = np.random.default_rng(len(ids)).normal(size=(len(ids), 6, rows, bins)).astype(np.float16)
     for cadence_id, cadence in zip(ids, cadences, strict=True):
         path = root / split / cadence_id[0] / f"{cadence_id}.npy"
@@ -82,7 +82,7 @@ def make_cadences(root: Path, split: str, ids: list[str], rows: int = ROWS, bins
 
 
 def make_train_set(root: Path, count: int, positives: int, **shape: int) -> pd.DataFrame:
-    """Write a training set whose first cadences are the positives; gives its label table, sorted by id."""
+    """Write a training set whose first cadences are positive; return its label table, sorted by id."""
     ids = [f"{number % 16:x}{number:04d}" for number in range(count)]
     make_cadences(root, "train", ids, **shape)
     table = pd.DataFrame({"id": ids, "target": [int(n < positives) for n in range(count)]})
@@ -91,7 +91,7 @@ def make_train_set(root: Path, count: int, positives: int, **shape: int) -> pd.D
 
 
 def quiet_trainer(**settings) -> pl.Trainer:
-    """A Trainer that writes and says nothing."""
+    """Create a Trainer that writes and prints nothing."""
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     quiet = {
         "accelerator": "cpu",
@@ -105,7 +105,7 @@ def quiet_trainer(**settings) -> pl.Trainer:
 
 
 def seal(path: Path) -> None:
-    """Make an experiment's hand-made or changed files those that its records were written about."""
+    """Rewrite an experiment's records to match its hand-made or changed files."""
     for result_path in path.glob("fold_*/result.json"):
         folder = Experiment(path).fold(int(result_path.parent.name.removeprefix("fold_")))
         if not folder.best_checkpoint.exists():
@@ -118,7 +118,7 @@ def seal(path: Path) -> None:
 
 
 def seal_predictions(path: Path) -> None:
-    """Write `predictions.json` for a hand-made or changed table of the folds that it has columns of."""
+    """Write `predictions.json` to match a hand-made or changed table of predictions."""
     experiment = Experiment(path)
     table = pd.read_csv(experiment.predictions_path, dtype={"id": str})
     experiment.submission_path.write_text("id,target\n")
@@ -128,7 +128,7 @@ def seal_predictions(path: Path) -> None:
 
 
 def assert_ended(monkeypatch, owner, name, call, program, capsys) -> None:
-    """Send a program SIGTERM at a function's given call: it ends with one line and exit code 143."""
+    """Assert that SIGTERM in a function's given call ends a program with one line and exit code 143."""
     original, calls = getattr(owner, name), []
 
     def signalled(*args, **options):
@@ -147,18 +147,18 @@ def assert_ended(monkeypatch, owner, name, call, program, capsys) -> None:
 
 
 def losses(folder):
-    """The history without what the clock says."""
+    """Read the history without timings."""
     return pd.read_csv(folder / "metrics.csv").drop(columns="seconds")
 
 
 def assert_same_run(one, other):
-    """Two runs of a fold: the same history, and the same probabilities to the last byte."""
+    """Assert that two runs of a fold have equal histories and byte-identical probabilities."""
     pd.testing.assert_frame_equal(losses(one), losses(other))
     assert (one / "oof.csv").read_bytes() == (other / "oof.csv").read_bytes()
 
 
 def forward(checkpoint, root, split, ids):
-    """Probabilities by a network that is built and fed here, panels A stacked and shrunk to 24 x 32."""
+    """Predict with a network built here independently, on A panels stacked and shrunk to 24 x 32."""
     import cv2
     import timm
 

@@ -1,7 +1,6 @@
 """What every command shares: whatever stops it is one line, and in a sweep the other jobs go on."""
 
 import functools
-import importlib
 import json
 import logging
 import os
@@ -29,24 +28,24 @@ log = logging.getLogger(__name__)
 
 Task = Callable[["DictConfig"], Any]
 
-CONF = Path(__file__).parents[2] / "conf"
 # How torch tells that a worker could not hand over a batch: when it makes a file, or touches a page without room.
 SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
 WORKER_DIED = ("is killed by signal", "exited unexpectedly")  # how torch tells that a worker is gone
 JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jobs write their folders to
 
 
-def program(config_name: str, schema: str | None = None) -> Callable[[Task], Callable[[], None]]:
+def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
     """Make a program of a task: Hydra composes `conf/<config_name>.yaml`, the command line included, and calls it.
 
     Whatever stops it becomes one line on standard error and an exit code: 1 for what a person can fix, be it in the
     input, in the settings or on the disk, 130 for Ctrl-C, 143 for SIGTERM. Only a mistake of the program itself ends
     with a traceback.
 
+    What takes long to import is best imported inside of the task: `--help` does without it, and a signal that comes
+    meanwhile is answered.
+
     Args:
         config_name: of the configuration.
-        schema: the module that holds its types, where that is not the task's own. What takes long to import is best
-            imported in here and in the task: a signal that comes meanwhile is answered already.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
@@ -55,12 +54,10 @@ def program(config_name: str, schema: str | None = None) -> Callable[[Task], Cal
             # A mistake is not to be told by a log's or a thread's traceback first, when the disk is full.
             logging.raiseExceptions = False
             threading.excepthook = _quiet_threads
-            malloc.keep()
+            malloc.keep_freed_memory()
             journal = os.environ.get(JOURNAL)
             try:
-                with shutdown.ending():
-                    if schema is not None:
-                        importlib.import_module(schema)
+                with shutdown.interruptible():
                     _run_hydra(command(task), config_name)
             except BaseException as error:
                 if isinstance(error, SystemExit):
@@ -86,7 +83,7 @@ def command(task: Task) -> Task:
     @functools.wraps(task)
     def run(cfg: "DictConfig") -> Any:
         try:
-            with shutdown.ending():
+            with shutdown.interruptible():
                 return _run_in_sweep(task, cfg) if in_sweep() else task(cfg)
         except BaseException as error:
             _end(error)
@@ -105,13 +102,14 @@ def in_sweep() -> bool:
 def _run_hydra(task: Task, config_name: str) -> None:
     import hydra
 
-    from seti.config import instantiation_guard
+    from seti.config import commands, instantiation_guard, schema  # noqa: F401 - two register what conf/ refers to
+    from seti.config.folder import conf_folder
 
     instantiation_guard.guard(_refuse)
     asked_for_tracebacks = "HYDRA_FULL_ERROR" in os.environ
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, where it would print their tracebacks
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(task)()
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)(task)()
     finally:
         if not asked_for_tracebacks:
             os.environ.pop("HYDRA_FULL_ERROR", None)
@@ -127,7 +125,7 @@ def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
     try:
         return task(cfg)
     except Exception as error:
-        shutdown.raise_if_asked()  # workers die of the same signal, which then reads as their failure
+        shutdown.raise_if_pending()  # workers die of the same signal, which then reads as their failure
         message = explain(error)
         if message is None:
             message = f"{type(error).__name__}: {error}"
@@ -215,11 +213,11 @@ def _end(error: BaseException) -> None:
         raise error
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted(signal.SIGINT)
-    elif not isinstance(error, Interrupted) and shutdown.asked() is not None:
-        error = Interrupted(shutdown.asked())  # a library's answer to the signal
+    elif not isinstance(error, Interrupted) and shutdown.pending() is not None:
+        error = Interrupted(shutdown.pending())  # a library's answer to the signal
     if isinstance(error, Interrupted):
         _say(str(error))
-        shutdown.hush_half_made()
+        shutdown.silence_half_built_objects()
         sys.exit(error.code)
     message = explain(error) if isinstance(error, Exception) else None
     if message is None:

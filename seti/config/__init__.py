@@ -1,1 +1,1 @@
-"""What the commands accept: the schema of the configuration, its resolvers, validation, guarded instantiation."""
+"""Configuration of the commands: schema, resolvers, choices, validation, guard of instantiation."""

@@ -1,8 +1,8 @@
-"""What a configuration may name to be run: the classes of this program, of Hydra and of `logging`, nothing else.
+"""Guard of `_target_`: a configuration may only instantiate classes of this program, Hydra and `logging`.
 
-Hydra calls what `_target_` names while it sets callbacks, sweepers and launchers up, and Python's logging what a
-formatter's or handler's `class` or `()` names. A configuration file from elsewhere (`--config-dir`) could name any
-function there. So every configuration is looked through when it is composed, before anything in it is called.
+Hydra calls the object that `_target_` names when it sets up callbacks, sweepers and launchers, and Python's logging
+the one in a formatter's or handler's `class` or `()`. A configuration file from elsewhere (`--config-dir`) could name
+any function there. Every configuration is therefore checked when it is composed, before anything in it is called.
 """
 
 import importlib
@@ -17,13 +17,19 @@ from omegaconf.errors import OmegaConfBaseException
 from seti.errors import SetiError, brief
 
 ALLOWED = ("seti", "hydra", "hydra_plugins", "logging")
-OWN = ("seti.cli.sweep_report.SweepReport",)  # known without an import, which would make `--help` slow
-CALLED = ("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging")  # of `hydra`: what is set up from these
+OWN = ("seti.cli.sweep_report.SweepReport",)  # not imported for the check, which would slow down `--help`
+CALLED = (
+    "callbacks",
+    "launcher",
+    "sweeper",
+    "job_logging",
+    "hydra_logging",
+)  # in `hydra`
 MAX_DEPTH, MAX_NODES = 40, 5_000  # a configuration of this program has some 300
 
 
 def check_targets(cfg: DictConfig) -> None:
-    """Refuse a configuration that names something to be run outside of the allowed packages.
+    """Refuse a configuration that instantiates anything outside of the allowed packages.
 
     Raises:
         SetiError: naming the key and the target.
@@ -39,13 +45,13 @@ def check_targets(cfg: DictConfig) -> None:
 
 
 def guard(refuse: Callable[[str], NoReturn]) -> None:
-    """Look every configuration through that Hydra composes in this process from now on.
+    """Check every configuration that Hydra composes in this process from now on.
 
-    Hydra has no hook between composing and calling: callbacks, the first hook there is, are called themselves.
+    Hydra has no hook between composition and instantiation: its first hooks, callbacks, are instantiated themselves.
 
     Args:
-        refuse: says the line and ends the program; used where a command line is composed. A configuration that is
-            composed by a function's call raises `SetiError` instead.
+        refuse: prints the line and ends the program, for a configuration composed from a command line. One that is
+            composed by a function call raises `SetiError` instead.
     """
     if getattr(ConfigLoaderImpl.load_configuration, "guarded", False):
         return
@@ -72,7 +78,7 @@ def guard(refuse: Callable[[str], NoReturn]) -> None:
 
 
 def _objection(target: Any, logged: bool) -> str:
-    """Why a target may not be run; empty where it may."""
+    """The reason to refuse a target; empty for an allowed one."""
     if not isinstance(target, str):
         return "is no name"
     if target in OWN or (logged and target in ("ext://sys.stdout", "ext://sys.stderr")):
@@ -83,20 +89,16 @@ def _objection(target: Any, logged: bool) -> str:
         return "is outside of the allowed packages"
     try:
         found = getattr(importlib.import_module(module), name)
-    except (
-        ImportError,
-        AttributeError,
-        ValueError,
-    ):  # the way to os.system through seti.utils.files.os is no module's name
+    except (ImportError, AttributeError, ValueError):  # also seti.utils.files.os.system: no module has that name
         return "is no class that can be imported"
-    # What a module has merely imported, such as subprocess.Popen, is not its own.
+    # A name that a module has merely imported, such as subprocess.Popen, is not its own.
     if not isinstance(found, type) or found.__module__.split(".")[0] not in ALLOWED:
         return "is no class of its own package"
     return ""
 
 
 def _named(cfg: DictConfig) -> Iterator[tuple[str, Any, bool]]:
-    """Every key whose value is called, with its value as written, and as it resolves where Hydra calls it."""
+    """Every key that is instantiated from: its values as written and as resolved, and if it is of logging."""
     yield from _walk(OmegaConf.to_container(cfg, resolve=False), "", False)
     hydra = cfg.get("hydra")
     for part in CALLED:
@@ -110,7 +112,7 @@ def _walk(value: Any, key: str, logged: bool) -> Iterator[tuple[str, Any, bool]]
         for name, inner in value.items():
             path = f"{key}.{name}".lstrip(".")
             if name in ("_target_", "()") or (logged and name == "class"):
-                # A name that is put together elsewhere is looked at as it resolves.
+                # An interpolated name is checked in its resolved form.
                 if not (isinstance(inner, str) and "${" in inner and path.startswith("hydra.")):
                     yield path, inner, logged
             else:
@@ -123,7 +125,7 @@ def _walk(value: Any, key: str, logged: bool) -> Iterator[tuple[str, Any, bool]]
 
 
 def _resolved(node: Any, key: str, depth: int, visited: list[int]) -> Any:
-    """Resolve what can be resolved now; what cannot, such as the job's folder, stays as written."""
+    """Resolve as far as possible; what depends on the job, such as its folder, stays as written."""
     visited[0] += 1
     if depth > MAX_DEPTH or visited[0] > MAX_NODES:
         msg = f"{key} is too large: take that key out"

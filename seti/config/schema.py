@@ -1,7 +1,7 @@
-"""The settings, their types, and the names that Hydra composes from them.
+"""Types of the settings, and the names of folders that Hydra composes from them.
 
-`conf/` holds the values; the dataclasses here hold the types, so that a value of the wrong type is refused
-when the configuration is composed, before anything is read or written.
+`conf/` has every setting's value and meaning. The types here make Hydra refuse a value of the wrong type when it
+composes the configuration, before anything is read or written.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from seti.errors import SetiError
 
 @dataclass
 class DedopplerConfig:
-    """The fan of drift rates of the layouts with de-Doppler planes; see `seti.transforms.dedoppler`."""
+    """Group `data.dedoppler`, for `seti.transforms.dedoppler`."""
 
     max_drift: float = MISSING
     drifts: int = MISSING
@@ -27,7 +27,7 @@ class DedopplerConfig:
 
 @dataclass
 class DataConfig:
-    """Where cadences are, which panels the network sees, and how they are loaded."""
+    """Group `data`, for `seti.dataloading` and `seti.transforms.input_spec`."""
 
     root: str = MISSING
     n_folds: int = MISSING
@@ -51,7 +51,7 @@ class DataConfig:
 
 @dataclass
 class AugmentConfig:
-    """Probabilities and limits of the training transforms: `seti.transforms.image`, `cutout` and `panels` beside it."""
+    """Group `augment`, for the training transforms in `seti.transforms`."""
 
     flip_frequency: float = MISSING
     flip_time: float = MISSING
@@ -78,7 +78,7 @@ class AugmentConfig:
 
 @dataclass
 class ModelConfig:
-    """A timm backbone with one logit; see `seti.models.backbone`."""
+    """Group `model`, for `seti.models.backbone`."""
 
     backbone: str = MISSING
     pretrained: bool = MISSING
@@ -94,7 +94,7 @@ class ModelConfig:
 
 @dataclass
 class OptimizerConfig:
-    """The optimiser; see `seti.models.optimiser`."""
+    """Group `optimizer`, for `seti.models.optimiser`."""
 
     name: str = MISSING
     lr: float = MISSING
@@ -104,7 +104,7 @@ class OptimizerConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How the rate moves from batch to batch; see `seti.models.optimiser`."""
+    """Group `schedule`, for `seti.models.optimiser`."""
 
     name: str = MISSING
     pct_start: float = MISSING
@@ -115,7 +115,7 @@ class ScheduleConfig:
 
 @dataclass
 class LossConfig:
-    """What training lowers; see `seti.models.loss`."""
+    """Group `loss`, for `seti.models.loss`."""
 
     name: str = MISSING
     gamma: float | None = None
@@ -125,14 +125,14 @@ class LossConfig:
 
 @dataclass
 class EmaConfig:
-    """The moving average of the weights; see `seti.training.callbacks.weight_averaging`. Off while `decay` is null."""
+    """Group `ema`, for `seti.training.callbacks.weight_averaging`."""
 
     decay: float | None = None
 
 
 @dataclass
 class MixupConfig:
-    """Mixup and CutMix; see `seti.transforms.mixup`."""
+    """Group `mixup`, for `seti.transforms.mixup`."""
 
     alpha: float | None = None
     label: str = MISSING
@@ -143,7 +143,7 @@ class MixupConfig:
 
 @dataclass
 class EarlyStoppingConfig:
-    """Stop when the validation loss no longer falls. Off while `patience` is null."""
+    """Group `early_stopping`, for `seti.training.callbacks.history`."""
 
     patience: int | None = None
     min_delta: float = MISSING
@@ -151,7 +151,7 @@ class EarlyStoppingConfig:
 
 @dataclass
 class CheckpointConfig:
-    """Which epoch is the best one."""
+    """Group `checkpoint`, for `seti.training.build`."""
 
     monitor: str = MISSING
     mode: str = MISSING
@@ -159,7 +159,7 @@ class CheckpointConfig:
 
 @dataclass
 class WatchConfig:
-    """When a fold that learns nothing is stopped (`seti.training.callbacks.dead_fold`). Off while `after` is null."""
+    """Group `watch`, for `seti.training.callbacks.dead_fold`."""
 
     after: float | None = None
     auc_margin: float = MISSING
@@ -167,7 +167,7 @@ class WatchConfig:
 
 @dataclass
 class LrRangeConfig:
-    """The learning-rate range test; see `seti.training.lr_range`."""
+    """Group `lr_range`, for `seti.training.lr_range`."""
 
     min_lr: float = MISSING
     max_lr: float = MISSING
@@ -176,7 +176,7 @@ class LrRangeConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything `train.py` reads."""
+    """Settings of `conf/train.yaml`."""
 
     fold: int = MISSING
     seed: int = MISSING
@@ -203,7 +203,7 @@ class TrainConfig:
 
 @dataclass
 class PredictDataConfig:
-    """Which test set, and how it is loaded."""
+    """Group `data` of `conf/predict.yaml`."""
 
     root: str | None = None
     batch_size: Any = MISSING  # auto, or a number
@@ -215,7 +215,7 @@ class PredictDataConfig:
 
 @dataclass
 class PredictConfig:
-    """Everything `predict.py` reads."""
+    """Settings of `conf/predict.yaml`."""
 
     ckpt_dir: Any = MISSING  # a folder, or a list of them
     device: str = MISSING
@@ -232,37 +232,37 @@ AUTO = "auto"  # of data.batch_size
 
 
 def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
-    """Name a configuration by what distinguishes it: `efficientnet_b1-A-spatial-512x512-mixup0.1`."""
+    """Name an experiment after its main settings: `efficientnet_b1-A-spatial-512x512-mixup0.1`."""
     size = "x".join(map(str, image_size)) if image_size else "native"
     mixup = [f"mixup{alpha:g}"] if alpha else []
-    # The pretraining tag behind timm's dot says where weights come from, not what the network is.
+    # The tag after timm's dot is the origin of the weights, not part of the architecture.
     return "-".join([backbone.split(".")[0], panels, layout, size, *mixup])
 
 
 def job_suffix(lr_range_test: bool, override_dirname: str) -> str:
-    """Give a range test a folder of its own inside the fold's, named by its overrides; a training run none.
+    """Path of a range test's own folder inside the fold's, named after its overrides; empty for training.
 
-    So a sweep of range tests over settings that `exp_name` does not carry keeps its curves apart, and a
-    finished fold's log and configuration stay as they were.
+    A sweep of range tests over settings that are not in `exp_name` keeps its curves apart this way, and a finished
+    fold keeps its log and configuration.
     """
     if not lr_range_test:
         return ""
     name = re.sub(r"[^\w.,=+-]", "_", override_dirname)
-    if len(name) > 200:  # file systems allow 255; what is cut off must still tell jobs apart
+    if len(name) > 200:  # file systems allow 255; the hash keeps jobs apart
         name = f"{name[:190]}-{hashlib.sha256(override_dirname.encode()).hexdigest()[:8]}"
     return "/lr_range/" + (name or "default")
 
 
 def check_exp_name(name: str) -> str:
-    """Give the name back, or refuse it: Hydra makes folders by it before anything else is checked.
+    """Return the name, or refuse it: Hydra makes folders from it before anything else is checked.
 
     Raises:
-        SetiError: it would lead elsewhere than into a folder of its own under `output_dir`.
+        SetiError: it does not name a folder directly in `output_dir`.
     """
     if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith(".") or name == "stack":
         msg = (
             f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
-            "(and not 'stack', which is where stack.py writes)"
+            "(and not 'stack', which is stack.py's folder)"
         )
         raise SetiError(msg)
     return name
@@ -274,11 +274,11 @@ OmegaConf.register_new_resolver("job_suffix", job_suffix, replace=True)
 
 
 def unknown(key: str, section: type) -> str:
-    """Say that no setting is named so, and which one may be meant.
+    """Message that a setting does not exist, with the nearest one that does.
 
     Args:
-        key: with the names of the groups that it is in.
-        section: the dataclass that it was looked for in.
+        key: with the names of its groups.
+        section: the dataclass of its group.
     """
     group, _, name = key.rpartition(".")
     near = difflib.get_close_matches(name, [one.name for one in fields(section)], 1, 0.6)
@@ -287,6 +287,6 @@ def unknown(key: str, section: type) -> str:
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Resolve a configuration to plain dicts, lists and values, as checkpoints and JSON need them."""
+    """Resolve a configuration to plain dicts, lists and values, for checkpoints and JSON."""
     resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     return {str(key): value for key, value in resolved.items()}

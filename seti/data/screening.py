@@ -13,7 +13,7 @@ from seti.data.sources import CadenceSource
 from seti.errors import SetiError
 from seti.utils import files
 from seti.utils.console import cadence_progress
-from seti.utils.processes import cores
+from seti.utils.processes import available_cores
 
 _BLOCK = 64
 _SAMPLE = 9  # cadences whose size is looked at
@@ -38,7 +38,7 @@ def find_damaged(source: CadenceSource) -> dict[str, str]:
 
     damaged: dict[str, str] = {}
     # Threads suffice: reading and checking for NaN release the interpreter lock.
-    with ThreadPoolExecutor(cores()) as pool, cadence_progress() as progress:
+    with ThreadPoolExecutor(available_cores()) as pool, cadence_progress() as progress:
         task = progress.add_task("looking for damage", total=len(source))
         for block, problems in zip(blocks, pool.map(read, blocks), strict=True):
             damaged |= problems

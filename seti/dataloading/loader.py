@@ -56,6 +56,6 @@ def _hand_over(slots: SharedSlots, batch: Batch) -> tuple:
 
 def _start_worker(slots: SharedSlots | None, _: int) -> None:
     shared_memory.use_in_worker(slots)
-    shutdown.spare_worker()
+    shutdown.ignore_signals_in_worker()
     # Workers are the parallelism; OpenCV would start a pool of threads in each of them.
     cv2.setNumThreads(0)

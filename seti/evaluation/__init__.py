@@ -1,1 +1,1 @@
-"""Scores: calibration, ranks, and the AUC that brightness alone reaches."""
+"""Evaluation of scores: calibration and rank averaging."""

@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say, and how to bend them until they are."""
+"""Calibration of probabilities: reliability curve, calibration error and calibrators."""
 
 from collections.abc import Callable
 
@@ -18,18 +18,18 @@ Calibrator = Callable[[np.ndarray], np.ndarray]  # `(N,)` probabilities to `(N,)
 
 
 def reliability(targets: np.ndarray, probs: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Reliability curve: how many needles there are among cadences of about the same probability.
+    """Compute the reliability curve: observed share of needles against predicted probability.
 
-    Bins hold equally many rows, for their edges are quantiles of `probs`: needles are rare, and of bins of equal width
-    the lowest would hold nearly all. Rows of equal probability stay together, which may leave fewer bins.
+    Bin edges are quantiles of `probs`, so bins hold equal numbers of rows; needles are rare, and with bins of equal
+    width nearly all rows would fall into the lowest. Rows of equal probability share a bin, which may leave fewer bins.
 
     Args:
         targets: `(N,)`, 0 or 1.
         probs: `(N,)` probabilities.
-        bins: at most.
+        bins: maximum number of bins.
 
     Returns:
-        A row a bin, from low to high: prob, its mean probability; share, of positives; count, of rows.
+        One row per bin in rising order: prob, the mean probability; share, of positives; count, of rows.
     """
     targets, probs = np.asarray(targets), np.asarray(probs, dtype=float)
     edges = np.quantile(probs, np.linspace(0, 1, bins + 1)[1:-1])
@@ -39,18 +39,19 @@ def reliability(targets: np.ndarray, probs: np.ndarray, bins: int = BINS) -> pd.
 
 
 def calibration_error(targets: np.ndarray, probs: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error: mean distance of probability and share of positives over the bins of `reliability`.
+    """Compute the expected calibration error over the bins of `reliability`.
 
-    Bins are weighted by their rows. M. P. Naeini, G. F. Cooper and M. Hauskrecht, "Obtaining well calibrated
-    probabilities using Bayesian binning", AAAI 2015, with the equal-mass bins of J. Nixon et al., "Measuring
-    calibration in deep learning", CVPR Workshops 2019. Small samples have an error above 0 however calibrated.
+    It is the mean of |prob - share|, weighted by the bins' counts. In small samples it is above 0 even for calibrated
+    probabilities. M. P. Naeini, G. F. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
+    binning", AAAI 2015, with the equal-mass bins of J. Nixon et al., "Measuring calibration in deep learning", CVPR
+    Workshops 2019.
     """
     curve = reliability(targets, probs, bins)
     return float(np.average((curve["prob"] - curve["share"]).abs(), weights=curve["count"]))
 
 
 def scores(targets: np.ndarray, probs: np.ndarray) -> dict[str, float]:
-    """Expected calibration error, and Brier's score: the mean squared distance of probability and target."""
+    """Compute the expected calibration error and the Brier score, mean((prob - target)^2)."""
     return {
         "calibration_error": calibration_error(targets, probs),
         "brier": float(brier_score_loss(targets, probs)),
@@ -58,16 +59,16 @@ def scores(targets: np.ndarray, probs: np.ndarray) -> dict[str, float]:
 
 
 def fit(method: str, targets: np.ndarray, probs: np.ndarray) -> Calibrator:
-    """Fit a calibrator to probabilities that were not fitted to these targets.
+    """Fit a calibrator to held-out probabilities.
 
-    `sigmoid` rises everywhere, so it keeps every rank and the AUC of whatever it is applied to. `isotonic` has no shape
-    but to rise and follows any curve that enough rows draw; it has level steps, rows on a step tie, and ties cost AUC.
-    Where each fold has a calibrator of its own, the pooled AUC moves with either.
+    `sigmoid` is strictly increasing, so it preserves every rank and the AUC. `isotonic` only assumes a non-decreasing
+    curve and follows any such curve given enough rows, but it is piecewise constant: rows on one step tie, and ties
+    lower the AUC. With one calibrator per fold, either method changes the pooled AUC.
 
     Args:
         method: one of `CALIBRATE`; `none` changes nothing.
-        targets: `(N,)`, 0 or 1, both there.
-        probs: `(N,)` probabilities, held out.
+        targets: `(N,)`, 0 or 1, with both classes present.
+        probs: `(N,)` held-out probabilities.
     """
     if method == "sigmoid":
         return _sigmoid(targets, probs)
@@ -77,23 +78,23 @@ def fit(method: str, targets: np.ndarray, probs: np.ndarray) -> Calibrator:
 
 
 def unchanged(probs: np.ndarray) -> np.ndarray:
-    """The calibrator of `none`."""
+    """Return the probabilities as they are: the calibrator for `none`."""
     return probs
 
 
 def _sigmoid(targets: np.ndarray, probs: np.ndarray) -> Calibrator:
-    """Platt's calibration on the logit, so that calibrated probabilities are left as they are.
+    """Fit Platt scaling on the logit, which leaves calibrated probabilities unchanged.
 
-    J. Platt, "Probabilistic outputs for support vector machines", 1999, with his targets, which stay short of 0 and 1
-    and so keep the slope finite where the classes do not overlap: a row counts as a positive in part and as a negative
-    in part. A slope that would turn the ranks round, as chance may have it where nothing was learnt, is made nearly
-    flat instead.
+    J. Platt, "Probabilistic outputs for support vector machines", 1999. His soft targets stay short of 0 and 1, which
+    keeps the slope finite where the classes do not overlap; each row enters once as a positive and once as a negative,
+    with weights. A negative slope, which can arise by chance if nothing was learned, would reverse the ranks and is
+    replaced by a nearly flat one.
     """
     positives = int(np.sum(targets))
     soft = np.where(targets, (positives + 1) / (positives + 2), 1 / (len(targets) - positives + 2))
     logits = _logit(probs)[:, None]
     twice = np.concatenate([logits, logits]), np.repeat([1, 0], len(targets))
-    # C is without a bound: no regularisation.
+    # C=inf: no regularisation.
     model = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(*twice, np.concatenate([soft, 1 - soft]))
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope < MIN_SLOPE:

@@ -1,1 +1,1 @@
-"""Folders of experiments: the records that a run leaves, and reading them back safely."""
+"""Folders of experiments: the records that runs write, and their safe reading."""

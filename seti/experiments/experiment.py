@@ -1,54 +1,28 @@
 """An experiment's folder: its paths, results, out-of-fold tables and checkpoints.
 
-One configuration trained on every fold, under `outputs/<exp_name>/`. A fold is finished when its `result.json`
-stands, which is written last; nothing is inferred from other files being there.
+One configuration trained on every fold, in `outputs/<exp_name>/`. A fold is finished when its `result.json` exists,
+which is written last; nothing is inferred from the presence of other files.
 """
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from seti.data import competition
-from seti.errors import SetiError, brief
-from seti.experiments import provenance, result
+from seti.errors import SetiError
+from seti.experiments import provenance
+from seti.experiments.fold_result import FoldResult
 from seti.utils import files
 
 OOF_COLUMNS = ["id", "fold", "target", "prob"]
 
-# Settings that change where, how fast or how talkatively a fold is trained, not what comes out.
-INCIDENTAL = (
-    "fold",
-    "force",
-    "output_dir",
-    "exp_name",
-    "threads",
-    "retries",  # result.json says which seed the fold was trained with
-    "watch",
-    "lr_range",
-    "lr_range_test",
-    "data.root",  # the data set is told by the fingerprint of its label table, wherever it lies
-    "data.num_workers",
-    "data.packed",
-    "data.pack_dir",
-    "data.on_error",  # what was left out changes the fingerprint
-    "data.augment_on",  # the same images, but for the rounding of their interpolation
-    "model.compile",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.log_every_n_steps",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-)
-
 
 @dataclass(frozen=True)
 class FoldFolder:
-    """The files of one fold."""
+    """Paths of one fold's files."""
 
     path: Path
 
@@ -59,7 +33,7 @@ class FoldFolder:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Everything needed to go on from the last finished epoch."""
+        """State of an interrupted or finished run, from which training resumes."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
@@ -69,7 +43,7 @@ class FoldFolder:
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch."""
+        """Losses and scores, one row for each epoch."""
         return self.path / "metrics.csv"
 
     @property
@@ -77,15 +51,13 @@ class FoldFolder:
         """Written last: this fold is finished."""
         return self.path / "result.json"
 
-    def read_result(self) -> dict[str, Any] | None:
+    def read_result(self) -> FoldResult | None:
         """Read `result.json`, or None while the fold is not finished.
 
         Raises:
             SetiError: the file is damaged, or was written by another version of this program.
         """
-        if not self.result.exists():
-            return None
-        return result.read_result(self.result)
+        return FoldResult.read(self.result) if self.result.exists() else None
 
 
 class Experiment:
@@ -106,12 +78,12 @@ class Experiment:
 
     @property
     def predictions_path(self) -> Path:
-        """Probabilities of every test cadence, a column a fold."""
+        """Probabilities of every test cadence, one column for each fold."""
         return self.path / "predictions.csv"
 
     @property
     def predictions_record(self) -> Path:
-        """Written last: what the predictions were made with."""
+        """Written last: the checkpoints and test set of the predictions."""
         return self.path / "predictions.json"
 
     @property
@@ -120,7 +92,7 @@ class Experiment:
         return self.path / "submission.csv"
 
     def fold(self, fold: int) -> FoldFolder:
-        """The files of one fold, whether they exist or not."""
+        """Paths of one fold; they need not exist."""
         return FoldFolder(self.fold_path(fold))
 
     def fold_path(self, fold: int) -> Path:
@@ -128,33 +100,35 @@ class Experiment:
         return self.path / f"fold_{fold}"
 
     @cached_property
-    def results(self) -> dict[int, dict[str, Any]]:
+    def results(self) -> dict[int, FoldResult]:
         """`result.json` of every finished fold, by fold number.
 
         Raises:
             SetiError: a result is damaged, or two folds were trained with different configurations or data.
         """
-        read = (FoldFolder(path.parent).read_result() for path in self.path.glob("fold_*/result.json"))
-        found = {fold["fold"]: fold for fold in read if fold is not None}
-        found = dict(sorted(found.items()))
+        read = (FoldResult.read(path) for path in self.path.glob("fold_*/result.json"))
+        found = dict(sorted((result.fold, result) for result in read))
         first = next(iter(found.values()), None)
         for fold, other in found.items():
-            different = differences(first["config"], other["config"])
-            if first["n_folds"] != other["n_folds"]:
-                different.append(f"n_folds: {first['n_folds']} -> {other['n_folds']}")
-            if first["data"]["fingerprint"] != other["data"]["fingerprint"]:
-                different.append("the label table")
+            different = first.identity.differences(other.identity)
+            if first.n_folds != other.n_folds:
+                different.append(f"n_folds: {first.n_folds} -> {other.n_folds}")
             if different:
                 msg = (
-                    f"{self.path}: folds {first['fold']} and {fold} were trained differently ({'; '.join(different)}): "
+                    f"{self.path}: folds {first.fold} and {fold} were trained differently ({'; '.join(different)}): "
                     f"train one of them again with force=true"
                 )
                 raise SetiError(msg)
         return found
 
+    @property
+    def first_result(self) -> FoldResult:
+        """The first finished fold, for values that all of them share; there must be one."""
+        return next(iter(self.results.values()))
+
     def n_folds(self) -> int:
-        """How many folds the configuration has; 0 while none is finished."""
-        return next((fold["n_folds"] for fold in self.results.values()), 0)
+        """Number of folds in the configuration; 0 while none is finished."""
+        return self.first_result.n_folds if self.results else 0
 
     def finished_folds(self) -> list[int]:
         """Numbers of the finished folds."""
@@ -165,13 +139,12 @@ class Experiment:
         return [fold for fold in range(self.n_folds()) if fold not in self.results]
 
     def is_finished(self) -> bool:
-        """Whether every fold is finished."""
+        """True once every fold is finished."""
         return bool(self.results) and not self.missing_folds()
 
     def train_command(self, folds: list[int]) -> str:
-        """The command that trains some folds as a finished one was."""
-        fold = self.finished_folds()[0]
-        overrides = self.results[fold].get("overrides") or [f"exp_name={self.name}"]
+        """The command that trains some folds with the settings of a finished one."""
+        overrides = self.first_result.overrides or [f"exp_name={self.name}"]
         kept = [shlex.quote(item) for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
         return " ".join(["python train.py -m", f"fold={','.join(map(str, folds))}", *kept])
 
@@ -179,12 +152,12 @@ class Experiment:
         """The best checkpoint of a finished fold.
 
         Raises:
-            SetiError: it is missing, or not the one that `result.json` was written about.
+            SetiError: it is missing, or not the one that `result.json` describes.
         """
         result, folder = self.results[fold], self.fold(fold)
-        path = folder.path / result["checkpoint"]
+        path = folder.path / result.checkpoint
         fix = f"restore it from a copy, or train fold {fold} again with force=true"
-        provenance.check_file(path, result["files"][result["checkpoint"]], folder.result, fix)
+        provenance.check_file(path, result.files[result.checkpoint], folder.result, fix)
         return path
 
     def read_oof(self) -> pd.DataFrame:
@@ -194,13 +167,14 @@ class Experiment:
             Columns id, fold, target, prob, sorted by id; every id once.
 
         Raises:
-            SetiError: a table is missing, damaged or not the one that was trained, or an id stands in two of them.
+            SetiError: a table is missing, damaged or not the one that `result.json` describes, or an id is in two of
+                them.
         """
         tables = []
         for fold in self.finished_folds():
             path = self.fold(fold).oof
             fix = f"restore it from a copy, or train fold {fold} again with force=true"
-            provenance.check_file(path, self.results[fold]["files"]["oof.csv"], self.fold(fold).result, fix)
+            provenance.check_file(path, self.results[fold].files["oof.csv"], self.fold(fold).result, fix)
             table = files.read_csv(path, OOF_COLUMNS)
             probs = pd.to_numeric(table["prob"], errors="coerce")
             if not (probs.between(0, 1).all() and (table["fold"] == fold).all() and table["target"].isin([0, 1]).all()):
@@ -249,22 +223,3 @@ def open_experiment(path: Path) -> Experiment:
         )
         raise SetiError(msg)
     return experiment
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Name the settings in which two configurations would train different folds, as `key: old -> new`."""
-    flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
-    return [
-        f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"
-        for key in sorted(flat_old.keys() | flat_new.keys())
-        if flat_old.get(key) != flat_new.get(key)
-        and not any(key == skip or key.startswith(skip + ".") for skip in INCIDENTAL)
-    ]
-
-
-def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,4 +1,4 @@
-"""`predictions.json`: which checkpoints looked at which test set; without it a table of predictions is not blended."""
+"""The record of a prediction, `predictions.json`: checkpoints and test set. A blend requires it."""
 
 import hashlib
 import shlex
@@ -21,14 +21,14 @@ VERSIONS = ("seti", "torch", "timm", "numpy")
 def describe_predictions(
     experiment: Experiment, root: Path, ids: Iterable[str], precision: str, average: str = "mean"
 ) -> dict[str, Any]:
-    """Say what an experiment's `predictions.csv` and `submission.csv`, as they now lie there, were made with.
+    """Describe what an experiment's present `predictions.csv` and `submission.csv` were made with.
 
     Args:
         experiment: predicted by all of its finished folds.
         root: the test set's folder.
         ids: of the test set, in the tables' order.
-        precision: that the networks ran in.
-        average: `mean` or `rank`, what prob is of the folds' probabilities.
+        precision: in which the networks ran.
+        average: of the folds' probabilities, `mean` or `rank`.
 
     Returns:
         The content of `predictions.json`.
@@ -48,19 +48,19 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     """Read the predictions of all of an experiment's finished folds.
 
     Returns:
-        Columns id, one a fold, and prob; None where there are none yet, or where a fold that was finished since has
-        no column in them.
+        Columns id, one a fold, and prob; None if there are no predictions yet, or if they lack a fold that was
+        finished since.
 
     Raises:
-        SetiError: they are damaged, or were made by other checkpoints, of another test set than they list, or by
-            another version of this program; the message names the command that makes them again.
+        SetiError: they are damaged, or were made by other checkpoints, for another test set than they list, or by
+            another version of this program; the message has the command that makes them again.
     """
     path = experiment.predictions_path
     if not path.exists():
         return None
     fix = f"predict again: python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
     if not experiment.predictions_record.exists():
-        msg = f"{path} has no {experiment.predictions_record.name} beside it to say what it was made with: {fix}"
+        msg = f"{path} has no {experiment.predictions_record.name} next to it to say what it was made with: {fix}"
         raise SetiError(msg)
     record = _read_record(experiment.predictions_record, fix)
     own, used = _checkpoints(experiment), record["checkpoints"]
@@ -76,7 +76,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     competition.check_ids(path, table["id"])
     columns = [*(f"fold_{fold}" for fold in own), "prob"]
     probs = table[columns].apply(pd.to_numeric, errors="coerce")
-    # An empty score is a cadence that could not be read and was to be skipped.
+    # A cadence with an empty score could not be read and was skipped.
     if not ((probs >= 0) & (probs <= 1) | table[columns].isna()).all(axis=None):
         msg = f"{path} holds values that are no probabilities: {fix}"
         raise SetiError(msg)
@@ -87,9 +87,9 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
 
 
 def read_probabilities(experiment: Experiment) -> pd.DataFrame | None:
-    """As `read_predictions`, but prob is always the mean of the folds' probabilities.
+    """Read predictions as `read_predictions` does, with prob always the mean of the folds' probabilities.
 
-    A blend needs it so: its meta-model learns from out-of-fold probabilities, which no rank is on the scale of.
+    A meta-model is fitted to out-of-fold probabilities, so it needs the same scale here, not ranks.
     """
     table = read_predictions(experiment)
     if table is None or files.read_json(experiment.predictions_record).get("average", "mean") == "mean":
@@ -113,7 +113,7 @@ def _read_record(path: Path, fix: str) -> dict[str, Any]:
 
 def _checkpoints(experiment: Experiment) -> dict[str, str]:
     """SHA-256 of every finished fold's best checkpoint, by fold number."""
-    return {str(fold): result["files"][result["checkpoint"]] for fold, result in experiment.results.items()}
+    return {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
 
 
 def _fingerprint(ids: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a written file was made of: digests, the format's number, the version that wrote it."""
+"""Provenance of written files: digests, number of the format, version of this program."""
 
 import hashlib
 from importlib.metadata import version
@@ -7,7 +7,7 @@ from typing import Any
 
 from seti.errors import SetiError, brief
 
-FORMAT = 1  # of result.json and predictions.json; raised when what they say changes its meaning
+FORMAT = 1  # of result.json and predictions.json; raised when the meaning of their fields changes
 
 
 def sha256(path: Path) -> str:
@@ -25,10 +25,10 @@ def sha256(path: Path) -> str:
 
 
 def record(folder: Path, *paths: Path) -> dict[str, Any]:
-    """Say what a folder's files are, for the record that is written after them.
+    """Digests of a folder's files, for the record that is written after them.
 
     Args:
-        folder: which the names are relative to.
+        folder: names are relative to it.
         paths: files in it.
 
     Returns:
@@ -40,11 +40,11 @@ def record(folder: Path, *paths: Path) -> dict[str, Any]:
 def check_origin(path: Path, content: dict[str, Any], fix: str) -> None:
     """Refuse a record of another format, or of another version of this program.
 
-    Versions that differ in their last number alone write the same thing.
+    Versions that differ in their last number alone write the same format.
 
     Args:
         path: the record.
-        content: of it.
+        content: its content.
         fix: what to do about it.
 
     Raises:
@@ -62,12 +62,12 @@ def check_origin(path: Path, content: dict[str, Any], fix: str) -> None:
 
 
 def check_file(path: Path, recorded: Any, record: Path, fix: str) -> None:
-    """Refuse a file that is not the one that its record was written about.
+    """Refuse a file whose content is not the one that its record describes.
 
     Args:
         path: the file.
-        recorded: its SHA-256 as the record has it.
-        record: where that stands.
+        recorded: its SHA-256 in the record.
+        record: file of that record.
         fix: what to do about it.
 
     Raises:

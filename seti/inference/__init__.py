@@ -1,1 +1,1 @@
-"""Ensembles of networks over a data set."""
+"""Prediction of a data set by an ensemble of trained networks."""

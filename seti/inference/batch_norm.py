@@ -1,4 +1,4 @@
-"""A trained network made ready to predict: batch normalisation folded into the convolutions before it."""
+"""Folding of batch normalisation into convolutions, for faster prediction."""
 
 import copy
 import logging
@@ -12,14 +12,14 @@ log = logging.getLogger(__name__)
 
 @torch.inference_mode()
 def fold_batch_norm(network: nn.Module, images: Tensor) -> nn.Module:
-    """Fold every batch normalisation into the convolution whose output it alone takes in.
+    """Fold every batch normalisation into the convolution that feeds only it.
 
-    Which convolution that is, is seen by running the network, for timm's forward passes do not follow the order of
-    their modules. The folded network must give the same numbers, or the network stays as it is.
+    The pairs are found by running the network, because timm's forward passes do not follow the order of the modules.
+    If the folded network's logits differ from the original's, nothing is folded.
 
     Args:
-        network: in evaluation mode; it is left as it is.
-        images: `(B, C, H, W)` that it takes in, on its device; one is enough.
+        network: a network in evaluation mode, which is not modified.
+        images: `(B, C, H, W)` example images on the network's device; one is enough.
 
     Returns:
         A copy of the network.
@@ -30,21 +30,25 @@ def fold_batch_norm(network: nn.Module, images: Tensor) -> nn.Module:
     for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(convolution, norm)
         folded.set_submodule(names[convolution], fused.requires_grad_(False))
-        # timm's BatchNormAct2d does the activation behind it as well.
+        # timm's BatchNormAct2d includes the activation that follows.
         folded.set_submodule(names[norm], copy.deepcopy(getattr(norm, "act", nn.Identity())))
     folded.to(memory_format=torch.channels_last)
     found = folded(images)
     if torch.allclose(found, expected, rtol=1e-3, atol=1e-3, equal_nan=True):
         return folded
-    log.info("batch normalisation is not folded: logits would move by %.2g", (found - expected).abs().max().item())
+    log.info("batch normalisation is not folded: logits would change by %.2g", (found - expected).abs().max().item())
     return copy.deepcopy(network)
 
 
 def _run(network: nn.Module, images: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
-    """Convolutions with the batch normalisations that take in their output, each module run once; and the logits."""
+    """Run the network; return the pairs of layers to fold, and the logits.
+
+    In a pair of convolution and batch normalisation, the norm's input is the convolution's output, and both modules run
+    exactly once.
+    """
     runs: list[nn.Module] = []
     makers: dict[int, nn.Conv2d] = {}
-    outputs: list[Tensor] = []  # kept, so that no two of them share an id
+    outputs: list[Tensor] = []  # kept alive, so that no two of them share an id
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def after(module: nn.Conv2d, _: tuple[Tensor], output: Tensor) -> None:

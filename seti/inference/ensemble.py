@@ -1,8 +1,8 @@
-"""Networks over cadences: each batch is read and prepared once, and every network and every flip looks at it.
+"""Ensemble prediction: each batch is read and prepared once for all networks and flips.
 
-On a CPU each thread takes whole batches, from the file to the probabilities, and computes on one core: the threads
-of one operation would wait for each other, and workers would take the cores away from them. On a GPU workers read, and
-the device prepares and computes.
+On a CPU each thread processes whole batches on one core, from file to probabilities; several threads per operation
+would wait for each other, and loader workers would compete for the cores. On a GPU workers read files, and the device
+prepares images and runs the networks.
 """
 
 import copy
@@ -29,17 +29,17 @@ from seti.utils.device import AUTOCAST, autocast, choose_precision
 
 log = logging.getLogger(__name__)
 
-# With precision=auto, half precision may move no probability of the first batch by more. The largest deviation among
-# tens of thousands is about twice that of a batch, and 2e-3 is what a prediction may be off.
+# With precision=auto, the largest change of a probability in the first batch that half precision may cause. The largest
+# among tens of thousands of cadences is about twice that of a batch, and predictions may be off by 2e-3.
 TOLERANCE = 1e-3
-# Their weights are standardised in every call, which needs all digits, and cast then.
+# These standardise their weights in every call, in float32, and cast them only then.
 STANDARDISED = (ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame)
-CPU_BATCH_BYTES = 4 * 2**20  # of images: more of them fall out of the cache between two layers
-GPU_BATCH = 512  # to begin with
+CPU_BATCH_BYTES = 4 * 2**20  # of images; larger batches are evicted from the cache between layers
+GPU_BATCH = 512  # initial batch size, halved if it does not fit
 
 
 def auto_batch_size(dataset: CadenceDataset, device: torch.device) -> int:
-    """Cadences a batch: as many as fit on a GPU, halved when they do not; what the cache holds on a CPU."""
+    """Choose a batch size: large on a GPU, where it is halved as needed; by cache on a CPU."""
     if device.type == "cuda":
         return GPU_BATCH
     height, width = dataset.spec.image_shape
@@ -56,47 +56,48 @@ def predict_probabilities(
     flips: bool = False,
     halve: bool = False,
 ) -> np.ndarray:
-    """Run every classifier over every batch, each cadence being read once.
+    """Predict every cadence with every classifier, reading each cadence once.
 
     Args:
-        classifiers: networks that take in the same images; they are left as they are, but for their mode and device.
-        batches: of `CadenceDataset`, in any order: the rows are placed by the indices that come with them.
-        device: where the networks run.
-        precision: one of `seti.utils.device.AUTOCAST`, or `auto`: half precision for the networks whose probabilities
-            it does not move by more than `TOLERANCE`.
-        label: of the progress bar.
-        flips: average the probabilities of a cadence as it is, mirrored in frequency, in time, and in both.
-        halve: where a batch does not fit on the device, compute on halves of it.
+        classifiers: classifiers with one input spec; only their mode and device change.
+        batches: loader of a `CadenceDataset` in any order; rows are placed by the indices in the batches.
+        device: the device to run on.
+        precision: one of `seti.utils.device.AUTOCAST`, or `auto`: half precision for each network whose probabilities
+            it changes by at most `TOLERANCE`.
+        label: label of the progress bar.
+        flips: average over each cadence as it is, mirrored in frequency, in time, and in both.
+        halve: halve batches that do not fit on the device.
 
     Returns:
-        `(N, K)` float64 probabilities, a row a cadence of the dataset, a column a classifier.
+        `(N, K)` float64 probabilities, one row per cadence of the dataset and one column per classifier.
 
     Raises:
-        SetiError: a probability is not a number, a cadence is damaged, or a batch does not fit on the device.
+        SetiError: a probability is not finite, a cadence is damaged, or a batch does not fit on the device.
     """
     dataset = batches.dataset
     probs = np.full((len(dataset), len(classifiers)), np.nan)
-    views = Views(dataset, flips)
+    views = MirroredViews(dataset, flips)
     networks = [classifier.to(device).eval().backbone for classifier in classifiers]
     ensemble: Ensemble | None = None
 
-    def look(batch: Batch) -> int:
+    def predict_batch(batch: Batch) -> int:
         inputs, _, indices = batch
         probs[indices.numpy()] = ensemble(views(to_device(inputs, device))).numpy()
         return len(indices)
 
-    with cadence_progress() as progress, views.as_needed():
+    with cadence_progress() as progress, views.panels_if_needed():
         task = progress.add_task(label, total=len(probs))
-        first, others = _first(batches, device)
+        first, others = _split_first(batches, device)
         example = prepare(to_device(first[0], device), dataset.image_maker)
         ensemble = Ensemble(networks, example, device, precision, halve)
-        progress.advance(task, look(first))
-        for count in _in_threads(look, others, dataset) if device.type == "cpu" else map(look, others):
+        progress.advance(task, predict_batch(first))
+        on_cpu = device.type == "cpu"
+        for count in _in_threads(predict_batch, others, dataset) if on_cpu else map(predict_batch, others):
             progress.advance(task, count)
     bad = int((~np.isfinite(probs)).any(axis=1).sum())
     if bad:
         msg = (
-            f"{label}: the network gives no number for {bad} of {len(probs)} cadences: its weights diverged; "
+            f"{label}: the network's output is not finite for {bad} of {len(probs)} cadences: its weights diverged; "
             "train it again with a lower optimizer.lr"
         )
         raise SetiError(msg)
@@ -104,14 +105,14 @@ def predict_probabilities(
 
 
 class Ensemble:
-    """Trained networks made ready, on one device.
+    """Trained networks prepared for fast prediction on one device.
 
     Args:
-        networks: in evaluation mode, on the device; they are left as they are.
-        images: the first batch, by which the networks are made ready.
-        device: where they are.
-        precision: as `predict_probabilities` takes it.
-        halve: as `predict_probabilities` takes it.
+        networks: networks in evaluation mode on the device, which are not modified.
+        images: `(B, C, H, W)`, the first batch, used to fold batch normalisation and to choose precisions.
+        device: the networks' device.
+        precision: as for `predict_probabilities`.
+        halve: as for `predict_probabilities`.
     """
 
     def __init__(
@@ -119,22 +120,22 @@ class Ensemble:
     ) -> None:
         self.device = device
         self.halve = halve
-        self.at_once = len(images)
+        self.chunk_size = len(images)
         lowest = choose_precision(precision, device)
-        folded = [fold_batch_norm(network, _innermost(images[:1])) for network in networks]
+        folded = [fold_batch_norm(network, _channels_last(images[:1])) for network in networks]
         half = AUTOCAST[lowest] is not None
         self.members = [(_cast_once(network, lowest) if half else network, lowest) for network in folded]
         if precision == "auto" and half:
-            self._keep_exact(folded, images)
+            self._choose_precisions(folded, images)
 
     def __call__(self, views: Iterable[Tensor]) -> Tensor:
-        """Average each network's probabilities over some views of the same cadences.
+        """Average each network's probabilities over several views of the same cadences.
 
         Args:
-            views: `(B, C, H, W)` each.
+            views: `(B, C, H, W)` images each.
 
         Returns:
-            `(B, K)` float32, on the host.
+            `(B, K)` float32 probabilities on the host.
 
         Raises:
             SetiError: the batch does not fit on the device.
@@ -142,48 +143,48 @@ class Ensemble:
         with torch.inference_mode():
             sums, count = 0.0, 0
             for images in views:
-                sums, count = sums + self._fitting(images), count + 1
+                sums, count = sums + self._in_chunks(images), count + 1
             return (sums / count).cpu()
 
-    def _fitting(self, images: Tensor) -> Tensor:
+    def _in_chunks(self, images: Tensor) -> Tensor:
         while True:
             try:
-                return torch.cat([self._probabilities(part) for part in images.split(self.at_once)])
+                return torch.cat([self._probabilities(part) for part in images.split(self.chunk_size)])
             except torch.OutOfMemoryError as error:
-                if not self.halve or self.at_once == 1:
+                if not self.halve or self.chunk_size == 1:
                     msg = (
-                        f"{self.device} has no memory left for batches of {self.at_once}: lower data.batch_size"
-                        f"{'' if self.at_once > 1 else ', or use device=cpu'}"
+                        f"{self.device} is out of memory with batches of {self.chunk_size}: lower data.batch_size"
+                        f"{'' if self.chunk_size > 1 else ', or use device=cpu'}"
                     )
                     raise SetiError(msg) from error
-            self.at_once //= 2  # outside of the handler, which would keep the failed step's tensors
+            self.chunk_size //= 2  # outside the handler, which would keep the failed step's tensors alive
             torch.cuda.empty_cache()
-            log.info("%s has no memory left for more: going on with batches of %d", self.device, self.at_once)
+            log.info("%s is out of memory: continuing with batches of %d", self.device, self.chunk_size)
 
     def _probabilities(self, images: Tensor) -> Tensor:
-        images = _innermost(images)
+        images = _channels_last(images)
         return torch.stack([_probability(member, images, self.device) for member in self.members], dim=1)
 
-    def _keep_exact(self, folded: Sequence[nn.Module], images: Tensor) -> None:
-        """Compute in float32 what half precision would move too far."""
+    def _choose_precisions(self, folded: Sequence[nn.Module], images: Tensor) -> None:
+        """Run networks in float32 if half precision changes a probability beyond `TOLERANCE`."""
         given = self([images])
         low, self.members = self.members, [(network, "32") for network in folded]
         moved = (given - self([images])).abs().amax(dim=0)
-        exact = [not shift <= TOLERANCE for shift in moved.tolist()]  # NaN is not
+        exact = [not shift <= TOLERANCE for shift in moved.tolist()]  # negated, so that NaN counts as too much
         self.members = [full if keep else half for keep, half, full in zip(exact, low, self.members, strict=True)]
         if any(exact):
             log.info(
-                "%d of %d networks compute in float32, because %s moves a probability by %.4f (precision=%s insists)",
+                "%d of %d networks run in float32, because %s changes a probability by %.4f (precision=%s forces it)",
                 *(sum(exact), len(exact), low[0][1], moved.max(), low[0][1]),
             )
 
 
-class Views:
-    """What the networks look at: every cadence as it is, or mirrored as well, as while training.
+class MirroredViews:
+    """Test-time augmentation: images of each cadence as it is and, optionally, mirrored.
 
     Args:
-        dataset: what the batches are of.
-        flips: also mirrored in frequency, in time, and in both.
+        dataset: the dataset that the batches come from.
+        flips: also mirror in frequency, in time, and in both.
     """
 
     def __init__(self, dataset: CadenceDataset, flips: bool) -> None:
@@ -193,7 +194,7 @@ class Views:
         self.from_panels = flips and not (self.layout.mirrors_time and self.layout.mirrors_frequency)
 
     def __call__(self, inputs: Tensor | Panels) -> Iterator[Tensor]:
-        """Make images of a batch, one view after the other."""
+        """Yield the images of a batch, one view after the other."""
         maker = self.dataset.image_maker
         images = prepare(inputs, maker)
         yield images
@@ -214,8 +215,8 @@ class Views:
         return prepare(inputs.mirrored_in_frequency(), self.dataset.image_maker)
 
     @contextmanager
-    def as_needed(self) -> Iterator[None]:
-        """Let the dataset hand over panels while these views need them."""
+    def panels_if_needed(self) -> Iterator[None]:
+        """Let the dataset return panels instead of images in this block, if the views need them."""
         before = self.dataset.on_device
         self.dataset.on_device = before or self.from_panels
         try:
@@ -231,7 +232,7 @@ def _probability(member: tuple[nn.Module, str], images: Tensor, device: torch.de
 
 
 def _cast_once(network: nn.Module, precision: str) -> nn.Module:
-    """A copy with the weights cast that autocast would cast in every call."""
+    """Copy a network with its weights already cast, which autocast would do in every call."""
     network = copy.deepcopy(network)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, STANDARDISED):
@@ -239,12 +240,12 @@ def _cast_once(network: nn.Module, precision: str) -> nn.Module:
     return network
 
 
-def _innermost(images: Tensor) -> Tensor:
+def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _first(batches: DataLoader, device: torch.device) -> tuple[Batch, Iterator]:
-    """The first batch, and what is left: batches, or on a CPU the indices of each."""
+def _split_first(batches: DataLoader, device: torch.device) -> tuple[Batch, Iterator]:
+    """Load the first batch; return it with an iterator of the others (on a CPU, their indices)."""
     if device.type != "cpu":
         left = iter(batches)
         return next(left), left
@@ -252,14 +253,14 @@ def _first(batches: DataLoader, device: torch.device) -> tuple[Batch, Iterator]:
     return batches.dataset.__getitems__(next(left)), left
 
 
-def _in_threads(look: Callable[[Batch], int], batches: Iterable[list[int]], dataset: CadenceDataset) -> Iterator[int]:
-    """Load and look at batches, a core each, in the order that they come in."""
+def _in_threads(work: Callable[[Batch], int], batches: Iterable[list[int]], dataset: CadenceDataset) -> Iterator[int]:
+    """Load and process batches in order, one core per batch."""
     threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield from pool.map(lambda indices: look(dataset.__getitems__(indices)), batches)
+        yield from pool.map(lambda indices: work(dataset.__getitems__(indices)), batches)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

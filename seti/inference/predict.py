@@ -1,4 +1,4 @@
-"""Folders of folds over their test set: every cadence is read once for all networks that take in the same images."""
+"""Test-set prediction of whole experiments, with every fold's best checkpoint."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,9 @@ from omegaconf import ListConfig
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from seti.config.checks import check_choice
+from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
-from seti.config.validation import check_average, check_batch_size, check_reading
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
 from seti.data.splits import open_split
@@ -34,19 +35,19 @@ from seti.utils.device import choose_device, choose_precision, memory_errors
 
 log = logging.getLogger(__name__)
 
-INSTANT = 1  # s to wait for a fold's training, which holds an experiment while it clears an old fold away
+INSTANT = 1  # s to wait for a training run, which locks the experiment briefly while it deletes an old fold
 AVERAGE_NAMES = {"mean": "mean of folds", "rank": "mean of ranks in folds"}
-RESIDENT_BYTES = 4 * 2**30  # of weights that are kept at once; more experiments are predicted in groups
+RESIDENT_BYTES = 4 * 2**30  # limit of weights in memory at once, beyond which experiments are split into groups
 
 
 @dataclass
 class Member:
-    """An experiment that takes part.
+    """Experiment to predict with, and its loaded networks.
 
     Attributes:
-        experiment: its folder.
-        root: the data set whose test cadences it predicts.
-        classifiers: a network a finished fold, in order.
+        experiment: the experiment's folder.
+        root: the data set whose test cadences are predicted.
+        classifiers: one network per finished fold, in order.
     """
 
     experiment: Experiment
@@ -55,41 +56,44 @@ class Member:
 
     @property
     def size(self) -> int:
-        """Bytes of its weights."""
+        """Size of the weights in bytes."""
         return sum(weight.nbytes for classifier in self.classifiers for weight in classifier.parameters())
 
     def shares_images(self, other: "Member") -> bool:
-        """Whether both take in the same images of the same cadences."""
+        """True if both take the same images of the same cadences."""
         return (self.root, self.classifiers[0].spec) == (other.root, other.classifiers[0].spec)
 
 
 def predict(cfg: Any) -> float:
-    """Predict the test set with every finished fold's best checkpoint; write `predictions.csv` and `submission.csv`.
+    """Predict the test set with every finished fold of one or more experiments.
+
+    Writes `predictions.csv` and `submission.csv` to each experiment's folder. Experiments that take the same images
+    share one pass over the cadences.
 
     Args:
-        cfg: `conf/predict.yaml`.
+        cfg: the configuration, `conf/predict.yaml`.
 
     Returns:
-        Test AUC, the mean over the experiments, where the test set's labels are known (simulated data), else NaN.
+        Test AUC, averaged over the experiments, if the test labels are known (simulated data); otherwise NaN.
 
     Raises:
-        SetiError: no experiment, one that is in use by another run, a damaged checkpoint, missing or damaged test
-            cadences.
+        SetiError: there is no experiment, or it is in use by another run, a checkpoint is damaged, or test cadences are
+            missing or damaged.
     """
     experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
     with ExitStack() as locked:
         for experiment in experiments:
             locked.enter_context(locks.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
-            files.remove_parts(experiment.path)
-        return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # as they are now
+            files.remove_stale_parts(experiment.path)
+        return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # reread under the lock
 
 
 def _predict(experiments: list[Experiment], cfg: Any) -> float:
     device = choose_device(cfg.device)
-    choose_precision(cfg.precision, device)  # refuses an unknown one before anything is read
+    choose_precision(cfg.precision, device)  # refuses an unknown name before anything is read
     _check_loading(cfg.data)
     check_reading(cfg.data)
-    check_average(cfg.average)
+    check_choice("average", cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
     members = [
@@ -106,9 +110,8 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
             record = predictions.describe_predictions(member.experiment, member.root, table["id"], made, cfg.average)
             files.write_json(member.experiment.predictions_record, record)
             if cfg.data.root is None and member.experiment.is_finished():
-                cross_validation.draw_gallery(
-                    member.experiment
-                )  # which shows the test set's highest scores from now on
+                # The gallery shows the highest scores of the test set once it is predicted.
+                cross_validation.draw_gallery(member.experiment)
             scores.append(_report_test_auc(member, table, cfg.average))
     return float(np.mean(scores))
 
@@ -117,13 +120,13 @@ def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
     """Load the best checkpoint of every finished fold, in order.
 
     Raises:
-        SetiError: one is missing or damaged, or they take in different images.
+        SetiError: a checkpoint is missing or damaged, or the folds have different input specs.
     """
     classifiers = [load_classifier(experiment.checkpoint(fold)) for fold in experiment.results]
     for fold, classifier in zip(experiment.results, classifiers, strict=True):
         if classifier.spec != classifiers[0].spec:
             msg = (
-                f"{experiment.path}: the checkpoint of fold {fold} takes in {classifier.spec}, the first one "
+                f"{experiment.path}: the checkpoint of fold {fold} has the input {classifier.spec}, the first one "
                 f"{classifiers[0].spec}: train that fold again with force=true"
             )
             raise SetiError(msg)
@@ -131,7 +134,7 @@ def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
 
 
 def _paths(given: str | ListConfig) -> list[Path]:
-    """The experiments' folders: `ckpt_dir` is one, or a list of them."""
+    """Return the experiments' folders, without duplicates; `ckpt_dir` is one of them or a list."""
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
         msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
@@ -142,7 +145,7 @@ def _paths(given: str | ListConfig) -> list[Path]:
 def _root(cfg: Any, experiment: Experiment) -> Path:
     if cfg.data.root is not None:
         return Path(cfg.data.root)
-    return Path(experiment.results[experiment.finished_folds()[0]]["data"]["root"])
+    return Path(experiment.first_result.data.root)
 
 
 def _check_loading(data: Any) -> None:
@@ -156,7 +159,7 @@ def _name_missing(experiment: Experiment) -> None:
     missing = experiment.missing_folds()
     if missing:
         log.warning(
-            "folds %s of %s are not finished: predicting with folds %s alone; the rest is trained by: %s",
+            "folds %s of %s are not finished: predicting with folds %s only; train the others with: %s",
             _list(missing),
             experiment.name,
             _list(experiment.finished_folds()),
@@ -165,7 +168,7 @@ def _name_missing(experiment: Experiment) -> None:
 
 
 def _groups(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """Put together what looks at the same images, as long as the weights do not grow beyond `RESIDENT_BYTES`."""
+    """Group members that share images, as long as their weights stay within `RESIDENT_BYTES`."""
     left = list(members)
     while left:
         group, size = [], 0
@@ -181,10 +184,10 @@ def _groups(members: Sequence[Member]) -> Iterator[list[Member]]:
 def _predict_group(
     cfg: Any, group: Sequence[Member], ids: pd.Series, device: torch.device
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Predict with every network of some experiments at once.
+    """Predict with all networks of a group of experiments in one pass.
 
     Returns:
-        The ids of the cadences that are not damaged, `(N,)`; for every experiment the probabilities, `(N, folds)`.
+        The ids of the undamaged cadences, `(N,)`, and each experiment's probabilities, `(N, folds)`.
     """
     classifiers = [classifier for member in group for classifier in member.classifiers]
     root, spec = group[0].root, classifiers[0].spec
@@ -206,29 +209,29 @@ def _predict_group(
             halve=auto,
         )
     for classifier in classifiers:
-        classifier.cpu()  # makes room on the device for the next group
+        classifier.cpu()  # frees device memory for the next group
     return source.ids, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
 
 
 def average_folds(probs: np.ndarray, average: str) -> np.ndarray:
-    """Average the folds.
+    """Average probabilities or ranks over the folds.
 
     Args:
         probs: `(N, folds)` probabilities.
-        average: `mean`; or `rank`, the mean of every fold's ranks, scaled to (0, 1]: what a fold says of a cadence
-            then counts alike in every fold, however sure its network is of itself. It is no probability.
+        average: `mean`; or `rank`, the mean rank scaled to (0, 1], which weighs all folds equally however confident
+            their networks are. A mean rank is not a probability.
 
     Returns:
-        `(N,)`.
+        `(N,)` scores.
     """
     return probs.mean(axis=1) if average == "mean" else rank_mean(pd.DataFrame(probs)).to_numpy()
 
 
 def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np.ndarray, average: str) -> pd.DataFrame:
-    """Write an experiment's `predictions.csv` and `submission.csv`; gives the first one's table.
+    """Write `predictions.csv` and `submission.csv`; return the predictions as a table.
 
-    A damaged cadence has no score in the first one, and the training prior in the second; among ranks, the rank that
-    a cadence of this probability would have.
+    A damaged cadence has no score in `predictions.csv`. In `submission.csv` it gets the training prior or, with
+    averaged ranks, the rank of a cadence with that probability.
     """
     prior = _prior(experiment)
     submitted = prior if average == "mean" else float((probs.mean(axis=1) <= prior).mean())
@@ -255,20 +258,20 @@ def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np
 
 
 def _prior(experiment: Experiment) -> float:
-    """Share of positives among the cadences that the folds were trained on."""
-    data = next(iter(experiment.results.values()))["data"]
-    return data["positives"] / data["cadences"]
+    """Return the share of positives among the training cadences."""
+    return experiment.first_result.positive_share
 
 
 def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:
     labels = competition.read_test_labels(member.root)
     if labels is None:
         return float("nan")
-    table = table.dropna(subset="prob")  # damaged cadences have none
+    table = table.dropna(subset="prob")  # damaged cadences have no score
     joined = table.merge(labels, on="id", validate="one_to_one")
     if len(joined) != len(table) or joined["target"].nunique() < 2:
         log.warning(
-            "%s does not label every test cadence with both classes: no test AUC", member.root / competition.TEST_LABELS
+            "%s does not label every test cadence, or has only one class: no test AUC",
+            member.root / competition.TEST_LABELS,
         )
         return float("nan")
     report = Table(member.experiment.name, "test AUC")

@@ -1,1 +1,1 @@
-"""Networks, losses, optimisers and the LightningModule."""
+"""Networks, loss, optimiser, learning-rate schedule and the LightningModule."""

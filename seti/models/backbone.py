@@ -1,4 +1,4 @@
-"""A timm backbone with one logit: `(B, C, H, W)` images in, `(B,)` logits out."""
+"""Any timm network as a backbone with a single logit."""
 
 import difflib
 import pickle
@@ -11,31 +11,31 @@ from timm.models import is_model, list_models
 from torch import Tensor, nn
 
 from seti.errors import SetiError
-from seti.models import needle_net  # noqa: F401  (makes its networks known to timm)
+from seti.models import needle_net  # noqa: F401  (registers its networks with timm)
 from seti.models.gem import use_gem
-from seti.utils.safe_load import refusal
+from seti.utils.safe_load import explain_refusal
 
 
 class Backbone(nn.Module):
-    """Any timm network with its head replaced by one logit.
+    """timm network whose head gives a single logit.
 
     Args:
-        name: a timm name, with or without a pretraining tag (`efficientnet_b1.ft_in1k`).
-        in_channels: channels of the images; timm adapts the first convolution's pretrained weights to them.
+        name: a timm model name, with or without a pretraining tag (`efficientnet_b1.ft_in1k`).
+        in_channels: number of image channels; timm adapts the pretrained weights of the first convolution.
         image_size: `(height, width)`, for networks with position embeddings; others ignore it.
-        pretrained: load timm's weights from the hub.
-        weights: a local weight file (`.safetensors`, `.pth`, `.bin`) to load instead; stem and head are adapted.
-        freeze: train the head alone; the rest keeps its weights and its batch statistics.
-        pool: `gem` for generalised-mean pooling in place of the average; None keeps timm's.
-        drop_rate: probability of dropout before the head; None leaves it to timm.
-        drop_path: probability of leaving out the last residual block (stochastic depth, Huang et al. 2016,
-            arXiv:1603.09382), less for earlier ones; None leaves it to timm.
-        stem_stride: of the first convolution, or `[along time, along frequency]`; None leaves it to timm. Half the
-            stride keeps thin lines apart, and takes 4 times the time and memory.
+        pretrained: download timm's pretrained weights.
+        weights: local weight file (`.safetensors`, `.pth`, `.bin`) to load instead; stem and head are adapted.
+        freeze: train only the head; all other layers keep their weights and batch statistics.
+        pool: `gem` for generalised-mean pooling instead of the global average; None keeps timm's.
+        drop_rate: dropout probability before the head; None keeps timm's default.
+        drop_path: probability of skipping the last residual block (stochastic depth, Huang et al. 2016,
+            arXiv:1603.09382), lower for earlier blocks; None keeps timm's default.
+        stem_stride: stride of the first convolution, or `[along time, along frequency]`; None keeps timm's. Half the
+            stride resolves thin lines better, at 4 times the time and memory.
 
     Raises:
-        SetiError: the name is unknown, the weights cannot be fetched or do not fit, the network lacks what a setting
-            would change, or nothing could be trained.
+        SetiError: the name is unknown, the weights cannot be downloaded or do not fit, the network lacks the part that
+            a setting changes, or no parameter could be trained.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Backbone(nn.Module):
             _set_stem_stride(self.network, name, stem_stride)
         if pool == "gem":
             use_gem(self.network, name)
-        # By name: fixed position embeddings are parameters too.
+        # Recorded by name, because fixed position embeddings are parameters that are never trained.
         self.trained = {key for key, parameter in self.network.named_parameters() if parameter.requires_grad}
         self.frozen = False
         if freeze:
@@ -69,30 +69,30 @@ class Backbone(nn.Module):
 
     @property
     def head(self) -> nn.Module:
-        """The layer that gives the logit."""
+        """Last layer, which gives the logit."""
         head = self.network.get_classifier()
         if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
             msg = (
-                "model.freeze_backbone=true and model.head_epochs train the head alone, and this model.backbone has no "
+                "model.freeze_backbone=true and model.head_epochs train only the head, but this model.backbone has no "
                 "single head: set them to false and 0"
             )
             raise SetiError(msg)
         return head
 
     def freeze(self, frozen: bool) -> None:
-        """Train the head alone from now on, or everything.
+        """Freeze everything but the head, or unfreeze it again.
 
         Raises:
-            SetiError: there is no single head.
+            SetiError: the network has no single head.
         """
         for parameter_name, parameter in self.network.named_parameters():
             parameter.requires_grad_(not frozen and parameter_name in self.trained)
         self.head.requires_grad_(True)
         self.frozen = frozen
-        self.train()  # a Trainer leaves every module in the mode that it finds it in
+        self.train()  # a Trainer does not change the mode of any module
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Switch to training mode; a frozen backbone stays in evaluation mode, or its batch statistics would drift."""
+        """Switch the mode, keeping all but the head of a frozen backbone in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.network.eval()
@@ -100,7 +100,7 @@ class Backbone(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give one logit an image: `(B, C, H, W)` to `(B,)`."""
+        """Map images `(B, C, H, W)` to logits `(B,)`."""
         return self.network(images).squeeze(1)
 
 
@@ -109,11 +109,11 @@ def _check_name(name: str) -> None:
         if is_model(name):
             timm.get_pretrained_cfg(name)
             return
-    except RuntimeError:  # of a known network, but an unknown pretraining tag
+    except RuntimeError:  # known network, but unknown pretraining tag
         pass
     close = difflib.get_close_matches(name, [*list_models(), *list_models(pretrained=True)], n=3, cutoff=0.5)
-    near = f"; near it: {', '.join(close)}" if close else ""
-    msg = f"model.backbone={name} is no network of timm {timm.__version__}{near}"
+    near = f"; similar names: {', '.join(close)}" if close else ""
+    msg = f"model.backbone={name} is not a network of timm {timm.__version__}{near}"
     raise SetiError(msg)
 
 
@@ -131,12 +131,12 @@ def _create(
     try:
         if weights is not None:
             if not Path(weights).is_file():
-                msg = f"model.weights={weights} is no file: give a weight file, or null to start without"
+                msg = f"model.weights={weights} is not a file: give a weight file, or null to start without"
                 raise SetiError(msg)
             if Path(weights).suffix != ".safetensors":
                 _refuse_code(weights)
             generator_state = torch.get_rng_state()
-            # `checkpoint_path=` would not adapt stem and head.
+            # An overlay, because `checkpoint_path=` would not adapt stem and head.
             overlay = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
             network = timm.create_model(name, **(options | overlay))
             with torch.random.fork_rng(devices=[]):
@@ -153,12 +153,12 @@ def _create(
         if weights is not None:
             msg = (
                 f"model.weights={weights} does not fit model.backbone={name}: {_one_line(error)}; "
-                "give a file of that network"
+                "give a file for that network"
             )
         elif pretrained:
             msg = (
-                f"the pretrained weights of {name} cannot be fetched ({_one_line(error)}): set model.weights=<file> to "
-                "a copy on this machine, or model.pretrained=false to start from scratch"
+                f"the pretrained weights of {name} cannot be downloaded ({_one_line(error)}): set model.weights=<file> "
+                "to a local copy, or model.pretrained=false to train from scratch"
             )
         else:
             msg = (
@@ -168,7 +168,7 @@ def _create(
 
 
 def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None:
-    """Refuse rates that reached nothing: some networks take the argument and leave it at that."""
+    """Refuse drop rates without effect, because some networks accept the argument and ignore it."""
     modules = list(network.modules())
     reached = {
         "drop_rate": lambda rate: (
@@ -184,18 +184,18 @@ def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None
 
 def _no_drops(name: str, argument: str, rate: float) -> str:
     setting = argument.removesuffix("_rate") if argument == "drop_path_rate" else argument
-    return f"model.{setting}={rate:g}: model.backbone={name} has nothing of that kind to drop; set model.{setting}=null"
+    return f"model.{setting}={rate:g} has no effect on model.backbone={name}: set model.{setting}=null"
 
 
 def _set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> None:
-    """Change the stride of the convolution (or of the parallel ones) that looks at the image."""
+    """Set the stride of the first convolution, or of several parallel ones."""
     config = network.pretrained_cfg
     stems = config.get("first_conv") or ()
     try:
         found = [network.get_submodule(stem) for stem in ((stems,) if isinstance(stems, str) else stems)]
     except AttributeError:
         found = []
-    # Position embeddings are made for the number of patches that the stride gives.
+    # Position embeddings have the size that the original stride gives.
     patches = config.get("fixed_input_size") or any(isinstance(module, PatchEmbed) for module in network.modules())
     if patches or not found or not all(isinstance(stem, nn.Conv2d) for stem in found):
         msg = (
@@ -208,22 +208,25 @@ def _set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> 
 
 
 def _refuse_code(weights: str) -> None:
-    """Look a pickled file through before timm does: some of its releases run the code in it.
+    """Check a pickled file before timm loads it, because some timm releases run the code in it.
 
     Raises:
-        ValueError: it holds more than numbers.
+        ValueError: the file contains more than numbers.
     """
     try:
         torch.load(weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(refusal(error)) from error
+        raise ValueError(explain_refusal(error)) from error
 
 
 def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:
-    """Refuse a network with tensors as random as in a fresh one: timm skips those that the file does not hold.
+    """Check that every tensor was loaded.
+
+    timm silently skips tensors that the file lacks. A tensor still equal to that of a fresh network from the same seed
+    was not loaded.
 
     Raises:
-        ValueError: how many tensors are left, and the first.
+        ValueError: tensors are missing; the message gives their number and the first one's name.
     """
     heads = network.get_classifier()
     spared = {id(p) for head in (heads if isinstance(heads, tuple) else (heads,)) for p in head.parameters()}
@@ -231,7 +234,7 @@ def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:
     own = {name: value for name, value in network.named_parameters() if name in random and id(value) not in spared}
     left = [name for name, value in own.items() if torch.equal(value, random[name])]
     if left:
-        msg = f"it holds nothing for {len(left)} of {len(own)} tensors, first {left[0]}"
+        msg = f"it lacks {len(left)} of {len(own)} tensors, the first one {left[0]}"
         raise ValueError(msg)
 
 

@@ -1,4 +1,4 @@
-"""The LightningModule: backbone, loss, metrics, optimiser, schedule."""
+"""LightningModule with backbone, loss, metrics, optimiser and schedule."""
 
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,15 @@ from seti.utils.safe_load import read_checkpoint
 
 
 class CadenceClassifier(pl.LightningModule):
-    """Rank cadences by how likely they hold a needle.
+    """Binary classifier of cadences: needle or not.
 
     Args:
         spec: the fields of `InputSpec`, as plain values.
-        model: the `model` settings; `pretrained` and `weights` say what to start from.
+        model: the `model` settings, including the initial weights (`pretrained`, `weights`).
         optimizer: the `optimizer` settings.
         schedule: the `schedule` settings.
-        mixup: the `mixup` settings, see `seti.transforms.mixup.Mixing`; None mixes nothing.
-        cutout: the fields of `seti.transforms.cutout.Cutout`; None hides nothing.
+        mixup: the `mixup` settings, see `seti.transforms.mixup.Mixing`; None turns mixing off.
+        cutout: the fields of `seti.transforms.cutout.Cutout`; None turns cutout off.
         loss: the `loss` settings; None is plain cross-entropy.
     """
 
@@ -56,45 +56,46 @@ class CadenceClassifier(pl.LightningModule):
             pretrained=model["pretrained"],
             weights=model["weights"],
             freeze=model["freeze_backbone"],
-            # Checkpoints of earlier versions do not have these.
+            # Absent from checkpoints of earlier versions.
             **{key: model.get(key) for key in ("pool", "drop_rate", "drop_path", "stem_stride")},
         )
         # Convolutions on a CPU, and in half precision on a GPU, are faster with channels innermost.
         self.backbone.to(memory_format=torch.channels_last)
-        # thresholds=None: exact, as scikit-learn; binned AUC is off by up to 0.02.
+        # thresholds=None: exact, as in scikit-learn; a binned AUC is off by up to 0.02.
         self.val_auc = BinaryAUROC(thresholds=None)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give one logit an image: `(B, C, H, W)` to `(B,)`."""
+        """Map images `(B, C, H, W)` to logits `(B,)`."""
         return self.backbone(images.contiguous(memory_format=torch.channels_last))
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor | Panels, Tensor, Tensor], dataloader_idx: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Make images of a batch that comes as panels, on the device that it has been moved to."""
+        """Turn a batch of panels into images on the device it was moved to."""
         inputs, targets, indices = batch
         return prepare(inputs, self.image_maker), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch, cut out and mixed where that is on."""
-        images, targets = self._disturb(batch[0], batch[1])
+        """Compute the loss of one batch, after cutout and mixing."""
+        images, targets = self._augment(batch[0], batch[1])
         loss = self.loss(self(images).float(), targets)
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(targets))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
 
-    def _disturb(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """What training does to a batch beyond moving its images: `(B, C, H, W)` and `(B,)`, soft behind mixing.
+    def _augment(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply cutout and mixing to images `(B, C, H, W)` and targets `(B,)`.
 
-        Not in `on_after_batch_transfer`: the seed of a batch is set behind that.
+        Mixing makes targets soft. This is not part of `on_after_batch_transfer`, because the seed of a batch is set
+        only after that hook.
         """
         images = self.cutout(images)
-        # From the Trainer, which a resumed run has counted on; a step without one is taken for the first epoch's.
+        # The Trainer keeps counting epochs across a resume; without a Trainer this is the first epoch.
         epochs = self.trainer.max_epochs if self._trainer else None
         return self.mixing(images, targets) if self.mixing.mixes(self.current_epoch, epochs) else (images, targets)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """What training lowers: a scalar from `(B,)` logits and `(B,)` soft targets. Validation has its own."""
+        """Compute the training loss of logits `(B,)` and soft targets `(B,)`."""
         return training_loss(logits, targets, **(self.hparams["loss"] or {}))
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
@@ -102,16 +103,16 @@ class CadenceClassifier(pl.LightningModule):
         images, targets, _ = batch
         logits = self(images).float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
-        # Probabilities, not logits: torchmetrics takes a batch of logits that all lie in 0..1 for probabilities.
+        # Probabilities, because torchmetrics would mistake logits that all lie in 0..1 for probabilities.
         self.val_auc.update(logits.sigmoid(), targets.long())
         self.log("val_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(targets))
         self.log("val_auc", self.val_auc, on_epoch=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Stop a fold whose weights are no longer numbers: its AUC would read 0.0, without a word.
+        """Stop a fold whose loss is not finite; torchmetrics would silently report an AUC of 0.0.
 
         Raises:
-            SetiError: saying what to lower.
+            SetiError: the validation loss is not finite; the message names the settings to change.
         """
         loss = self.trainer.callback_metrics["val_loss"]
         if not torch.isfinite(loss):
@@ -122,27 +123,29 @@ class CadenceClassifier(pl.LightningModule):
             raise SetiError(msg)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """The optimiser of what is trained, and its schedule, stepped every batch."""
+        """Create the optimiser and its schedule, which is stepped every batch."""
         optimizer = make_optimizer(self.backbone.network, self.hparams["optimizer"], fused=self._can_fuse())
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = make_schedule(optimizer, self.hparams["schedule"], steps, self.trainer.max_epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _can_fuse(self) -> bool:
-        """Whether the optimiser may step all tensors in one kernel.
+        """True if the optimiser may update all tensors in one kernel.
 
-        With float16 it then unscales the gradients by itself, when Lightning can no longer clip them; Lightning
-        refuses to in bfloat16 as well.
+        In float16 a fused optimiser unscales the gradients itself, too late for Lightning to clip them. Lightning
+        refuses to clip with a fused optimiser in bfloat16 as well.
         """
         clips = self.trainer.gradient_clip_val and self.trainer.precision in ("16-mixed", "bf16-mixed")
         return self.device.type in ("cpu", "cuda") and not clips
 
 
 def load_classifier(path: Path) -> CadenceClassifier:
-    """Load trained weights for prediction; nothing is fetched and no code in the file is run.
+    """Load a trained classifier for prediction.
+
+    Nothing is downloaded, and no code in the file is run.
 
     Raises:
-        SetiError: the file is missing, damaged, or no checkpoint of this program.
+        SetiError: the file is missing, damaged, or not a checkpoint of this program.
     """
     fix = "train this fold again with force=true"
     checkpoint = read_checkpoint(path, fix)
@@ -154,7 +157,7 @@ def load_classifier(path: Path) -> CadenceClassifier:
     except SetiError as error:
         msg = f"checkpoint {path}: {error}"
         raise SetiError(msg) from error
-    except Exception as error:  # another program's values can fail anywhere in the network
+    except Exception as error:  # settings of another program can fail anywhere in the network
         reason = " ".join(str(error).split())[:200]
         msg = f"checkpoint {path} cannot be loaded ({type(error).__name__}: {reason}): {fix}"
         raise SetiError(msg) from error

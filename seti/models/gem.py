@@ -1,4 +1,4 @@
-"""Generalised-mean pooling in place of a network's global average pool."""
+"""Generalised-mean pooling, a replacement for a network's global average pool."""
 
 import torch
 from timm.layers import SelectAdaptivePool2d
@@ -6,20 +6,20 @@ from torch import Tensor, nn
 
 from seti.errors import SetiError
 
-AVERAGES = ("avg", "fast", "fastavg")  # timm's names of the global average
+AVERAGES = ("avg", "fast", "fastavg")  # timm's names for global average pooling
 
 
 class GeM(nn.Module):
-    """Generalised mean over a feature map, `(mean x^p)^(1/p)` (Radenovic et al. 2018, arXiv:1711.02512).
+    """Generalised mean over a feature map, `(mean x^p)^(1/p)`.
 
-    `p = 1` is the average, and the larger `p`, the nearer the maximum: a line in a corner of the image is not
-    averaged away. `p` is learned. Features below `eps` count as `eps`.
+    `p = 1` is the average, and the limit of large `p` is the maximum, so that a line in a corner of the image is not
+    averaged away. `p` is learned. Radenovic et al. 2018, arXiv:1711.02512.
 
     Args:
         dims: the two axes to pool over.
-        keepdim: keep them, with length 1.
-        p: what the exponent starts at.
-        eps: the least feature.
+        keepdim: keep these axes, with length 1.
+        p: initial exponent.
+        eps: lower bound that features are clamped to.
     """
 
     def __init__(self, dims: tuple[int, int], keepdim: bool, p: float = 3.0, eps: float = 1e-6) -> None:
@@ -28,17 +28,17 @@ class GeM(nn.Module):
         self.p = nn.Parameter(torch.full((1,), p))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool `(B, C, H, W)`, or `(B, H, W, C)`, to a number a channel."""
-        # In float32: cubes of float16 features overflow at 40.
+        """Pool `(B, C, H, W)` or `(B, H, W, C)` to one number per channel."""
+        # In float32, because the cube of a float16 feature overflows at 40.
         powers = features.float().clamp(min=self.eps).pow(self.p)
         return powers.mean(self.dims, keepdim=self.keepdim).pow(1 / self.p).to(features.dtype)
 
 
 def use_gem(network: nn.Module, name: str) -> None:
-    """Put `GeM` where a timm network takes its global average, in place.
+    """Replace a timm network's global average pool by `GeM`, in place.
 
     Raises:
-        SetiError: there is no such place, or more than one.
+        SetiError: the network has no global average pool, or more than one.
     """
     places = [
         module
@@ -49,6 +49,6 @@ def use_gem(network: nn.Module, name: str) -> None:
         msg = f"model.pool=gem: model.backbone={name} has no global average pool to replace; set model.pool=null"
         raise SetiError(msg)
     average = places[0].pool
-    # Height and width stand in front of the channels in some networks, and some pools flatten by themselves.
+    # Some networks are channels-last, and some pools flatten their output.
     places[0].pool = GeM(tuple(getattr(average, "dim", (2, 3))), keepdim=not getattr(average, "flatten", False))
     places[0].pool_type = "gem"

@@ -1,9 +1,9 @@
-"""The training loss of logits and soft targets."""
+"""Training loss: cross-entropy or focal loss with soft targets."""
 
 from torch import Tensor
 from torch.nn import functional as F
 
-GAMMA = 2.0  # of the focal loss, as its authors found best
+GAMMA = 2.0  # exponent of the focal loss that its authors found best
 
 
 def training_loss(
@@ -14,19 +14,19 @@ def training_loss(
     smoothing: float = 0.0,
     pos_weight: float | None = None,
 ) -> Tensor:
-    """Binary cross-entropy or focal loss, averaged over the batch.
+    """Compute binary cross-entropy or focal loss, averaged over the batch.
 
-    Each is linear in the target: a blend's loss is the blend of the losses,
+    Both are linear in the target, so the loss of mixed targets is the mixture of the losses:
     `loss(share * a + (1 - share) * b) = share * loss(a) + (1 - share) * loss(b)`.
 
     Args:
         logits: `(B,)`.
-        targets: `(B,)` probabilities in 0..1: blends of two cadences have soft ones.
-        name: `bce`, or `focal` (Lin et al. 2017, arXiv:1708.02002): each of the cross-entropy's two terms times
-            `(1 - p)^gamma`, where `p` is the probability that the network gives to that term's class.
-        gamma: of the focal loss, `GAMMA` where None; at 0 it is the cross-entropy.
-        smoothing: label smoothing: the target becomes `target * (1 - smoothing) + smoothing / 2`.
-        pos_weight: factor of the positive term.
+        targets: `(B,)` probabilities in 0..1; soft for mixed cadences.
+        name: `bce`, or `focal` (Lin et al. 2017, arXiv:1708.02002), which multiplies either term of the cross-entropy
+            by `(1 - p)^gamma`, where `p` is the predicted probability of that term's class.
+        gamma: exponent of the focal loss; None is `GAMMA`, and 0 gives the cross-entropy.
+        smoothing: label smoothing; the target becomes `target * (1 - smoothing) + smoothing / 2`.
+        pos_weight: factor on the positive term.
 
     Returns:
         A scalar.
@@ -39,7 +39,7 @@ def training_loss(
     positive, negative = targets * log_positive, (1 - targets) * log_negative
     if name == "focal":
         gamma = GAMMA if gamma is None else gamma
-        # By logarithms: the power of a probability near 0 has no finite slope where gamma is below 1.
+        # Computed from logarithms: for gamma below 1 the gradient of a power of a probability near 0 is infinite.
         positive, negative = positive * (gamma * log_negative).exp(), negative * (gamma * log_positive).exp()
     if pos_weight is not None:
         positive = pos_weight * positive

@@ -1,8 +1,10 @@
-"""Small networks for de-Doppler planes that know what a cadence is. Importing this room makes them known to timm.
+"""Small networks for de-Doppler planes that compare ON with OFF panels.
 
-Every panel's plane goes through the same few convolutions. Then the ON panels' features are held against the OFF
-panels', spot by spot: a needle is on the same spot in some or all of the ON planes, and in no OFF plane. What is alike
-by the question asked is alike by construction: ON panels may change places, and so may OFF panels.
+The same few convolutions run on the plane of each panel. The features of the ON panels are then compared with those of
+the OFF panels at each position: a needle is at the same position in some or all of the ON planes, and in no OFF plane.
+By construction the output does not change if ON panels are swapped with each other, or OFF panels with each other.
+
+Importing this module registers the networks with timm.
 """
 
 from typing import Any
@@ -15,18 +17,18 @@ from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES
 
 
 class NeedleNet(nn.Module):
-    """Planes `(B, panels, drifts, bins)` to logits `(B, num_classes)`.
+    """Network from de-Doppler planes `(B, panels, drifts, bins)` to logits `(B, num_classes)`.
 
     Args:
-        in_chans: 3, the ON panels, or 6.
-        num_classes: of the head; 0 for none.
-        width: channels of the panels' own convolutions; behind them there are twice as many.
-        depth: convolutions behind the comparison, at half its resolution: so wide apart may its panels' tracks lie,
-            where signals do not drift evenly or the gaps between panels are not known.
-        drop_rate: of the features before the head.
+        in_chans: 3, the ON panels, or 6, all panels.
+        num_classes: number of outputs; 0 removes the head.
+        width: channels of the convolutions on single panels; later layers have twice as many.
+        depth: number of convolutions after the comparison, at half its resolution. More of them tolerate larger offsets
+            between the panels' tracks, where drift is uneven or the gaps between panels are unknown.
+        drop_rate: dropout probability before the head.
 
     Raises:
-        ValueError: another number of panels.
+        ValueError: `in_chans` is neither 3 nor 6.
     """
 
     def __init__(
@@ -35,14 +37,14 @@ class NeedleNet(nn.Module):
         super().__init__()
         panels = {len(choice): choice for choice in PANEL_CHOICES.values()}.get(in_chans)
         if panels is None:
-            msg = f"a NeedleNet takes one channel a panel, 3 or 6, not {in_chans}: set data.layout=dedoppler or channel"
+            msg = f"NeedleNet takes one channel per panel, 3 or 6, not {in_chans}: set data.layout=dedoppler or channel"
             raise ValueError(msg)
         places = {panel: place for place, panel in enumerate(panels)}
         self.on = [places[panel] for panel in ON_PANELS]
         self.off = [places[panel] for panel in OFF_PANELS if panel in places]
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = 4 * width
-        # A track is a few drift rates and bins wide: the brightest of four neighbours is enough, at a quarter the cost.
+        # A track is several drift rates and bins wide, so max pooling loses nothing and costs a quarter.
         self.stem = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(1, width), _convolution(width, width))
         compared = (4 if self.off else 2) * width
         self.compare = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(compared, 2 * width))
@@ -51,17 +53,17 @@ class NeedleNet(nn.Module):
         self.reset_classifier(num_classes)
 
     def get_classifier(self) -> nn.Module:
-        """The last layer."""
+        """Return the last layer."""
         return self.fc
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put another last layer in."""
+        """Replace the last layer."""
         self.num_classes = num_classes
         self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Which layers belong together, for layer-wise learning rates."""
+        """Return the patterns that group parameters into layers, for layer-wise learning rates."""
         return {"stem": r"^stem|^compare", "blocks": r"^trunk" if coarse else r"^trunk\.(\d+)"}
 
     def forward_features(self, planes: Tensor) -> Tensor:
@@ -70,18 +72,18 @@ class NeedleNet(nn.Module):
         features = self.stem(planes.reshape(batch * panels, 1, drifts, bins)).unflatten(0, (batch, panels))
         compared = []
         for places in filter(None, (self.on, self.off)):
-            alike = features[:, places]
-            compared += [alike.amax(dim=1), alike.mean(dim=1)]
+            group = features[:, places]
+            compared += [group.amax(dim=1), group.mean(dim=1)]
         return self.trunk(self.compare(torch.cat(compared, dim=1).contiguous(memory_format=torch.channels_last)))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """What stands out most and what is there on average, weighed: to `(B, num_classes)`."""
+        """Pool maximum and mean of the features and apply the last layer: `(B, num_classes)`."""
         pooled = torch.cat([features.amax(dim=(2, 3)), features.mean(dim=(2, 3))], dim=1)
         pooled = self.head_drop(pooled)
         return pooled if pre_logits else self.fc(pooled)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Give the logits."""
+        """Compute the logits."""
         return self.forward_head(self.forward_features(planes))
 
 
@@ -89,7 +91,7 @@ def _convolution(channels: int, to: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, to, 3, padding=1, bias=False), nn.BatchNorm2d(to), nn.ReLU(inplace=True))
 
 
-# Nobody has trained them for others yet: a local weight file can be loaded, the hub has none.
+# The hub has no pretrained weights for them; a local weight file can be loaded.
 default_cfgs = generate_default_cfgs(
     {name: {"num_classes": 1, "classifier": "fc", "first_conv": None} for name in ("needle_net", "needle_net_wide")}
 )
@@ -97,11 +99,11 @@ default_cfgs = generate_default_cfgs(
 
 @register_model
 def needle_net(pretrained: bool = False, **options: Any) -> NeedleNet:
-    """For a CPU: 30,000 parameters."""
+    """Create the network for CPUs, with 30,000 parameters."""
     return build_model_with_cfg(NeedleNet, "needle_net", pretrained, **options)
 
 
 @register_model
 def needle_net_wide(pretrained: bool = False, **options: Any) -> NeedleNet:
-    """For a GPU: a million parameters."""
+    """Create the network for GPUs, with a million parameters."""
     return build_model_with_cfg(NeedleNet, "needle_net_wide", pretrained, **{"width": 64, "depth": 6} | options)

@@ -1,4 +1,4 @@
-"""The optimiser, the rate of each layer, and how the rates move from batch to batch."""
+"""Optimiser, layer-wise learning rates and learning-rate schedule."""
 
 import difflib
 import math
@@ -16,36 +16,36 @@ from seti.errors import SetiError
 
 
 def check_optimizer(name: str) -> None:
-    """Refuse an optimiser that cannot be made on this machine.
+    """Refuse an optimiser that is unknown or cannot be created on this machine.
 
     Raises:
-        SetiError: naming it, and those near it.
+        SetiError: the message suggests similar names.
     """
     known = [known for known in list_optimizers() if not get_optimizer_info(known).second_order]
     base = name.removeprefix("lookahead_")  # a wrapper around any of them
     if base not in known:
         close = difflib.get_close_matches(base.lower(), known, n=3, cutoff=0.5)
-        near = f"; near it: {', '.join(close)}" if close else "; take adamw"
-        msg = f"optimizer.name={name} is no optimiser of timm that works on first derivatives{near}"
+        near = f"; similar names: {', '.join(close)}" if close else "; use adamw"
+        msg = f"optimizer.name={name} is not a first-order optimiser of timm{near}"
         raise SetiError(msg)
     try:
         create_optimizer_v2([nn.Parameter(torch.zeros(1))], name, lr=1e-3)
-    except Exception as error:  # some wrap other packages, and complain in as many ways
+    except Exception as error:  # some wrap other packages, each with errors of its own
         reason = " ".join(str(error).split())[:150]
-        msg = f"optimizer.name={name} cannot be made on this machine ({reason}): take adamw, or another one"
+        msg = f"optimizer.name={name} cannot be created on this machine ({reason}): use adamw, or another one"
         raise SetiError(msg) from error
 
 
 def make_optimizer(network: nn.Module, settings: dict[str, Any], fused: bool) -> Optimizer:
-    """Make the optimiser of everything that is trained; weight decay is for all of it, whatever the optimiser.
+    """Create the optimiser for all trainable parameters, with weight decay on all of them.
 
     Args:
-        network: of timm.
+        network: a timm network.
         settings: the `optimizer` settings.
-        fused: let AdamW step all tensors in one kernel.
+        fused: let AdamW update all tensors in one kernel.
 
     Raises:
-        SetiError: layers are to have rates of their own, and the network does not tell them apart.
+        SetiError: `layer_decay` is set, but the network does not define layers.
     """
     name, rates = settings.get("name", "adamw"), {"lr": settings["lr"], "weight_decay": settings["weight_decay"]}
     decay = settings.get("layer_decay")
@@ -59,24 +59,25 @@ def make_optimizer(network: nn.Module, settings: dict[str, Any], fused: bool) ->
 
 
 def layer_groups(network: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups with a rate a layer: `lr * decay^(L - l)` for layer `l` of `L`, the head being layer `L`.
+    """Split the parameters into one group per layer, with layer-wise decayed learning rates.
 
-    As in BEiT's fine-tuning (Bao et al. 2021, arXiv:2106.08254), with the layers that timm counts.
+    Layer `l` of `L` has the rate `lr * decay^(L - l)`, the head being layer `L`, as in the fine-tuning of BEiT (Bao et
+    al. 2021, arXiv:2106.08254). Layers are those defined by timm.
 
     Returns:
-        A group a layer, the head first: whoever looks at the first group alone sees `lr`.
+        One group per layer, head first, so that the first group's rate is `lr`.
 
     Raises:
-        SetiError: the network does not tell its layers apart.
+        SetiError: the network does not define layers.
     """
-    matcher = getattr(network, "group_matcher", None)  # timm's networks have one; others may not
+    matcher = getattr(network, "group_matcher", None)  # every timm network should have one
     layers = group_parameters(network, matcher(coarse=False), reverse=True) if matcher else {}
     last = max(layers.values(), default=0)
     if last == 0:
         name = getattr(network, "pretrained_cfg", {}).get("architecture", type(network).__name__)
         msg = (
-            f"optimizer.layer_decay={decay:g} needs a network whose layers timm tells apart, and model.backbone={name} "
-            "is none: set optimizer.layer_decay=null, or take another model.backbone"
+            f"optimizer.layer_decay={decay:g} needs a network that defines layers, unlike model.backbone={name}: "
+            "set optimizer.layer_decay=null, or use another model.backbone"
         )
         raise SetiError(msg)
     groups = defaultdict(list)
@@ -87,21 +88,21 @@ def layer_groups(network: nn.Module, lr: float, decay: float) -> list[dict[str, 
 
 
 def make_schedule(optimizer: Optimizer, settings: dict[str, Any], steps: int, epochs: int) -> LRScheduler:
-    """Make the schedule of the rates, stepped every batch; the optimiser's rates are the highest ones.
+    """Create the learning-rate schedule, stepped every batch, with the optimiser's rates as peak.
 
     Args:
-        optimizer: each of its groups goes the same way, at its own height.
+        optimizer: all of its groups follow the same curve, scaled to their own rates.
         settings: the `schedule` settings: `onecycle` (Smith & Topin 2017, arXiv:1708.07120) or `cosine`.
-        steps: of the whole training.
-        epochs: of the whole training; below 1 for a training that is counted in steps alone.
+        steps: total number of training steps.
+        epochs: total number of epochs; below 1 if training is limited by steps only.
     """
     if settings.get("name", "onecycle") == "cosine":
         warmup = round(steps * settings["warmup_epochs"] / epochs) if epochs > 0 else 0
         start, final = 1 / settings["div_factor"], settings["final_factor"]
-        # Not torch's own: its lowest rate is the same for every group.
+        # Not torch's cosine schedule, whose minimum rate is the same for every group.
         return LambdaLR(optimizer, lambda step: cosine_factor(step, steps, warmup, start, final))
     pct_start = settings["pct_start"]
-    if pct_start * steps == 1:  # the first step is the peak; torch would divide by the length of the rise, zero
+    if pct_start * steps == 1:  # the peak is at the first step, and torch would divide by a rise of length zero
         pct_start *= 1 - 1e-6
     return OneCycleLR(
         optimizer,
@@ -115,9 +116,10 @@ def make_schedule(optimizer: Optimizer, settings: dict[str, Any], steps: int, ep
 
 
 def cosine_factor(step: int, steps: int, warmup: int, start: float, final: float) -> float:
-    """Share of the highest rate at a step: a line from `start` to 1 over `warmup` steps, then a cosine to `final`.
+    """Compute the factor on the maximum rate at a step of linear warmup and cosine decay.
 
-    The cosine is Loshchilov & Hutter's (2017, arXiv:1608.03983), without restarts; the last step is at `final`.
+    The factor rises linearly from `start` to 1 over `warmup` steps, then follows a cosine to `final` at the last step
+    (Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts).
     """
     if step < warmup:
         return start + (1 - start) * step / warmup

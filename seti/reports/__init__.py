@@ -1,1 +1,1 @@
-"""Figures, tables and galleries of experiments."""
+"""Reports on experiments: figures, tables and galleries."""

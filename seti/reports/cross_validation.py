@@ -1,4 +1,4 @@
-"""What the folds of an experiment say together: scores, figures, and what to type next."""
+"""Cross-validation report of an experiment: scores, figures and the next command."""
 
 import logging
 import shlex
@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from seti.errors import SetiError
 from seti.evaluation import calibration
 from seti.experiments.experiment import Experiment
-from seti.reports import gallery, plots
+from seti.reports import figures, gallery, score_plots, training_plots
 from seti.utils import files
 from seti.utils.console import console
 
@@ -24,18 +24,18 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
     """Score an experiment over its finished folds.
 
     Returns:
-        The content of `cv.json`: AUC and loss a fold; mean and sample deviation of the folds' AUC (0 for one
-        fold); `pooled_auc`, the AUC of all out-of-fold rows together, which also pays for folds whose
-        probabilities are on different scales; `calibration_error` and `brier` of the same rows, see
-        `seti.evaluation.calibration`.
+        The content of `cv.json`: AUC and loss of each fold; mean and sample standard deviation of the folds' AUC (0 for
+        one fold); `pooled_auc`, the AUC of all out-of-fold rows together, which is lower if the folds' probabilities
+        are on different scales; `calibration_error` and `brier` of the same rows, see `seti.evaluation.calibration`.
     """
     oof = experiment.read_oof()
     folds = [
         {
             "fold": fold,
-            **result["scores"],
-            "best_epoch": result.get("best_epoch"),
-            "seconds": result.get("seconds"),
+            "auc": result.scores.auc,
+            "loss": result.scores.loss,
+            "best_epoch": result.best_epoch,
+            "seconds": result.seconds,
         }
         for fold, result in experiment.results.items()
     ]
@@ -51,28 +51,28 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
         **calibration.scores(oof["target"], oof["prob"]),
         "cadences": len(oof),
         "positives": int(oof["target"].sum()),
-        "seconds": float(sum(fold["seconds"] or 0 for fold in folds)),
+        "seconds": float(sum(fold["seconds"] for fold in folds)),
     }
 
 
 def report(path: Path) -> None:
-    """Print the table of folds, write `cv.json` and the figures, and say what to type next.
+    """Print the table of folds, write `cv.json` and the figures, and print the next command.
 
-    Does nothing for a folder without a finished fold.
+    A folder without a finished fold is left unchanged.
     """
     experiment = Experiment(path)
     if not experiment.results:
         return
     summary = summarise(experiment)
-    files.remove_parts(path)
+    files.remove_stale_parts(path)
     files.write_json(experiment.cv_path, summary)
     _draw(experiment)
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:
-        print(f"next, the folds that are missing:  {experiment.train_command(missing)}")
+        print(f"next, the missing folds:  {experiment.train_command(missing)}")
     else:
-        print(f"wrote {experiment.cv_path}; roc.png, curves.png and gallery.png beside it")
+        print(f"wrote {experiment.cv_path}, roc.png, curves.png and gallery.png")
         print(f"next:  python predict.py ckpt_dir={shlex.quote(str(experiment.path))}")
 
 
@@ -80,14 +80,14 @@ def _draw(experiment: Experiment) -> None:
     oof = experiment.read_oof()
     curves = {f"fold {fold}": (rows["target"], rows["prob"]) for fold, rows in oof.groupby("fold")}
     curves["all folds"] = (oof["target"], oof["prob"])
-    plots.save_figure(plots.draw_roc(curves), experiment.path / "roc.png")
+    figures.save_figure(score_plots.draw_roc(curves), experiment.path / "roc.png")
     history = {fold: pd.read_csv(experiment.fold(fold).metrics) for fold in experiment.finished_folds()}
-    plots.save_figure(plots.draw_history(history), experiment.path / "curves.png")
+    figures.save_figure(training_plots.draw_history(history), experiment.path / "curves.png")
     draw_gallery(experiment)
 
 
 def draw_gallery(experiment: Experiment) -> None:
-    """Draw the gallery beside the other figures; the data set may have moved since, and that spoils no result."""
+    """Draw the gallery; only warn if the data set is gone, because no result depends on it."""
     try:
         gallery.draw_experiment_gallery(experiment, gallery.data_root(experiment))
     except SetiError as error:
@@ -99,7 +99,7 @@ def _print_table(summary: dict[str, Any]) -> None:
     for column in table.columns:
         column.justify = "right"
     for fold in summary["folds"]:
-        epoch = "" if fold["best_epoch"] is None else str(fold["best_epoch"] + 1)
+        epoch = str(fold["best_epoch"] + 1)
         table.add_row(str(fold["fold"]), f"{fold['auc']:.4f}", f"{fold['loss']:.4f}", epoch, f"{fold['seconds']:.0f}")
     table.add_section()
     table.add_row(

@@ -1,4 +1,4 @@
-"""Images of chosen cadences: by id, or the ones that an experiment ranks highest and mistakes worst."""
+"""Figures of chosen cadences, and galleries of an experiment's best scores and worst errors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,47 +10,72 @@ from seti.data import competition
 from seti.data.cadence import read_cadence
 from seti.errors import SetiError
 from seti.experiments import predictions as sidecar
-from seti.experiments.experiment import Experiment
-from seti.reports import plots
+from seti.experiments.experiment import Experiment, open_experiment
+from seti.reports import figures, waterfalls
 
 GALLERY_COUNT = 6
 
 
-def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | None = None) -> list[Path]:
-    """Draw cadences of the train or the test set to `out/<id>.png`.
+def show(ids: list[str], out: Path, root: Path | None = None, ckpt_dir: Path | None = None) -> list[Path]:
+    """Draw cadences, or without ids an experiment's gallery.
 
     Args:
-        ids: listed in `train_labels.csv` or `sample_submission.csv`. No other is used, so none can name
-            a file outside the data set or outside `out`.
-        root: the data set.
-        out: where the figures go.
-        experiment: gives the scores.
+        ids: of the train or the test set.
+        out: folder of the figures of `ids`; a gallery goes to the experiment's folder.
+        root: the data set; None: the experiment's, or `data`.
+        ckpt_dir: the folder of an experiment whose scores are shown.
+
+    Returns:
+        The figures' paths.
 
     Raises:
-        SetiError: a table lists none of an id, or its file is missing or damaged.
+        SetiError: nothing to draw, an id that no table lists, or a damaged file.
+    """
+    experiment = None if ckpt_dir is None else open_experiment(ckpt_dir)
+    root = data_root(experiment) if root is None else root
+    if ids:
+        return draw_ids(ids, root, out, experiment)
+    if experiment is None:
+        msg = "nothing to draw: give ids=[<id>,...], or ckpt_dir=outputs/<exp_name> for an experiment's gallery"
+        raise SetiError(msg)
+    return [draw_experiment_gallery(experiment, root)]
+
+
+def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | None = None) -> list[Path]:
+    """Draw cadences of the training or test set to `out/<id>.png`.
+
+    Args:
+        ids: ids listed in `train_labels.csv` or `sample_submission.csv`. Others are refused, so that no id can name a
+            file outside the data set or outside `out`.
+        root: the data set.
+        out: the folder for the figures.
+        experiment: the experiment whose scores are shown, if any.
+
+    Raises:
+        SetiError: an id is not listed, or its file is missing or damaged.
     """
     known = _read_ids(root)
-    for cadence_id in ids:  # all of them, before the first is drawn
+    for cadence_id in ids:  # check all ids before drawing the first
         if cadence_id not in known.index:
             raise SetiError(_unknown(cadence_id, root, known.index))
     scores = {} if experiment is None else {split: _scores(experiment, split) for split in ("train", "test")}
     paths = []
     for cadence_id in ids:
-        cadence = _shown(root, cadence_id, known, scores)
-        figure = plots.draw_cadence(cadence.panels, id=cadence.id, label=cadence.label, score=cadence.score)
-        paths.append(plots.save_figure(figure, out / f"{cadence_id}.png"))
+        cadence = _load(root, cadence_id, known, scores)
+        figure = waterfalls.draw_cadence(cadence.panels, id=cadence.id, label=cadence.label, score=cadence.score)
+        paths.append(figures.save_figure(figure, out / f"{cadence_id}.png"))
     return paths
 
 
 def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
-    """Draw what an experiment finds and what it mistakes, to its `gallery.png`.
+    """Draw an experiment's highest scores and worst errors to its `gallery.png`.
 
-    The highest scores come from the test set once it is predicted; mistakes are out-of-fold: the needles that
-    are scored lowest and the cadences without needle that are scored highest.
+    The highest scores come from the test set once it is predicted. Errors are out-of-fold: the needles with the lowest
+    scores, and the cadences without a needle with the highest.
 
     Args:
-        experiment: with at least one finished fold.
-        root: the data set that it was trained on.
+        experiment: an experiment with at least one finished fold.
+        root: the data set it was trained on.
 
     Raises:
         SetiError: a table or a cadence is missing or damaged.
@@ -69,25 +94,25 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
     if unknown:
         msg = (
             f"{root} does not list {unknown[0]}, which {experiment.name} has scored: set data.root to the "
-            "data set that it was trained on"
+            "data set it was trained on"
         )
         raise SetiError(msg)
-    drawn = {heading: [_shown(root, cadence_id, known, scores) for cadence_id in ids] for heading, ids in rows.items()}
-    figure = plots.draw_gallery(drawn, title=experiment.name, columns=GALLERY_COUNT)
-    return plots.save_figure(figure, experiment.path / "gallery.png", dpi=100)
+    drawn = {heading: [_load(root, cadence_id, known, scores) for cadence_id in ids] for heading, ids in rows.items()}
+    figure = waterfalls.draw_gallery(drawn, title=experiment.name, columns=GALLERY_COUNT)
+    return figures.save_figure(figure, experiment.path / "gallery.png", dpi=100)
 
 
 def data_root(experiment: Experiment | None) -> Path:
-    """Where an experiment's cadences were when it was trained; `data` without an experiment."""
+    """Return the data set an experiment was trained on; `data` without an experiment."""
     if experiment is None:
         return Path("data")
-    return Path(next(iter(experiment.results.values()))["data"]["root"])
+    return Path(experiment.first_result.data.root)
 
 
 def _read_ids(root: Path) -> pd.DataFrame:
-    """List every cadence: index id, columns split and target (NaN where nobody knows)."""
+    """List all cadences in a table with index id and columns split and target (NaN if unknown)."""
     tables = []
-    # Either half of a data set can be looked at alone; without both the reader says what is missing.
+    # One half of a data set is enough; if both are missing, the reader raises the error.
     if (root / competition.LABELS).exists() or not (root / competition.SUBMISSION).exists():
         tables.append(competition.read_labels(root).assign(split="train"))
     if (root / competition.SUBMISSION).exists():
@@ -98,13 +123,13 @@ def _read_ids(root: Path) -> pd.DataFrame:
     known = pd.concat(tables).set_index("id")
     doubled = known.index[known.index.duplicated()]
     if len(doubled):
-        msg = f"{root} lists {doubled[0]} in train and in test: take it out of one of the two tables"
+        msg = f"{root} lists {doubled[0]} in train and in test: remove it from one of the two tables"
         raise SetiError(msg)
     return known
 
 
 def _scores(experiment: Experiment, split: str) -> pd.Series:
-    """Read the probabilities by id: out-of-fold ones for train; for test none before they are predicted."""
+    """Read probabilities by id: out-of-fold for train; for test, predictions if there are any."""
     if split == "train":
         return experiment.read_oof().set_index("id")["prob"]
     predictions = sidecar.read_probabilities(experiment)
@@ -112,21 +137,23 @@ def _scores(experiment: Experiment, split: str) -> pd.Series:
 
 
 def _top(scores: pd.Series) -> list[str]:
-    """List the ids with the highest scores, by id where scores are equal."""
+    """List the ids with the highest scores; ties are sorted by id."""
     return list(scores.sort_index().sort_values(ascending=False, kind="stable").index[:GALLERY_COUNT])
 
 
-def _shown(root: Path, cadence_id: str, known: pd.DataFrame, scores: Mapping[str, pd.Series]) -> plots.Shown:
+def _load(
+    root: Path, cadence_id: str, known: pd.DataFrame, scores: Mapping[str, pd.Series]
+) -> waterfalls.LabelledCadence:
     split, target = known.loc[cadence_id, "split"], known.loc[cadence_id, "target"]
     score = scores[split].get(cadence_id) if split in scores else None
     panels = read_cadence(competition.cadence_path(root, split, cadence_id))
-    return plots.Shown(panels, cadence_id, None if np.isnan(target) else int(target), score)
+    return waterfalls.LabelledCadence(panels, cadence_id, None if np.isnan(target) else int(target), score)
 
 
 def _unknown(cadence_id: str, root: Path, known: pd.Index) -> str:
     near = [other for other in known if cadence_id[:3] and other.startswith(cadence_id[:3])][:3]
     hint = f"; it lists {', '.join(near)}" if near else ""
     if "e+" in cadence_id.lower() or cadence_id in ("inf", "nan"):
-        # 15 hex digits with a single e among decimals are a number to Hydra, which writes it again.
+        # Hydra parses hex digits with a single e among decimals as a number, and rewrites it.
         hint = "; an id that reads like a number needs quotes: \"ids=['12e4']\""
     return f"no table in {root} ({competition.LABELS}, {competition.SUBMISSION}) lists id {cadence_id!r}{hint}"

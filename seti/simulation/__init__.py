@@ -1,1 +1,1 @@
-"""Simulated cadences: signals, background emission, spectra, whole data sets."""
+"""Simulated cadences: signals, background emission and spectra."""

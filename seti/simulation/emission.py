@@ -1,7 +1,7 @@
-"""Backgrounds as the real snippets have them: bands, combs, emission, bursts, flicker and the DC spike.
+"""Background emission modelled on real snippets: bands, combs, bursts, flicker, DC spike.
 
-Brightness is in units of the thermal noise of one pixel, above an even system noise of `SYSTEM_LEVEL`. What the
-ranges below were set by is in docs/simulation.md.
+Brightness is in units of the thermal noise of one pixel, above a flat system noise of `SYSTEM_LEVEL`. The measurements
+behind the ranges below are in docs/simulation.md.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ import numpy as np
 
 FEATURES = ("slope", "comb", "emission", "bursts", "flicker", "spike")
 
-# The noise of a radiometer grows with the power it receives. Per unit of brightness the noise of steady bins grows by
-# 0-0.05 in the real snippets (docs/simulation.md): an even level of 25 deviations makes it 0.04.
+# A radiometer's noise grows with the received power. In real snippets the noise of steady bins grows by 0-0.05 per unit
+# of brightness (docs/simulation.md); a flat level of 25 deviations gives 0.04.
 SYSTEM_LEVEL = 25.0
-SPIKE_SPACING = 256  # bins: a field this wide holds the DC spike with just the share asked for
+SPIKE_SPACING = 256  # bins; a field of this width has the DC spike with exactly the configured probability
 
 
 @dataclass(frozen=True)
 class Background:
-    """What is bright in a field, before noise.
+    """Background of a field before noise.
 
     Attributes:
-        features: the names of what it holds, of `FEATURES`.
+        features: names of the features present, out of `FEATURES`.
         brightness: `(panels, rows, bins)` in units of the thermal noise.
-        spike: `(bins,)` in the same units: added after the noise, which does not grow with it.
+        spike: `(bins,)` in the same units, added after the noise because it does not increase it.
     """
 
     features: tuple[str, ...]
@@ -37,18 +37,18 @@ def draw_background(
     """Draw a background.
 
     Args:
-        rng: draws everything.
+        rng: source of all random draws.
         shares: the probability of each of `FEATURES`.
-        panels: how many panels the cadence has.
-        rows: of a panel.
-        bins: of the field, which may be wider than a cadence.
+        panels: number of panels.
+        rows: number of rows per panel.
+        bins: width of the field, which may exceed that of a cadence.
     """
     probability = {name: shares[name] for name in FEATURES}
     probability["spike"] *= bins / SPIKE_SPACING
     features = tuple(name for name in FEATURES if rng.random() < probability[name])
 
     brightness = np.zeros((panels, rows, bins))
-    # What stands still in frequency: one profile, that bursts and flicker also follow in part.
+    # A profile constant in time, which bursts and flicker also follow in part.
     profile = np.zeros(bins)
     if "slope" in features:
         profile += _slope(rng, bins)
@@ -58,7 +58,7 @@ def draw_background(
             _add_slanted(rng, brightness, comb)
         else:
             profile += comb
-    # Bursts and flicker light up the whole band, and what stands in it a little more.
+    # Bursts and flicker brighten the whole band, and its features a little more.
     response = 1 + rng.uniform(0, 1) * _unit(profile) + rng.uniform(0, 0.6) * _unit(_slope(rng, bins))
     steadiness = rng.uniform(0, 0.25)
     for panel in brightness:
@@ -71,7 +71,7 @@ def draw_background(
             panel += _bursts(rng, rows)[:, None] * response
     if "flicker" in features:
         _add_flicker(rng, brightness, response)
-    # No power is negative: the deepest dip keeps a tenth of the system's level.
+    # Power is never negative: the deepest dip keeps a tenth of the system level.
     np.maximum(brightness, -0.9 * SYSTEM_LEVEL, out=brightness)
 
     spike = np.zeros(bins)
@@ -85,18 +85,18 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
-    """Shift and scale to 0..1; all zeros stay."""
+    """Shift and scale to 0..1; constant values are returned unchanged."""
     span = np.ptp(values)
     return (values - values.min()) / span if span else values
 
 
 def _smooth(rng: np.random.Generator, length: int, knots: int) -> np.ndarray:
-    """A gently wandering curve of about unit deviation."""
+    """Draw a slowly varying curve of about unit standard deviation."""
     return np.interp(np.linspace(0, knots - 1, length), np.arange(knots), rng.standard_normal(knots))
 
 
 def _slope(rng: np.random.Generator, bins: int) -> np.ndarray:
-    """A sloped and curved band, in half of the draws with a step."""
+    """Draw a sloped and curved band, with a step in half of the draws."""
     x = np.linspace(-1, 1, bins)
     band = rng.normal() * x + rng.normal() * x**2
     if rng.random() < 0.5:
@@ -105,7 +105,7 @@ def _slope(rng: np.random.Generator, bins: int) -> np.ndarray:
 
 
 def _comb(rng: np.random.Generator, bins: int) -> np.ndarray:
-    """Evenly spaced teeth that grow towards one edge."""
+    """Draw a comb of evenly spaced teeth that grow towards one edge."""
     at = np.arange(bins)
     teeth = (0.5 + 0.5 * np.cos(2 * np.pi * (at / _log_uniform(rng, 14, 60) + rng.uniform()))) ** rng.uniform(1, 3)
     from_edge = at if rng.random() < 0.5 else at[::-1]
@@ -114,7 +114,7 @@ def _comb(rng: np.random.Generator, bins: int) -> np.ndarray:
 
 
 def _add_slanted(rng: np.random.Generator, brightness: np.ndarray, profile: np.ndarray) -> None:
-    """Add a profile that drifts: slanted bands."""
+    """Add a drifting profile, which gives slanted bands."""
     _, rows, bins = brightness.shape
     drift = rng.uniform(-20, 20) / rows  # bins a row
     at = np.arange(bins)[None, :] - drift * np.arange(rows)[:, None]
@@ -124,7 +124,7 @@ def _add_slanted(rng: np.random.Generator, brightness: np.ndarray, profile: np.n
 
 
 def _add_emission(rng: np.random.Generator, brightness: np.ndarray) -> None:
-    """Add a bright band with a halo that pulses, comes and goes, and may change its place between panels."""
+    """Add a pulsing band with a halo; it may be intermittent or change frequency."""
     _, rows, bins = brightness.shape
     centre = rng.uniform(0, bins)
     core, halo = _log_uniform(rng, 1, 6), rng.uniform(10, 40)
@@ -145,7 +145,7 @@ def _add_emission(rng: np.random.Generator, brightness: np.ndarray) -> None:
 
 
 def _bursts(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Rows that are bright for a short while."""
+    """Draw short stretches of bright rows."""
     along = np.zeros(rows)
     for _ in range(rng.poisson(1.5)):
         length = int(_log_uniform(rng, 1, 30))
@@ -156,7 +156,7 @@ def _bursts(rng: np.random.Generator, rows: int) -> np.ndarray:
 
 
 def _add_flicker(rng: np.random.Generator, brightness: np.ndarray, response: np.ndarray) -> None:
-    """Add rows that flicker across the whole band, more in some stretches than in others."""
+    """Add flicker of rows across the whole band, stronger in some stretches than in others."""
     _, rows, _ = brightness.shape
     level, shape = _log_uniform(rng, 0.15, 2.5), rng.uniform(0.7, 4)
     for panel in brightness:

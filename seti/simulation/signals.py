@@ -1,8 +1,8 @@
-"""Tracks and time profiles of narrow signals, drawn with numpy alone: what a needle and a decoy look like.
+"""Tracks and time profiles of narrowband signals, the needles and decoys.
 
-A signal is one track through the whole cadence, slews and unobserved panels included, so that its drift is
-continuous from panel to panel. Times are seconds from the first row of panel 0, and frequencies are bins, so
-any cadence of `(panels, rows, bins)` can carry one.
+A signal is one track through the whole cadence, including slews and unobserved panels, so its drift is continuous from
+panel to panel. Times are in seconds from the first row of panel 0 and frequencies in bins, so signals can be added to
+cadences of any shape `(panels, rows, bins)`. This module needs only numpy.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,22 @@ import numpy as np
 
 SHAPES = ("line", "sine", "wiggle", "dashes", "blip")
 
-MAX_SWING = 20.0  # bins: how far a track may leave its straight line to either side
-EDGE = 4.0  # bins that a track keeps from the edges of the band
+MAX_SWING = 20.0  # bins; maximum deviation of a track from its straight line
+EDGE = 4.0  # bins; minimum distance of a track from the edges of the band
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A drawn signal.
+    """Narrowband signal in a cadence.
 
     Attributes:
         shape: one of `SHAPES`.
-        panels: the panels in which it is on.
+        panels: panels in which the signal is on.
         snr: signal-to-noise ratio, integrated along the track over one panel; see `seti.simulate`.
-        drift_rate: Hz/s, of the straight line that the track follows.
-        width: full width at half maximum across frequency, in bins.
-        track: `(panels, rows)`, the frequency in bins at each row of every panel.
-        profile: `(panels, rows)`, the relative intensity, of root mean square 1 over each panel it is on in,
+        drift_rate: drift rate in Hz/s of the straight line that the track follows.
+        width: full width at half maximum in frequency, in bins.
+        track: `(panels, rows)`, frequency in bins at each row of every panel.
+        profile: `(panels, rows)`, relative intensity, with root mean square 1 over each panel in which the signal is on
             and 0 in the others.
     """
 
@@ -50,23 +50,23 @@ def draw_signal(
     bins: int,
     df: float,
 ) -> Signal:
-    """Draw a signal whose track stays inside the band in every panel that it is on in.
+    """Draw a signal whose track stays inside the band in all panels in which it is on.
 
     Args:
-        rng: draws what the other arguments leave open.
+        rng: source of all other random draws.
         shape: one of `SHAPES`.
-        panels: the panels in which it is on.
+        panels: panels in which the signal is on.
         snr: signal-to-noise ratio over one panel.
-        drift_rate: Hz/s.
+        drift_rate: drift rate in Hz/s.
         times: `(panels, rows)` in s, slews included.
-        bins: width of the band.
+        bins: width of the band in bins.
         df: width of a bin in Hz.
     """
     track = drift_rate / df * times + draw_swing(shape, rng, times)
     seen = track[list(panels)]
-    # A track wider than the band cannot be placed inside: then its middle goes to the middle.
-    room = max(bins - 1 - 2 * EDGE - np.ptp(seen), 0.0)
-    track += (bins - 1 - np.ptp(seen) - room) / 2 + rng.uniform(0, room) - seen.min()
+    # A track wider than the band cannot fit, and is centred instead.
+    margin = max(bins - 1 - 2 * EDGE - np.ptp(seen), 0.0)
+    track += (bins - 1 - np.ptp(seen) - margin) / 2 + rng.uniform(0, margin) - seen.min()
     profile = np.zeros_like(track)
     drawn = draw_profile(shape, rng, times)
     for panel in panels:
@@ -75,16 +75,16 @@ def draw_signal(
 
 
 def draw_swing(shape: str, rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """Draw how far a track leaves its straight line.
+    """Draw a track's deviation from its straight line.
 
     Returns:
-        As `times`, in bins, never beyond `MAX_SWING`.
+        `(panels, rows)` like `times`, in bins, with absolute values up to `MAX_SWING`.
     """
     if shape == "sine":
-        period = rng.uniform(250, 2000)  # s: from one S in a panel to one in the cadence
+        period = rng.uniform(250, 2000)  # s, from one S per panel to one per cadence
         return rng.uniform(4, MAX_SWING) * np.sin(2 * np.pi * (times / period + rng.uniform()))
     if shape == "wiggle":
-        # A random walk less its own running mean: it wanders by +-2-3 bins and never away.
+        # A random walk minus its running mean, which stays within about 2-3 bins.
         step, window = 4.0, 25  # s; steps
         steps = int(times.max() / step) + window + 2
         walk = np.cumsum(rng.standard_normal(steps))
@@ -95,10 +95,10 @@ def draw_swing(shape: str, rng: np.random.Generator, times: np.ndarray) -> np.nd
 
 
 def draw_profile(shape: str, rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """Draw when a signal is on.
+    """Draw a signal's time profile.
 
     Returns:
-        `(panels, rows)` as `times`, between 0 and 1, and above 0 somewhere in each panel.
+        `(panels, rows)` like `times`, between 0 and 1, and above 0 in at least one row of each panel.
     """
     draw = {"wiggle": _stretch, "dashes": _dashes, "blip": _blip}.get(shape, _steady)
     return draw(rng, times)
@@ -109,14 +109,14 @@ def _steady(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
 
 
 def _stretch(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """A part of each panel, or the whole."""
+    """Draw a profile that is on in part of each panel, or in all of it."""
     if rng.random() < 0.5:
         return np.ones_like(times)
     return _in_each_panel(rng, times, lambda rows: rng.uniform(0.4, 0.9) * rows)
 
 
 def _blip(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """A few rows of each panel."""
+    """Draw a profile that is on in a few rows of each panel."""
     return _in_each_panel(rng, times, lambda _: rng.uniform(4, 25))
 
 
@@ -131,7 +131,7 @@ def _in_each_panel(rng: np.random.Generator, times: np.ndarray, draw_length: Cal
 
 
 def _dashes(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """On and off in turn, at one beat through the whole cadence."""
+    """Draw a profile that is alternately on and off, with one period through the whole cadence."""
     panel_length = times[0, -1] - times[0, 0]
     period = panel_length * rng.uniform(0.06, 0.3)
     return ((times / period + rng.uniform()) % 1 < rng.uniform(0.35, 0.7)).astype(float)

@@ -1,7 +1,7 @@
-"""Fields of spectrum, noise included, and signals in them: what setigen makes.
+"""Spectra rendered with setigen: fields of background and noise, and signals added to them.
 
-A field is as wide as a cadence or wider: cadences cut from one field share their background and its noise.
-Intensities are in units of the thermal noise of one pixel until `standardise`.
+A field is at least as wide as a cadence; cadences cut from one field share its background and noise. Intensities are in
+units of the thermal noise of one pixel until `standardise`.
 """
 
 import functools
@@ -22,21 +22,21 @@ FILE_SIZE = 128 + 2 * PANELS * ROWS * BINS  # bytes: numpy's header and float16
 # frequency as in the high-resolution product, time as in the medium-resolution one (273 rows are 293 s).
 DF = 2.7939677238464355  # Hz a bin
 DT = 1.0737418240  # s a row
-FCH1 = 6e9  # Hz: any frequency would do, setigen wants one
+FCH1 = 6e9  # Hz; required by setigen, but without effect
 SLEW = (30.0, 60.0)  # s between panels
-WIDEST = 2 * BINS  # bins of a shared field
+WIDEST = 2 * BINS  # bins; width of a shared field
 
 
 @dataclass(frozen=True)
 class Field:
-    """A stretch of spectrum, background and noise, before any signal.
+    """Section of spectrum before noise and signals are added.
 
     Attributes:
-        features: of its background.
-        times: `(6, 273)` in s from the first row; slews are the gaps.
-        offsets: where each cadence's band begins, in bins.
-        background: what was drawn, for `render_field`.
-        rng: goes on with the noise.
+        features: features of the background.
+        times: `(6, 273)` in s from the first row, with gaps for the slews.
+        offsets: first bin of each cadence cut from the field.
+        background: the background, for `render_field`.
+        rng: generator that `render_field` continues for the noise.
     """
 
     features: tuple[str, ...]
@@ -47,12 +47,12 @@ class Field:
 
 
 def draw_field(rng: np.random.Generator, shares: dict[str, float], cuts: int) -> Field:
-    """Draw a field of which `cuts` cadences are cut; a single one is as wide as its field.
+    """Draw a field from which cadences are cut; a single cadence is as wide as its field.
 
     Args:
-        rng: draws everything, and goes on in `render_field`.
+        rng: source of all random draws, continued by `render_field`.
         shares: the probability of each background feature.
-        cuts: how many cadences.
+        cuts: number of cadences to cut.
     """
     bins = BINS if cuts == 1 else WIDEST
     slews = rng.uniform(*SLEW, PANELS - 1)
@@ -64,7 +64,7 @@ def draw_field(rng: np.random.Generator, shares: dict[str, float], cuts: int) ->
 
 
 def render_field(drawn: Field) -> np.ndarray:
-    """Add setigen's noise to a field, once: the generator goes on.
+    """Render a field with setigen's noise; a second call would draw different noise.
 
     Returns:
         `(6, 273, bins)` in units of the thermal noise.
@@ -76,7 +76,7 @@ def render_field(drawn: Field) -> np.ndarray:
     rendered = np.empty_like(panels)
     for panel, brightness in zip(rendered, panels, strict=True):
         frame.zero_data()
-        # Gaussian, as measured: the noise of real snippets is symmetric (docs/simulation.md).
+        # Gaussian, because the noise of real snippets is symmetric (docs/simulation.md).
         frame.add_noise(x_mean=SYSTEM_LEVEL, x_std=1.0, noise_type="gaussian")
         np.multiply(frame.data, 1 + brightness / SYSTEM_LEVEL, out=panel)
         panel += background.spike
@@ -86,9 +86,9 @@ def render_field(drawn: Field) -> np.ndarray:
 def add_signal(panels: np.ndarray, times: np.ndarray, signal: Signal) -> None:
     """Add a signal to `(6, 273, 256)` panels in units of the thermal noise, in place.
 
-    Its level is setigen's: SNR x noise / sqrt(rows), so that the sum along the track over one panel stands SNR
-    deviations above thermal noise. A signal that is on in a part of the rows is brighter there, so that the sum
-    over those rows does.
+    The level is that of setigen, SNR x noise / sqrt(rows), so that the sum along the track over one panel is SNR
+    standard deviations above the thermal noise. A signal that is on in only some rows is brighter there, so that the
+    same holds for the sum over those rows.
     """
     setigen, frame = import_setigen(), _frame(panels.shape[2])
     frame.noise_mean, frame.noise_std = SYSTEM_LEVEL, 1.0
@@ -101,7 +101,7 @@ def add_signal(panels: np.ndarray, times: np.ndarray, signal: Signal) -> None:
             frame.get_frequency(track),
             level * signal.profile[number],
             across,
-            # Beyond 4 widths nothing is left; so narrow a box makes this 15 times faster than the whole panel.
+            # The profile vanishes beyond 4 widths; this narrow box is 15 times as fast as the whole panel.
             bounding_f_range=(
                 frame.get_frequency(track.min() - 4 * signal.width),
                 frame.get_frequency(track.max() + 4 * signal.width),
@@ -110,7 +110,7 @@ def add_signal(panels: np.ndarray, times: np.ndarray, signal: Signal) -> None:
 
 
 def standardise(panels: np.ndarray) -> np.ndarray:
-    """Give each panel mean 0 and deviation 1, as the competition's files have; returns little-endian float16."""
+    """Scale each panel to mean 0 and deviation 1, as float16 like the competition's files."""
     mean = panels.mean(axis=(1, 2), keepdims=True)
     deviation = panels.std(axis=(1, 2), keepdims=True)
     return ((panels - mean) / deviation).astype("<f2")
@@ -118,24 +118,24 @@ def standardise(panels: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def import_setigen() -> ModuleType:
-    """Import setigen, which takes seconds, when it is first needed.
+    """Import setigen on first use, because the import takes seconds.
 
     Raises:
-        SetiError: it is not installed.
+        SetiError: setigen is not installed.
     """
     try:
         with warnings.catch_warnings():
-            # blimpy and its old pyparsing warn about what only their authors can fix.
+            # Warnings from blimpy and its old pyparsing, which only their authors can fix.
             warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
             warnings.filterwarnings("ignore", "module 'sre_constants'", DeprecationWarning)
             import setigen
     except ImportError as error:
-        msg = f"simulating needs setigen, which is not installed ({error}): pip install 'seti[simulate]'"
+        msg = f"simulation needs setigen, which is not installed ({error}): pip install 'seti[simulate]'"
         raise SetiError(msg) from error
     return setigen
 
 
 @functools.cache
 def _frame(bins: int) -> Any:
-    """One frame for each width, used again and again: making one costs as much as a panel's noise."""
+    """Return the cached frame of a width, because creating one costs as much as a panel's noise."""
     return import_setigen().Frame(shape=(ROWS, bins), df=DF, dt=DT, fch1=FCH1, t_start=0.0, seed=0)

@@ -1,1 +1,1 @@
-"""The blend of several experiments by a meta-model."""
+"""Stacking: a meta-model blends the predictions of several experiments."""

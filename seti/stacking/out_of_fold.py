@@ -1,4 +1,4 @@
-"""Stacking: experiments' out-of-fold tables joined by id, and meta-models scored on rows that they never saw."""
+"""Joined out-of-fold tables of experiments, and nested cross-validation of meta-models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ META_MODELS: dict[str, Fit] = {
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Several experiments' out-of-fold tables, joined by id.
+    """Out-of-fold tables of several experiments, joined by id.
 
     Attributes:
         ids: `(N,)`, sorted.
-        folds: `(N,)`, which fold held each cadence out, the same in every experiment.
+        folds: `(N,)`, the fold in which each cadence was held out, equal in all experiments.
         targets: `(N,)`, 0 or 1.
-        probs: `(N, models)`, a column an experiment, named by it.
+        probs: `(N, models)`, one column per experiment, with its name.
     """
 
     ids: np.ndarray
@@ -37,18 +37,18 @@ class OutOfFold:
     probs: pd.DataFrame
 
     def rows(self) -> Rows:
-        """Its numbers, as meta-models take them."""
+        """Return the numbers in the form that meta-models take."""
         return Rows(np.ascontiguousarray(self.probs.to_numpy()), self.targets, self.folds)
 
 
 @dataclass(frozen=True)
-class Nested:
-    """What a meta-model says of rows that it has not seen.
+class NestedPredictions:
+    """Predictions of a meta-model by nested cross-validation.
 
     Attributes:
-        probs: `(N,)`.
+        probs: `(N,)` probabilities, each from a fit without the row's fold.
         calibrated: `(N,)`, the same after calibration.
-        choices: what was chosen without each fold, by fold number.
+        choices: the settings chosen without each fold, by fold number.
     """
 
     probs: np.ndarray
@@ -60,11 +60,11 @@ def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
     """Join out-of-fold tables by id.
 
     Args:
-        tables: by experiment, the columns id, fold, target, prob, in any order of rows.
+        tables: by experiment name, tables with the columns id, fold, target and prob, with rows in any order.
 
     Raises:
-        SetiError: ids are doubled or missing, values are no probabilities, targets or folds, or the
-            experiments differ in their ids, targets or folds; the message names both and the first ids.
+        SetiError: ids are duplicated or missing, values are not probabilities, targets or folds, or the experiments
+            differ in ids, targets or folds; the message names both experiments and the first ids.
     """
     indexed = {name: _by_id(name, table, OOF_COLUMNS, "out-of-fold table") for name, table in tables.items()}
     first_name, first = next(iter(indexed.items()))
@@ -99,14 +99,14 @@ def join_predictions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Join tables of test predictions by id.
 
     Args:
-        tables: by experiment, the columns id and prob, in any order of rows; prob is empty where a cadence could
-            not be read.
+        tables: by experiment name, tables with the columns id and prob, with rows in any order; prob is empty for
+            cadences that could not be read.
 
     Returns:
-        A column an experiment, named by it; the ids are the index, in the first table's order.
+        One column per experiment, with its name; the ids are the index, in the order of the first table.
 
     Raises:
-        SetiError: as `join_oof`.
+        SetiError: as for `join_oof`.
     """
     indexed = {name: _by_id(name, table, ["id", "prob"], "predictions.csv") for name, table in tables.items()}
     first_name, first = next(iter(indexed.items()))
@@ -115,25 +115,27 @@ def join_predictions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame({name: table["prob"].loc[first.index] for name, table in indexed.items()}, dtype=float)
 
 
-def nested_probabilities(fit: Fit, rows: Rows, seed: int, n_jobs: int = 1, calibrate: str = "none") -> Nested:
-    """Predict every row by a meta-model that has not seen it, neither its weights nor its choices.
+def nested_probabilities(
+    fit: Fit, rows: Rows, seed: int, n_jobs: int = 1, calibrate: str = "none"
+) -> NestedPredictions:
+    """Predict each fold with a meta-model that was searched, fitted and calibrated without it.
 
-    For every fold everything runs on the other folds' rows alone: the whole search, the fit, and the calibrator, which
-    is fitted to what the inner cross-validation says of these rows. The score of a search itself is optimistic, for
-    its choices were made by it.
+    For every fold, everything runs on the rows of the other folds only: the search for settings, the fit, and the
+    calibrator, which is fitted to predictions of the inner cross-validation. The score of a search itself is
+    optimistic, because the settings were chosen by it.
 
-    The outer folds are the experiments' own. Fold k's probabilities all come from one network an experiment,
-    which did not train on fold k, and each network has a scale of its own. With these folds the meta-model
-    meets the networks of fold k for the first time, as it meets the networks' average on the test set; a
-    random split would put rows of the same network on both sides and let the meta-model learn that scale.
-    What stays optimistic is older than stacking: each network's best epoch was chosen on the rows that it is
-    scored on, and the networks of the other folds trained on fold k.
+    The outer folds are those of the experiments. All probabilities of fold k come from one network per experiment,
+    which did not train on fold k, and each network has its own scale. With these folds the meta-model meets the
+    networks of fold k for the first time, as it does the average network on the test set. A random split would put
+    rows of one network on both sides and let the meta-model learn that scale. Two optimistic biases precede stacking
+    and remain: each network's best epoch was chosen on the rows it is scored on, and the networks of the other folds
+    trained on fold k.
 
     Args:
         fit: one of `META_MODELS`.
-        rows: of all folds.
-        seed: of every inner search.
-        n_jobs: threads.
+        rows: the rows of all folds.
+        seed: seed of every inner search.
+        n_jobs: number of threads.
         calibrate: one of `calibration.CALIBRATE`.
     """
     probs, calibrated = np.full((2, len(rows.targets)), np.nan)
@@ -145,14 +147,14 @@ def nested_probabilities(fit: Fit, rows: Rows, seed: int, n_jobs: int = 1, calib
         probs[inside] = fitted.predict(rows.features[inside])
         calibrated[inside] = fit_calibrator(calibrate, fitted, outside, seed)(probs[inside])
         choices[str(fold)] = fitted.choices
-    return Nested(probs, calibrated, choices)
+    return NestedPredictions(probs, calibrated, choices)
 
 
 def fit_calibrator(calibrate: str, fitted: Fitted, rows: Rows, seed: int) -> calibration.Calibrator:
-    """Fit the calibrator of a meta-model on nothing but the rows that it was fitted to, by `held_out`.
+    """Fit a meta-model's calibrator to `held_out` predictions of the rows that it was fitted to.
 
-    Its own probabilities of these rows would not do: they are surer than those of new rows.
-    What it cannot know is that a test cadence's features are means over the folds' networks, which are less extreme.
+    The meta-model's own probabilities of these rows are more confident than those of new rows. The calibrator does not
+    account for the features of test cadences being averages over the folds' networks, which are less extreme.
     """
     if calibrate == "none":
         return calibration.unchanged
@@ -163,7 +165,7 @@ def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.
     """Check one experiment's table and index it by id."""
     doubled = table["id"][table["id"].duplicated()]
     if len(doubled):
-        msg = f"the {what} of {name} lists {len(doubled)} ids more than once ({_some(doubled)}): make it again"
+        msg = f"the {what} of {name} lists {len(doubled)} ids more than once ({_some(doubled)}): create it again"
         raise SetiError(msg)
     for column, fits, wanted in (
         ("id", table["id"].notna(), "ids"),
@@ -181,7 +183,7 @@ def _by_id(name: str, table: pd.DataFrame, columns: list[str], what: str) -> pd.
             row = table[~fits].iloc[0]
             msg = (
                 f"the {what} of {name} has {int((~fits).sum())} values in column {column} that are not "
-                f"{wanted}, the first {row[column]} for id {row['id']}: make it again"
+                f"{wanted}, the first {row[column]} for id {row['id']}: create it again"
             )
             raise SetiError(msg)
     return table[columns].set_index("id")
@@ -196,20 +198,20 @@ def _refuse_other_ids(first_name: str, first: pd.Index, name: str, other: pd.Ind
     if parts:
         msg = (
             f"experiments {first_name} and {name} have different {what} ids: {'; '.join(parts)}: "
-            "blend experiments of one data set, naming them with experiments=[...]"
+            "blend experiments on one data set, and name them with experiments=[...]"
         )
         raise SetiError(msg)
 
 
 def _check_classes(targets: np.ndarray, folds: np.ndarray) -> None:
     if len(np.unique(folds)) < 2:
-        msg = "the experiments have one fold, and a stack needs two to be scored: train with data.n_folds=5"
+        msg = "the experiments have one fold, but scoring a stack needs two: train with data.n_folds=5"
         raise SetiError(msg)
     for value, name in ((0, "negatives"), (1, "positives")):
         fewest = min(int((targets[folds != fold] == value).sum()) for fold in np.unique(folds))
         if fewest < INNER_FOLDS:
             msg = (
-                f"too few {name}: {fewest} stand outside one of the folds, and the search for settings needs "
+                f"too few {name}: {fewest} are left outside one of the folds, but the search for settings needs "
                 f"{INNER_FOLDS}: train on more cadences"
             )
             raise SetiError(msg)

@@ -1,4 +1,4 @@
-"""What a stack scores: the numbers of `stack.json`, and the table that is printed of them."""
+"""Scores of a stack: the content of `stack.json` and the printed table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from seti.evaluation import calibration
 from seti.stacking.meta_models.base import Fitted
-from seti.stacking.out_of_fold import Nested, OutOfFold
+from seti.stacking.out_of_fold import NestedPredictions, OutOfFold
 from seti.utils.console import console
 
 OPTIMISTIC = "optimistic"
@@ -19,16 +19,16 @@ OPTIMISTIC = "optimistic"
 
 @dataclass(frozen=True)
 class TestProbs:
-    """Probabilities of the test set, `(M,)` each, by name; nothing where there are none.
+    """Test-set probabilities by name, `(M,)` each; empty without test predictions.
 
     Attributes:
-        experiments: of every experiment.
-        models: of every meta-model, not calibrated.
-        blends: of what else is scored.
-        targets: `(M,)`, None where nobody knows them.
+        experiments: of each experiment.
+        models: of each meta-model, before calibration.
+        blends: of each other blend.
+        targets: `(M,)`, None if unknown.
     """
 
-    __test__ = False  # pytest would take it for tests
+    __test__ = False  # not a test class for pytest to collect
 
     experiments: Mapping[str, np.ndarray] = field(default_factory=dict)
     models: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -40,7 +40,7 @@ def stack_report(
     oof: OutOfFold,
     meta: str,
     fitted: Mapping[str, Fitted],
-    nested: Mapping[str, Nested],
+    nested: Mapping[str, NestedPredictions],
     blends: Mapping[str, np.ndarray],
     test: TestProbs,
 ) -> dict[str, Any]:
@@ -48,17 +48,16 @@ def stack_report(
 
     Args:
         oof: the experiments' out-of-fold probabilities.
-        meta: the meta-model that is handed in.
+        meta: name of the chosen meta-model, which makes the submission.
         fitted: every meta-model, fitted to all rows.
-        nested: their out-of-fold probabilities.
-        blends: `(N,)` probabilities of what else is scored; `stack` is the chosen meta-model, calibrated.
+        nested: every meta-model's predictions by nested cross-validation.
+        blends: `(N,)` probabilities of other blends; `stack` is the chosen meta-model, calibrated.
         test: the same for the test set.
 
     Returns:
-        Under `experiments`, `meta_models` and every blend's name: `oof_auc`, of all rows at once, `fold_auc`,
-        `mean_auc`, and `test_auc` where it is known. Of meta-models, which are not calibrated here, and of the stack
-        also `calibration_error` and `brier`; of the stack the curve `reliability`, too; see
-        `seti.evaluation.calibration`.
+        Under `experiments`, `meta_models` and each blend's name: `oof_auc`, over all rows at once, `fold_auc`,
+        `mean_auc` and, if the labels are known, `test_auc`. For meta-models (before calibration) and the stack also
+        `calibration_error` and `brier`, and for the stack the curve `reliability`; see `seti.evaluation.calibration`.
     """
 
     def scores(probs: np.ndarray, test_probs: np.ndarray | None) -> dict[str, Any]:
@@ -90,7 +89,7 @@ def stack_report(
 
 
 def print_report(report: Mapping[str, Any]) -> None:
-    """Print the scores of `stack.json`, the best one of every column marked."""
+    """Print the scores of `stack.json`, with the best one of each column marked."""
     stack, chosen = report["stack"], report["meta_models"][report["meta"]]
     rows = [
         *((name, scores, "") for name, scores in report["experiments"].items()),
@@ -107,14 +106,14 @@ def print_report(report: Mapping[str, Any]) -> None:
     columns = {"mean_auc": "mean of folds", "oof_auc": "pooled AUC"}
     if "test_auc" in stack:
         columns["test_auc"] = "test AUC"
-    # The search's score does not compete: it is no estimate for new cadences.
+    # The score of the search is not compared, because it does not estimate the score on new cadences.
     honest = [scores for _, scores, remark in rows if remark != OPTIMISTIC]
     best = {column: max(scores[column] for scores in honest) for column in columns}
     table = Table(
         title=f"{report['cadences']} held-out cadences, {report['positives']} with a needle",
-        caption="optimistic: settings were chosen by this very score. honest: weights and settings came about without "
-        "the fold that is scored; each fold's blend has a scale of its own, so compare it by the mean of folds. "
-        f"* best of all but the optimistic one.\n{_formula(report)}",
+        caption="optimistic: settings were chosen by this same score. honest: weights and settings were found without "
+        "the fold that is scored; each fold's blend has its own scale, so compare by the mean of folds. "
+        f"* best, the optimistic one excluded.\n{_formula(report)}",
         caption_justify="left",
     )
     table.add_column("experiment", overflow="fold")
@@ -153,13 +152,13 @@ def _aucs(oof: OutOfFold, probs: np.ndarray) -> dict[str, Any]:
 
 def _formula(report: Mapping[str, Any]) -> str:
     choices = report["meta_models"][report["meta"]]["choices"]
-    said = {
+    formula = {
         "logistic": "logistic({intercept:.3f} + sum of weight x probability), C = {c:.3g}",
         "hill_climbing": "sum of weight x probability, an experiment's weight being its share of {picks} picks",
         "boosted_trees": "{trees} boosted trees of {leaves} leaves each",
     }[report["meta"]].format(**choices)
     then = "" if report["calibrate"] == "none" else f", then calibrated ({report['calibrate']})"
-    return f"stack = {said}{then}"
+    return f"stack = {formula}{then}"
 
 
 def _calibration(scores: Mapping[str, Any]) -> str:

@@ -1,28 +1,26 @@
-"""Blend experiments: what `python stack.py` reads, writes and prints."""
+"""The stacking program: blend experiments and write `outputs/stack/`."""
 
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
 
+from seti.config.commands import StackConfig
 from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE
 from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment, find_experiments
-from seti.reports import plots
+from seti.reports import figures, score_plots
 from seti.stacking.out_of_fold import (
     META_MODELS,
-    Nested,
+    NestedPredictions,
     OutOfFold,
     fit_calibrator,
     join_oof,
@@ -35,39 +33,24 @@ from seti.utils import files, locks
 STACK_FOLDER = "stack"
 
 
-@dataclass
-class StackConfig:
-    """Everything `stack.py` reads."""
-
-    output_dir: str = MISSING
-    experiments: list[str] | None = None
-    meta: str = MISSING
-    calibrate: str = MISSING
-    seed: int = MISSING
-    n_jobs: int | None = None
-
-
-ConfigStore.instance().store(name="stack_schema", node=StackConfig)
-
-
 def stack(cfg: StackConfig) -> float:
-    """Blend experiments; write `outputs/stack/` and print every score.
+    """Blend experiments, write `outputs/stack/` and print all scores.
 
     Args:
-        cfg: `conf/stack.yaml`.
+        cfg: the configuration, `conf/stack.yaml`.
 
     Returns:
-        AUC of the nested cross-validation, of all rows at once.
+        AUC of the nested cross-validation, over all rows at once.
 
     Raises:
-        SetiError: an unknown meta-model or calibration, no finished experiment, an unknown or unfinished one, tables
-            that do not fit together, or another run that stacks.
+        SetiError: the meta-model, the calibration or an experiment is unknown, an experiment is unfinished or there is
+            none, tables do not match, or another run is stacking.
     """
     if not 0 <= cfg.seed < 2**32:
         msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
         raise SetiError(msg)
     if cfg.n_jobs == 0:
-        msg = "n_jobs=0 leaves nobody to do the work: use a number of threads, or null for one a core"
+        msg = "n_jobs=0 is not a number of threads: use 1 or more, or null for one per core"
         raise SetiError(msg)
     for name, value, choices in (("meta", cfg.meta, META_MODELS), ("calibrate", cfg.calibrate, CALIBRATE)):
         if value not in choices:
@@ -75,7 +58,7 @@ def stack(cfg: StackConfig) -> float:
             raise SetiError(msg)
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
-        print(f"note: {experiments[0].name} stands alone: a stack of one ranks as it does by itself")
+        print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
     oof = join_oof({experiment.name: experiment.read_oof() for experiment in experiments})
     tables, lacking = _read_predictions(experiments)
     test_ids, test = None, None
@@ -89,7 +72,7 @@ def stack(cfg: StackConfig) -> float:
     folder = Path(cfg.output_dir) / STACK_FOLDER
     folder.mkdir(exist_ok=True)
     with locks.hold(folder, "stacking"):
-        files.remove_parts(folder)
+        files.remove_stale_parts(folder)
         return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
 
 
@@ -105,7 +88,7 @@ def _blend(
     seed, n_jobs = cfg.seed, -1 if cfg.n_jobs is None else cfg.n_jobs
     rows = oof.rows()
     fitted = {name: fit(rows, seed, n_jobs) for name, fit in META_MODELS.items()}
-    # Calibrating costs more fits, and only the meta-model that is handed in needs it.
+    # Calibration costs more fits, and only the chosen meta-model needs it.
     nested = {
         name: nested_probabilities(fit, rows, seed, n_jobs, cfg.calibrate if name == cfg.meta else "none")
         for name, fit in META_MODELS.items()
@@ -130,20 +113,20 @@ def _blend(
     }
     submission = None
     if test is not None:
-        prior = float(oof.targets.mean())  # for what could not be read, as predict.py does
+        prior = float(oof.targets.mean())  # for cadences that could not be read, as in predict.py
         target = pd.Series(stacked, index=test.index).reindex(test_ids).fillna(prior)
         submission = pd.DataFrame({"id": test_ids, "target": target.to_numpy()})
     _write(folder, report, oof, chosen, submission)
     print_report(report)
     for experiment in lacking:
         command = f"python predict.py ckpt_dir={shlex.quote(str(experiment.path))}"
-        print(f"no submission yet: {experiment.name} lacks predictions by all of its folds: {command}")
+        print(f"no submission yet: {experiment.name} lacks predictions from all of its folds: {command}")
     if test is None or submission is None:
         print(f"wrote {folder}: stack.json, oof.csv and figures; then run stack.py again for submission.csv")
     else:
         if len(test) < len(submission):
-            print(f"note: {len(submission) - len(test)} test cadences have no score: they get {prior:.4f}, the prior")
-        print(f"wrote {folder}: hand in {folder / 'submission.csv'} ({len(submission)} cadences)")
+            print(f"note: {len(submission) - len(test)} test cadences have no score: they get the prior, {prior:.4f}")
+        print(f"wrote {folder}: submit {folder / 'submission.csv'} ({len(submission)} cadences)")
     return report["stack"]["oof_auc"]
 
 
@@ -152,19 +135,19 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
 
     Args:
         output_dir: the folder of experiments.
-        names: which; None for all whose folds are all finished. The others are told on the terminal.
+        names: names of the experiments; None for all that are finished, with a note on each of the others.
 
     Returns:
         At least one experiment, sorted by name.
 
     Raises:
-        SetiError: there is none, or a named one is unknown or unfinished.
+        SetiError: there is no finished experiment, or a named one is unknown or unfinished.
     """
     found = {experiment.name: experiment for experiment in find_experiments(output_dir)}
     if names is not None:
         chosen = [_named(name, found, output_dir) for name in sorted(set(names))]
         if not chosen:
-            msg = "experiments=[] names none: name some, or leave the key out to blend every finished one"
+            msg = "experiments=[] is empty: name some, or omit the key to blend all finished ones"
             raise SetiError(msg)
         return chosen
     finished = [experiment for experiment in found.values() if experiment.is_finished()]
@@ -186,10 +169,10 @@ def _named(name: str, found: Mapping[str, Experiment], output_dir: Path) -> Expe
             raise SetiError(_unfinished(found[name]))
         return found[name]
     if (output_dir / name).is_dir() and any((output_dir / name).glob("fold_*")):
-        msg = f"{name} has no finished fold (fold_<k>/result.json): let its training end, or leave it out"
+        msg = f"{name} has no finished fold (fold_<k>/result.json): let its training finish, or leave it out"
         raise SetiError(msg)
     near = get_close_matches(name, found, n=3, cutoff=0.3) or list(found)[:3]
-    known = f"nearest: {', '.join(near)}" if near else "none has a finished fold"
+    known = f"similar names: {', '.join(near)}" if near else "none has a finished fold"
     msg = f"{output_dir} has no experiment {name!r}: {known}"
     raise SetiError(msg)
 
@@ -201,7 +184,7 @@ def _unfinished(experiment: Experiment) -> str:
 
 
 def _read_predictions(experiments: Sequence[Experiment]) -> tuple[dict[str, pd.DataFrame], list[Experiment]]:
-    """Read the predictions, and list the experiments that lack any of their folds'."""
+    """Read test predictions, and list experiments that lack predictions from some folds."""
     tables, lacking = {}, []
     for experiment in experiments:
         table = predictions.read_probabilities(experiment)
@@ -213,15 +196,17 @@ def _read_predictions(experiments: Sequence[Experiment]) -> tuple[dict[str, pd.D
 
 
 def _test_targets(experiments: Sequence[Experiment], ids: pd.Index) -> np.ndarray | None:
-    """Look for the test set's labels, which simulated data has, under the experiments' data roots."""
-    for root in dict.fromkeys(str(next(iter(e.results.values()))["data"]["root"]) for e in experiments):
+    """Find test labels, which simulated data sets have, under the experiments' data roots."""
+    for root in dict.fromkeys(e.first_result.data.root for e in experiments):
         labels = competition.read_test_labels(Path(root))
         if labels is None:
             continue
         targets = labels.set_index("id")["target"].reindex(ids)
         if targets.notna().all() and targets.nunique() == 2:
             return targets.to_numpy(np.int64)
-        print(f"note: no test AUC: {Path(root, competition.TEST_LABELS)} does not label every test id, or one class")
+        print(
+            f"note: no test AUC: {Path(root, competition.TEST_LABELS)} does not label every test id, or has one class"
+        )
     return None
 
 
@@ -229,32 +214,32 @@ def _write(
     folder: Path,
     report: dict[str, Any],
     oof: OutOfFold,
-    nested: Nested,
+    nested: NestedPredictions,
     submission: pd.DataFrame | None,
 ) -> None:
-    """Write every file beside its name first: where one cannot be written, an earlier stack stays as it was."""
+    """Write all files under temporary names first, so that a failure keeps an earlier stack."""
     table = pd.DataFrame({"id": oof.ids, "fold": oof.folds, "target": oof.targets, "prob": nested.calibrated})
     curves = {name: (oof.targets, oof.probs[name].to_numpy()) for name in oof.probs}
     several = len(oof.probs.columns) > 1
     with ExitStack() as staged:
 
         def path_of(name: str) -> Path:
-            return staged.enter_context(files.whole_file(folder / name))
+            return staged.enter_context(files.atomic_write(folder / name))
 
-        # Renamed in reverse: the report comes last, as the sign that the others are whole.
+        # Files are renamed in reverse order: stack.json comes last, as the sign that all others are complete.
         report_path = path_of("stack.json")
         stack = {"stack (nested)": (oof.targets, nested.calibrated)}
         before = {"before calibration": (oof.targets, nested.probs)} if report["calibrate"] != "none" else {}
-        plots.save_figure(plots.draw_roc({**stack, **curves}), path_of("roc.png"))
-        plots.save_figure(plots.draw_reliability({**stack, **before}), path_of("reliability.png"))
+        figures.save_figure(score_plots.draw_roc({**stack, **curves}), path_of("roc.png"))
+        figures.save_figure(score_plots.draw_reliability({**stack, **before}), path_of("reliability.png"))
         if several:
-            plots.save_figure(plots.draw_correlation(oof.probs), path_of("correlation.png"))
+            figures.save_figure(score_plots.draw_correlation(oof.probs), path_of("correlation.png"))
         files.write_csv(path_of("oof.csv"), table)
         if submission is not None:
             files.write_csv(path_of("submission.csv"), submission)
         files.write_json(report_path, report)
-    # What an earlier stack of other experiments left must not be taken for this one's.
+    # Files of an earlier stack of other experiments must not pass for this one's.
     for name, written in (("submission.csv", submission is not None), ("correlation.png", several)):
         if not written and (folder / name).exists():
             (folder / name).unlink()
-            print(f"note: took away {folder / name}, which an earlier stack of other predictions had written")
+            print(f"note: deleted {folder / name}, written by an earlier stack of other predictions")

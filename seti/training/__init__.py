@@ -1,1 +1,1 @@
-"""One fold, from its configuration to its result; and the learning-rate range test."""
+"""Training of one fold, from its configuration to its result; the learning-rate range test."""

@@ -1,4 +1,4 @@
-"""What a fold's training and a range test are put together from: the network, Lightning's Trainer, quiet logs."""
+"""Builders of a training run: the network, its callbacks, Lightning's Trainer, quiet logs."""
 
 import logging
 import sys
@@ -9,16 +9,23 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from seti.config.schema import plain
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
+from seti.experiments.experiment import FoldFolder
+from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
-from seti.utils.device import choose_precision, settle_gpu
+from seti.training.callbacks.dead_fold import DeadFoldStopping
+from seti.training.callbacks.freeze_backbone import FreezeBackbone
+from seti.training.callbacks.history import History, ResumableEarlyStopping, StepSeed
+from seti.training.callbacks.save_on_signal import SaveOnSignal
+from seti.training.callbacks.weight_averaging import MovingAverage
+from seti.utils.device import choose_precision, configure_gpu
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +35,11 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
 
     Args:
         config: the whole configuration as plain values.
-        datamodule: says what the images are.
-        fetch_weights: False where a checkpoint will bring the weights anyway.
+        datamodule: has the input spec of the images.
+        fetch_weights: False if a checkpoint will bring the weights anyway.
+
+    Raises:
+        SetiError: the backbone cannot take the images, or the settings of its layers.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
     if not fetch_weights:
@@ -57,7 +67,7 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         loss=config["loss"],
     )
     _check_size(classifier)
-    # Now, not when the optimiser is made: a forced run has taken an old fold away by then.
+    # Checked now, not when the optimiser is made: a forced run has removed the old fold by then.
     if config["optimizer"]["layer_decay"] is not None:
         layer_groups(classifier.backbone.network, config["optimizer"]["lr"], config["optimizer"]["layer_decay"])
     if config["model"]["head_epochs"]:
@@ -65,7 +75,7 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
     if config["model"]["compile"]:
         # In place, so that checkpoints keep their names. A last, smaller batch is compiled by itself.
         classifier.backbone.network.compile(dynamic=False)
-    # Lightning trains in the modes that it finds: without this, a frozen backbone's batch statistics would drift.
+    # Lightning keeps the modes that it finds: without this, a frozen backbone's batch statistics would drift.
     return classifier.train()
 
 
@@ -74,25 +84,25 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
 
     Args:
         cfg: the whole configuration.
-        folder: where the Trainer may write.
-        callbacks: added to the progress bar.
+        folder: the Trainer writes there.
+        callbacks: in addition to the progress bar.
         options: override the settings.
 
     Raises:
-        SetiError: Lightning refuses a setting, for instance a GPU that is not there.
+        SetiError: Lightning refuses a setting, such as a GPU that the machine lacks.
     """
     settings = plain(cfg.trainer) | options
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
-    settle_gpu()
+    configure_gpu()
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     settings["precision"] = choose_precision(settings["precision"], torch.device("cuda" if has_gpu else "cpu"))
-    # A file is no terminal: it gets a line an epoch from History instead of a bar.
+    # A log file gets a line an epoch from History instead of a bar.
     settings["enable_progress_bar"] = settings.get("enable_progress_bar", True) and sys.stdout.isatty()
     if settings["enable_progress_bar"]:
-        # Lightning's default of 100 images of the bar a second takes a tenth of a core.
+        # Lightning's default of 100 updates a second takes a tenth of a core.
         callbacks = [*callbacks, RichProgressBar(refresh_rate=5)]
-    # TensorBoard only: metrics.csv is written by History, which outlives a resume.
+    # TensorBoard only: History writes metrics.csv, and continues it in a resumed run.
     options.setdefault("logger", TensorBoardLogger(folder, name="tensorboard", version=""))
     try:
         return pl.Trainer(
@@ -108,14 +118,54 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
         raise SetiError(msg) from error
 
 
-def settle_logs() -> None:
-    """Send Lightning's messages where Hydra's go, and leave out those that ask for what is settled here."""
+def build_callbacks(cfg: DictConfig, folder: FoldFolder, identity: RunIdentity, label: str) -> list[Callback]:
+    """Build the callbacks of a fold's training, in the order in which they must run.
+
+    Args:
+        cfg: the whole configuration.
+        folder: the fold's.
+        identity: of the run, with its seed.
+        label: of the fold, for messages.
+    """
+    # After the last step of an epoch: a run that is resumed from there starts the next epoch at its beginning.
+    every_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    history = History(folder.metrics, identity)
+    again = "the same command without force=true" if cfg.force else "the same command"
+    callbacks: list[Callback] = [
+        *([FreezeBackbone(cfg.model.head_epochs)] if cfg.model.head_epochs else []),
+        *([MovingAverage(cfg.ema.decay)] if cfg.ema.decay is not None else []),  # before those that save
+        StepSeed((identity.seed, cfg.fold)),
+        history,
+        DeadFoldStopping(label, history, cfg.watch.after, cfg.watch.auc_margin),
+        SaveOnSignal(folder.last_checkpoint, history, f"{again} goes on from there"),
+        LearningRateMonitor("step"),
+        ModelCheckpoint(
+            dirpath=folder.best_checkpoint.parent,
+            filename=folder.best_checkpoint.stem,
+            monitor=cfg.checkpoint.monitor,
+            mode=cfg.checkpoint.mode,
+            **every_epoch,
+        ),
+        # After the best one, whose state it keeps. Not `save_last`: that skips epochs that are not the best.
+        ModelCheckpoint(folder.last_checkpoint.parent, folder.last_checkpoint.stem, **every_epoch),
+    ]
+    if cfg.early_stopping.patience is not None:
+        callbacks.append(
+            ResumableEarlyStopping(
+                "val_loss", patience=cfg.early_stopping.patience, min_delta=cfg.early_stopping.min_delta
+            )
+        )
+    return callbacks
+
+
+def configure_logs() -> None:
+    """Send Lightning's messages to the root logger, without those about choices that are made here."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    # Prints a warning for every file it retries; the error that follows says it once.
+    # It warns about every file that it tries again; the error that follows is enough.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",  # data.num_workers is the user's to set
@@ -128,12 +178,13 @@ def settle_logs() -> None:
         "You have overridden `on_after_batch_transfer` in `LightningModule`.*",  # which a range test needs too
         ".*LeafSpec.*is deprecated.*",  # inside Lightning
         ".*isinstance\\(treespec, LeafSpec\\).*",
+        "The `srun` command is available.*",  # one machine's devices are all that is used, on a cluster's as well
     ):
         warnings.filterwarnings("ignore", message=message)
 
 
 def _check_size(classifier: CadenceClassifier) -> None:
-    """Look at one empty image: a network that shrinks it to nothing fails now, in one line, not in an epoch."""
+    """Run one empty image through the network: if it shrinks to nothing, that fails now and in one line."""
     height, width = classifier.spec.image_shape
     try:
         with torch.inference_mode():

@@ -1,25 +1,29 @@
-"""Checkpoints that appear whole or not at all, at an epoch's end and in its middle."""
+"""Checkpoints: atomic writing, the position at which training continues, and the search for one."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
+from seti.errors import SetiError
+from seti.experiments.experiment import FoldFolder
+from seti.experiments.run_identity import RunIdentity
 from seti.training.callbacks.history import History
-from seti.utils import files, shutdown
+from seti.utils import files
+from seti.utils.safe_load import read_checkpoint
+
+RESTART = "force=true trains this fold from the start"
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Write checkpoints as every other file here.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write checkpoints whole or not at all, as every other file here.
 
-    Lightning's own way puts them together in the system's temporary folder, and moves them: where that is another
-    file system, a run killed while it copies leaves half of a checkpoint under the final name, and a missing right
-    passes for success.
+    Lightning writes them to the system's temporary folder and moves them: where that is another file system, a run
+    killed during the copy leaves half of a checkpoint under the final name, and a missing permission passes for
+    success.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -28,20 +32,20 @@ class WholeCheckpoints(TorchCheckpointIO):
         Raises:
             OSError: it cannot be written; the error names the file.
         """
-        # Into memory first: torch would tell of a full disk by an error that does not say so.
+        # Into memory first: torch's own error does not say that the disk is full.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        with files.whole_file(Path(path)) as temporary:
+        with files.atomic_write(Path(path)) as temporary:
             temporary.write_bytes(content.getbuffer())
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a checkpoint's run goes on.
+    """The position in training at which a checkpoint continues.
 
     Attributes:
         epoch: number of the epoch.
-        batch: how many of its batches are done; all of them where only the validation is missing.
+        batch: how many of its batches are done; all of them if only the validation is missing.
     """
 
     epoch: int
@@ -49,7 +53,7 @@ class Position:
 
     @classmethod
     def of(cls, checkpoint: dict[str, Any]) -> "Position | None":
-        """Read it from a checkpoint's loops: what Lightning itself goes by. None where there are no such loops."""
+        """Read it from the state of the loops, as Lightning does; None where a checkpoint has none."""
         try:
             loops = checkpoint["loops"]["fit_loop"]
             epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["current"]
@@ -63,63 +67,28 @@ class Position:
         return f"{done} and {self.batch} batch{'es' * (self.batch != 1)} done" if self.batch else f"{done} done"
 
 
-class SaveWhenAsked(pl.Callback):
-    """When a signal asks the run to end, save it as it is between two steps, and end it.
-
-    A run that goes on from there takes the very next batch. An interrupted validation is begun again: nothing that
-    is trained changes in it.
+def find_checkpoint(folder: FoldFolder, identity: RunIdentity) -> tuple[int, Position] | None:
+    """Find the checkpoint of an interrupted run of the same fold.
 
     Args:
-        path: the checkpoint.
-        history: says whether the losses are still numbers; weights that are none are not saved.
-        advice: how to go on, for the last line.
+        folder: the fold's.
+        identity: of the run that would continue it; its seed is not compared.
+
+    Returns:
+        The seed of the run that wrote `last.ckpt`, and the position at which it continues; None without one.
+
+    Raises:
+        SetiError: it is damaged, of another program, or of a run with other settings or data.
     """
-
-    def __init__(self, path: Path, history: History, advice: str) -> None:
-        self.path = path
-        self.history = history
-        self.advice = advice
-        self.validating = False
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning, which would end in the middle of accumulated gradients."""
-        shutdown.put_off_again()
-        shutdown.raise_if_asked(self.advice)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End between epochs: the last one's end was saved."""
-        shutdown.raise_if_asked(self.advice)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """End after a step; after an epoch's last one the validation comes first, which then ends at once."""
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if shutdown.asked() and stepped and batch_idx + 1 < trainer.num_training_batches:
-            self._save_and_end(trainer)
-
-    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """End in the validation."""
-        if shutdown.asked():
-            self.validating = True
-            self._save_and_end(trainer)
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Note the validation as begun with no batch done: Lightning would go on in its middle, with no sums so far."""
-        if self.validating:
-            begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
-            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
-            progress |= {"total": begun, "current": dict(begun), "is_last_batch": False}
-
-    def _save_and_end(self, trainer: pl.Trainer) -> None:
-        note = self.advice
-        if np.isfinite(self.history.loss_values()).all():
-            position = Position(trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
-            try:
-                trainer.save_checkpoint(self.path, weights_only=False)
-                note = f"saved {position} in {self.path}; {note}"
-            except OSError as error:
-                note = f"nothing was saved ({files.explain(error)}); {note}"
-        shutdown.raise_if_asked(note)
+    path = folder.last_checkpoint
+    if not path.exists():
+        return None
+    checkpoint = read_checkpoint(path, RESTART)
+    found, position = History.read_identity(checkpoint), Position.of(checkpoint)
+    if found is None or found.seed is None or position is None:
+        msg = (
+            f"{path} was not written by this program, or by an older version of it: give another exp_name; or {RESTART}"
+        )
+        raise SetiError(msg)
+    found.check_same(identity, folder.path)
+    return found.seed, position

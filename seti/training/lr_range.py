@@ -18,9 +18,9 @@ from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier
-from seti.reports import plots
+from seti.reports import figures, training_plots
 from seti.training import batch_size
-from seti.training.build import build_classifier, build_trainer, settle_logs
+from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
 from seti.utils import files
 
@@ -36,22 +36,22 @@ def run(cfg: DictConfig, folder: Path) -> float:
 
     Args:
         cfg: `conf/train.yaml`.
-        folder: the job's own, `.../fold_<k>/lr_range/<curve>`.
+        folder: of the job, `.../fold_<k>/lr_range/<curve>`.
 
     Returns:
-        The suggested maximum rate, NaN where there is none.
+        The suggested maximum rate, or NaN without one.
 
     Raises:
         SetiError: settings, data or machine do not allow it.
     """
     check_settings(cfg)
-    settle_logs()
-    cfg = batch_size.settle(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name))
+    configure_logs()
+    cfg = batch_size.resolve(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name), folder)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
     pl.seed_everything(cfg.seed, verbose=False)
     steps = cfg.lr_range.steps
-    # The tuner leaves its snapshot behind when it is interrupted; here it goes with the folder.
+    # An interrupted tuner leaves its snapshot; here it is removed with the folder.
     with tempfile.TemporaryDirectory(prefix="seti-lr-range-") as scratch:
         trainer = build_trainer(
             cfg,
@@ -63,7 +63,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
             enable_checkpointing=False,
             enable_model_summary=False,
         )
-        datamodule.trainer = trainer  # says where images are made
+        datamodule.trainer = trainer  # its device decides where images are made
         classifier = build_classifier(config, datamodule, fetch_weights=True)
         recorder = _RawLosses.watch(classifier)
         # Without the validation loader: the tuner would run it after every epoch.
@@ -92,7 +92,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
 
 
 class _RawLosses:
-    """The loss of every batch as it was: the tuner keeps the smoothed one alone, and that starts at half its value."""
+    """Recorder of every batch's loss: the tuner keeps only the smoothed one, which starts too low."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -110,24 +110,24 @@ class _RawLosses:
 
 
 def smooth(losses: np.ndarray, beta: float = SMOOTHING) -> np.ndarray:
-    """Running mean with the start's bias divided out: `m_k = beta m_(k-1) + (1 - beta) loss_k; m_k / (1 - beta^k)`."""
+    """Running mean without its bias at the start: `m_k = beta m_(k-1) + (1 - beta) loss_k; m_k / (1 - beta^k)`."""
     return pd.Series(losses).ewm(alpha=1 - beta, adjust=True).mean().to_numpy()
 
 
 def suggestion(curve: pd.DataFrame) -> float | None:
-    """The rate at which the smoothed loss falls steepest, over the logarithm of the rate, before its lowest point.
+    """Suggest the rate at which the smoothed loss falls most steeply over the logarithm of the rate.
 
-    A hint for the maximum rate, not a rule. The tuner's own suggestion takes the slope over the rate itself, which
-    is steepest where rates are tiny.
+    A hint for the maximum rate, not a rule. Only steps before the lowest loss count. The tuner's own suggestion uses
+    the slope over the rate itself, which is steepest at tiny rates.
 
     Args:
         curve: columns `lr` and `smoothed`, one row a step.
 
     Returns:
-        A rate, or None where the loss never falls or the curve is too short.
+        A rate, or None if the loss never falls or the curve is too short.
     """
     inner = curve[np.isfinite(curve["smoothed"])].iloc[SKIP:]
-    # Once the rate is too large the loss jumps up and falls back: falls behind the lowest point say nothing.
+    # Once the rate is too large the loss jumps and falls back: falls after the lowest point mean nothing.
     inner = inner.iloc[: int(inner["smoothed"].to_numpy().argmin()) + 1] if len(inner) else inner
     if len(inner) < 3:
         return None
@@ -141,19 +141,19 @@ def fold_of(folder: Path) -> Path | None:
 
 
 def short_names(curves: list[str]) -> dict[str, str]:
-    """Name curves by the overrides in which they differ: what all of them share says nothing in a legend."""
+    """Name curves after the overrides in which they differ, for a legend."""
     parts = {curve: curve.split("__") for curve in curves}
     shared = set.intersection(*map(set, parts.values()))
     return {curve: ", ".join(p for p in parts[curve] if p not in shared) or "loss" for curve in curves}
 
 
 def collect(fold_path: Path) -> None:
-    """Join the curves of a fold's range tests to `lr_range.csv`, draw them, and take the job folders away.
+    """Join the curves of a fold's range tests in `lr_range.csv`, draw them, and remove the job folders.
 
-    Curves of earlier tests stay, unless the same overrides were tested again. Folders of failed jobs stay too.
+    Curves of earlier tests stay, unless the same overrides were tested again. Folders of failed jobs stay as well.
     """
     jobs = sorted(fold_path.glob("lr_range/*/lr_range.csv"))
-    files.remove_parts(fold_path)
+    files.remove_stale_parts(fold_path)
     table = fold_path / "lr_range.csv"
     curves = pd.concat([files.read_csv(path, COLUMNS) for path in jobs], ignore_index=True) if jobs else None
     if curves is None:
@@ -166,7 +166,7 @@ def collect(fold_path: Path) -> None:
     by_name = {names[str(name)]: curve for name, curve in curves.groupby("curve", sort=False)}
     hints = {name: suggestion(curve) for name, curve in by_name.items()}
     figure = fold_path / "lr_range.png"
-    plots.save_figure(plots.draw_lr_range(by_name, hints), figure)
+    figures.save_figure(training_plots.draw_lr_range(by_name, hints), figure)
     for path in jobs:
         shutil.rmtree(path.parent)
     if not any((fold_path / "lr_range").iterdir()):

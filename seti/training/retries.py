@@ -1,61 +1,67 @@
-"""A fold's attempts: what died, with which seed, and which seed comes next."""
+"""Retries of a fold that does not learn: failed attempts, and the seed of the next one."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from seti.experiments.experiment import FoldFolder, differences
-from seti.training.callbacks.dead_fold import DyingFoldError
+from seti.experiments.experiment import FoldFolder
+from seti.experiments.fold_result import Attempt
+from seti.experiments.run_identity import RunIdentity
+from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.utils import files
 
 NAME = "attempts.json"
-STEP = 1000  # between the seeds of two attempts: far from those that people set side by side
+STEP = 1000  # between the seeds of two attempts: far from seeds that users compare
 
 
 class Attempts:
-    """The dead attempts of a fold, kept in `attempts.json` while the fold is not finished.
+    """The failed attempts of a fold, kept in `attempts.json` while the fold is not finished.
 
-    Attempts of other settings, of other data or under another watch are forgotten: they say nothing about this run.
+    Attempts with other settings, other data or another `watch` are forgotten: they say nothing about this run.
 
     Args:
         folder: the fold's.
         seed: of the first attempt.
-        origin: configuration and fingerprint of this run.
-        forget: begin with none.
+        identity: of this run.
+        forget: start with none.
     """
 
-    def __init__(self, folder: FoldFolder, seed: int, origin: dict[str, Any], forget: bool) -> None:
+    def __init__(self, folder: FoldFolder, seed: int, identity: RunIdentity, forget: bool) -> None:
         self.folder = folder
         self.first_seed = seed
-        self.origin = origin
-        self.dead: list[dict[str, Any]] = []
+        self.identity = identity
+        self.failed: list[Attempt] = []
         path = folder.path / NAME
         if path.exists() and not forget:
-            kept = files.read_json(path)
-            known, now = kept["origin"]["config"], origin["config"]
-            same = kept["origin"]["fingerprint"] == origin["fingerprint"] and known["watch"] == now["watch"]
-            if same and not differences(known, now):
-                self.dead = kept["attempts"]
+            content = files.read_json(path)
+            kept = RunIdentity.from_plain(content.get("origin"))
+            if (
+                kept is not None
+                and kept.config.get("watch") == identity.config["watch"]
+                and not kept.differences(identity)
+            ):
+                self.failed = [Attempt(**attempt) for attempt in content["attempts"]]
 
     @property
     def seed(self) -> int:
-        """Of the attempt that is to be made."""
-        return (self.first_seed + STEP * len(self.dead)) % 2**32
+        """Of the next attempt."""
+        return (self.first_seed + STEP * len(self.failed)) % 2**32
 
     @property
-    def dead_seeds(self) -> list[int]:
-        """Of the attempts that died."""
-        return [attempt["seed"] for attempt in self.dead]
+    def failed_seeds(self) -> list[int]:
+        """Seeds of the failed attempts."""
+        return [attempt.seed for attempt in self.failed]
 
-    def bury(self, error: DyingFoldError) -> None:
-        """Note this attempt as dead, and put its history aside; the note comes first, so a kill loses nothing."""
+    def record_failure(self, error: DeadFoldError) -> None:
+        """Record that this attempt failed, then set its files aside: in this order a kill loses nothing."""
         seed = self.seed
-        self.dead.append({"seed": seed, "epoch": error.epoch, "auc": error.auc, "reason": error.reason})
-        files.write_json(self.folder.path / NAME, {"origin": self.origin, "attempts": self.dead})
-        self.clear_away(seed)
+        self.failed.append(Attempt(seed, error.epoch, error.auc, error.reason))
+        attempts = [asdict(attempt) for attempt in self.failed]
+        files.write_json(self.folder.path / NAME, {"origin": self.identity.plain(), "attempts": attempts})
+        self.set_aside(seed)
 
-    def clear_away(self, seed: int) -> None:
-        """Put a dead attempt's history aside, under its seed, and remove its checkpoints."""
+    def set_aside(self, seed: int) -> None:
+        """Rename a failed attempt's history after its seed, and remove its checkpoints."""
         metrics, tensorboard = self.folder.metrics, self.folder.path / "tensorboard"
         if metrics.exists():
             metrics.replace(metrics.with_name(f"metrics_seed_{seed}.csv"))
@@ -66,10 +72,10 @@ class Attempts:
         shutil.rmtree(self.folder.last_checkpoint.parent, ignore_errors=True)
 
     def finish(self) -> None:
-        """Forget the file: `result.json` has the attempts now."""
+        """Remove `attempts.json`: `result.json` has the attempts now."""
         (self.folder.path / NAME).unlink(missing_ok=True)
 
     @staticmethod
     def traces(folder: Path) -> list[Path]:
-        """Everything that dead attempts leave in a fold's folder."""
+        """Everything that failed attempts leave in a fold's folder."""
         return [folder / NAME, *folder.glob("metrics_seed_*.csv"), *folder.glob("tensorboard_seed_*")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seti.utils.device import send
+from seti.utils.device import copy_to_device
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Cutout:
         if not self.probability:
             return images
         height, width = images.shape[-2:]
-        rectangles = send(self.draw(len(images), height, width), images.device)
+        rectangles = copy_to_device(self.draw(len(images), height, width), images.device)
         rows, bins = (torch.arange(length, device=images.device) for length in (height, width))
         hidden = torch.zeros(len(images), height, width, dtype=torch.bool, device=images.device)
         for hole in rectangles.unbind(1):  # one by one: all at once would take a mask for each

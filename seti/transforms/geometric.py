@@ -5,9 +5,10 @@
 
 from typing import Any
 
-import albumentations as A
 import cv2
 import numpy as np
+
+from seti.transforms.quiet_albumentations import albumentations as A
 
 # Zeros would draw a bright edge around dark backgrounds; the reference recipe mirrors too.
 BORDER = cv2.BORDER_REFLECT_101

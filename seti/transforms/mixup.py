@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seti.utils.device import send
+from seti.utils.device import copy_to_device
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def paste(images: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
 
 def draw_partners(images: Tensor) -> Tensor:
     """Draw the partner of each image `(B, ...)`: a permutation `(B,)`, on the same device."""
-    return send(torch.randperm(len(images)), images.device)
+    return copy_to_device(torch.randperm(len(images)), images.device)
 
 
 def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Tensor:

@@ -7,12 +7,12 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import albumentations as A
 import cv2
 import numpy as np
 import torch
 
 from seti.transforms.geometric import BORDER, CropSides
+from seti.transforms.quiet_albumentations import albumentations as A
 
 # Cadences may come as views of a file that is mapped read-only: nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

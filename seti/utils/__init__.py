@@ -1,1 +1,1 @@
-"""The machine: files, locks, processes, signals, memory, the terminal, devices, safe loading."""
+"""The machine: files, locks, processes, signals, memory, terminal, devices and safe loading."""

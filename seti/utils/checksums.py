@@ -1,4 +1,4 @@
-"""Checksums of panels: quick enough to be made whenever a panel is read."""
+"""Panel checksums, fast enough to compute on every read."""
 
 import functools
 import hashlib
@@ -9,26 +9,26 @@ _WIDTH = 1009  # words; a prime
 
 
 def panel_checksums(cadence: np.ndarray) -> np.ndarray:
-    """Checksum every panel.
+    """Compute a checksum of each panel.
 
-    Its 64-bit words are written into rows of `_WIDTH`, the columns are added, and the sums are added again, each
-    times an odd random number of its own; everything modulo 2^64. A changed word always changes the outcome, as odd
-    numbers can be divided by modulo 2^64; so do words that change places, unless they lie whole rows apart, and no
-    page, sector or row of a panel is as long as a row here. It finds accidents, not forgery, 20 times as fast as
-    SHA-256.
+    The panel's 64-bit words are laid out in rows of `_WIDTH`. The checksum is a weighted sum of the column sums,
+    modulo 2^64, with a fixed odd random weight per column. Odd weights are invertible modulo 2^64, so a single changed
+    word always changes the checksum. Swapping words changes it too, unless they are a multiple of `_WIDTH` words apart;
+    `_WIDTH` is prime, so no page, sector or row of a panel is that long. It detects accidents, not forgery, and is 20
+    times as fast as SHA-256.
 
     Args:
         cadence: `(panels, rows, bins)`, C order.
 
     Returns:
-        `(panels,)` uint64. Equal ones mean equal panels in all likelihood, not for certain.
+        `(panels,)` uint64. Panels with equal checksums are almost certainly, but not provably, equal.
     """
     size = cadence[0].nbytes
     panels = cadence.reshape(len(cadence), -1).view(np.uint8)
     whole = size // 8 * 8
     if whole == size:
         words = panels.view(np.uint64)
-    else:  # the last few bytes are filled up to a word
+    else:  # pad the last few bytes to a whole word
         words = np.zeros((len(panels), whole + 8), np.uint8)
         words[:, :size] = panels
         words = words.view(np.uint64)
@@ -40,11 +40,11 @@ def panel_checksums(cadence: np.ndarray) -> np.ndarray:
 
 
 def row_checksum(checksums: np.ndarray) -> str:
-    """Join panels' checksums into one of the cadence, 16 hex digits."""
+    """Combine the panels' checksums into one for the cadence, as 16 hex digits."""
     return hashlib.blake2b(np.ascontiguousarray(checksums, dtype="<u8").tobytes(), digest_size=8).hexdigest()
 
 
 @functools.lru_cache(maxsize=4)
 def _weights(count: int) -> np.ndarray:
-    # PCG64's raw output is fixed for good, unlike numpy's distributions: checksums are kept in files.
+    # Checksums are stored in files: PCG64's raw output never changes between releases, numpy's distributions may.
     return np.random.PCG64(20_210_519).random_raw(count) | np.uint64(1)

@@ -1,4 +1,4 @@
-"""The terminal that tables and progress bars go to."""
+"""Terminal output: the console for tables, and progress bars."""
 
 from rich.console import Console
 from rich.progress import (
@@ -14,13 +14,13 @@ from rich.text import Text
 
 
 def console() -> Console:
-    """A console on standard output; wide enough for a table where output is no terminal, and logs take over."""
+    """Create a console on standard output, 120 columns wide where output is redirected to a file."""
     made = Console()
     return made if made.is_terminal else Console(width=120)
 
 
 def cadence_progress() -> Progress:
-    """A progress bar over cadences, with how many of them a second."""
+    """Create a progress bar that counts cadences and shows their rate."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console())
 

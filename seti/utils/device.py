@@ -1,4 +1,4 @@
-"""Where the network runs, and in which precision."""
+"""Device and precision that the network runs with."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seti.errors import SetiError
 
-# Lightning's names, and the type that autocast computes in; None computes in float32 throughout.
+# Lightning's precision names and the dtype that autocast uses; None means float32 throughout.
 AUTOCAST = {
     "32": None,
     "32-true": None,
@@ -18,10 +18,10 @@ AUTOCAST = {
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` is the GPU where there is one.
+    """Resolve `auto`, `cpu`, `cuda` or `cuda:1` to a device; `auto` is the GPU if there is one.
 
     Raises:
-        SetiError: the name is unknown, or a GPU is asked for and there is none.
+        SetiError: the name is unknown, or the machine lacks the requested GPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -42,13 +42,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str | int, device: torch.device) -> str:
-    """Turn `auto` into one of Lightning's precisions; check the others.
+    """Resolve `auto` to one of Lightning's precisions, and check any other name.
 
-    `auto` is 16-mixed on a GPU, bf16-mixed on a CPU that computes in bfloat16, and 32 elsewhere: a CPU that has to
-    emulate bfloat16 is slower with it.
+    `auto` is 16-mixed on a GPU, bf16-mixed on a CPU with native bfloat16, and 32 otherwise, because emulated bfloat16
+    is slower than float32.
 
     Raises:
-        SetiError: the name is none of those supported.
+        SetiError: the precision is not supported.
     """
     name = str(name)
     if name == "auto":
@@ -60,45 +60,45 @@ def choose_precision(name: str | int, device: torch.device) -> str:
         msg = f"precision={name} is none of auto, {', '.join(AUTOCAST)}"
         raise SetiError(msg)
     if name == "16-mixed" and device.type == "cpu":
-        return "bf16-mixed"  # what Lightning does on a CPU, which has no float16 autocast worth its name
+        return "bf16-mixed"  # as Lightning does: CPUs have no usable float16 autocast
     return name
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """Compute in the precision's type, for inference outside a Trainer."""
+    """Autocast to the precision's dtype, for inference outside a Trainer."""
     dtype = AUTOCAST[precision]
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def send(drawn: Tensor, device: torch.device) -> Tensor:
-    """Move what was drawn on the processor to the training device, without waiting for its queue to run empty."""
+def copy_to_device(drawn: Tensor, device: torch.device) -> Tensor:
+    """Copy random draws from the host to the training device without waiting for its queue to drain."""
     if device.type == "cuda":
-        drawn = drawn.pin_memory()  # else the copy would wait
+        drawn = drawn.pin_memory()  # a copy from pageable memory would block
     return drawn.to(device, non_blocking=True)
 
 
 @contextmanager
 def memory_errors(settings: str) -> Iterator[None]:
-    """Say which settings to lower where a device has too little memory.
+    """Turn out-of-memory errors into an error that names the settings to lower.
 
     Args:
-        settings: as the message names them, such as `data.batch_size=32 or data.image_size`.
+        settings: the settings as named in the message, such as `data.batch_size=32 or data.image_size`.
 
     Raises:
-        SetiError: the device's memory is full.
+        SetiError: the device is out of memory.
     """
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError) as error:
-        # The processor's allocator has no type of its own: `DefaultCPUAllocator: can't allocate memory`.
+        # The CPU allocator raises a plain RuntimeError: `DefaultCPUAllocator: can't allocate memory`.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         msg = f"the device is out of memory: lower {settings}"
         raise SetiError(msg) from error
 
 
-def settle_gpu() -> None:
-    """Let a GPU compute float32 products in TensorFloat-32 and pick the fastest convolutions: sizes never change."""
+def configure_gpu() -> None:
+    """Allow TensorFloat-32 products on a GPU, and let cuDNN search for the fastest convolutions."""
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.benchmark = True  # one search is enough, because the input size never changes

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, JSON and CSV files, and one-line explanations of system errors."""
 
 import csv
 import errno
@@ -18,7 +18,7 @@ from seti.errors import SetiError, brief
 
 MAX_COLUMNS = 10_000
 MISSING_VALUES = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
-STALE = 24 * 3600  # s after which a part is nobody's any more, whichever machine wrote it
+STALE = 24 * 3600  # s after which a temporary file is abandoned, whichever machine wrote it
 FIXES = {
     errno.ENOSPC: "free some space, or write to another folder",
     errno.EDQUOT: "free some of your quota, or write to another folder",
@@ -27,31 +27,31 @@ FIXES = {
     errno.EPERM: "change the rights, or write to another folder",
     errno.ENAMETOOLONG: "choose shorter names",
     errno.ENOTDIR: "a part of this path is a file: choose another folder",
-    errno.EISDIR: "there is a folder of that name: choose another one, or move it away",
-    errno.EEXIST: "a file of that name is in the way: choose another folder, or move it away",
+    errno.EISDIR: "there is a folder of that name: choose another name, or move the folder away",
+    errno.EEXIST: "there is a file of that name: choose another folder, or move the file away",
     errno.EMFILE: "raise the limit of open files (ulimit -n), or lower data.num_workers",
     errno.ENFILE: "the machine has too many files open: end other programs",
-    errno.EIO: "the disk or the network failed: look at the system's log",
+    errno.EIO: "the disk or the network failed: see the system's log",
 }
 
 
 @contextmanager
-def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary name beside `path`, renamed to `path` when the block ends without an error.
+def atomic_write(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, renamed to `path` if the block succeeds.
 
-    A run killed in between leaves the old file or the new one, never half of one. The temporary name keeps
-    the suffix, because numpy and matplotlib choose a format by it.
+    A run that is killed leaves the old file or the new one, never a partial one. The temporary name keeps the suffix,
+    because numpy and matplotlib choose the format by it.
 
     Args:
-        path: the file.
-        durable: wait until the disk has it, so that not even a power cut leaves an empty file under the name.
-            Milliseconds a file: where there are thousands, and a check of their sizes, go without.
+        path: the file to write.
+        durable: flush to disk, so that not even a power failure leaves an empty file. This takes milliseconds per
+            file; turn it off for thousands of files whose sizes are checked afterwards.
 
     Raises:
-        OSError: it cannot be written; the error names the file.
+        OSError: the file cannot be written; the error names it.
     """
     temporary = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.part{path.suffix}")
-    with naming(path, temporary):
+    with name_in_errors(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -61,13 +61,13 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
             if durable:
                 _flush(path.parent)
         finally:
-            with suppress(OSError):  # else this error would hide the one that matters
+            with suppress(OSError):  # this error must not replace the original one
                 temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Name the file or folder in system errors that name none, such as a full disk's, or its temporary name."""
+def name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Add the path to system errors that name no file, such as a full disk's, or only the temporary one."""
     try:
         yield
     except OSError as error:
@@ -78,8 +78,8 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def explain(error: OSError) -> str:
-    """Say in one line which path the system refused, why, and what to do."""
-    if error.errno is None:  # raised again by a library, which keeps the text alone
+    """Explain in one line which path the system refused, why, and how to fix it."""
+    if error.errno is None:  # re-raised by a library that keeps only the text
         lines = str(error).strip().splitlines()
         return f"the system refused a file: {lines[-1] if lines else type(error).__name__}"
     where = "" if error.filename is None else f"{error.filename}: "
@@ -87,8 +87,8 @@ def explain(error: OSError) -> str:
     return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {fix}" if fix else "")
 
 
-def remove_parts(folder: Path) -> None:
-    """Take away what killed runs were writing in a folder; what running ones write stays."""
+def remove_stale_parts(folder: Path) -> None:
+    """Delete temporary files that killed runs left in a folder, but not those of live runs."""
     for path in folder.glob(".*.part*"):
         match = re.fullmatch(r"\..*\.([^.]*)-(\d+)\.part(\.[^.]*)?", path.name)
         if match is None:
@@ -108,26 +108,26 @@ def _runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
 def _flush(path: Path) -> None:
-    """Wait until the disk has a file or a folder's names."""
+    """Flush a file's content, or a folder's entries, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot, such as some network ones
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by some network file systems
             raise
     finally:
         os.close(handle)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON object, indented, whole or not at all."""
-    with whole_file(path) as temporary:
+    """Write a JSON object atomically, indented."""
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -135,7 +135,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        SetiError: the file is missing or holds no JSON object.
+        SetiError: the file is missing or is not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
@@ -143,35 +143,35 @@ def read_json(path: Path) -> dict[str, Any]:
         msg = f"cannot read {path}: {brief(error, 200)}; delete it, or restore it from a copy"
         raise SetiError(msg) from error
     if not isinstance(content, dict):
-        msg = f"{path} holds no JSON object: delete it, or restore it from a copy"
+        msg = f"{path} is not a JSON object: delete it, or restore it from a copy"
         raise SetiError(msg)
     return content
 
 
 def _refuse_constant(name: str) -> float:
-    msg = f"{name} is no number"  # Python's json reads NaN and Infinity, which JSON does not know
+    msg = f"{name} is not a number"  # Python's json accepts NaN and Infinity, which are not JSON
     raise ValueError(msg)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table without its index, whole or not at all. Floats keep every digit that tells them apart."""
-    with whole_file(path) as temporary:
+    """Write a table atomically, without its index, and with enough digits to restore every float exactly."""
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)
 
 
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a table whose `id` column, where it has one, stays text.
+    """Read a table, keeping its `id` column, if any, as text.
 
     Args:
-        path: the file.
-        columns: the columns it must have; others are kept.
+        path: the CSV file.
+        columns: the required columns; other columns are kept.
 
     Raises:
-        SetiError: the file is missing, is no table, or lacks a column.
+        SetiError: the file is missing, is not a table, or lacks a column.
     """
     try:
         header = _read_header(path)
-        # "nan", "NA" and "null" mean a missing value everywhere but in an id.
+        # "nan", "NA" and "null" mean a missing value everywhere except in an id.
         missing_values = {name: MISSING_VALUES for name in header if name != "id"}
         table = pd.read_csv(path, dtype={"id": str}, low_memory=False, keep_default_na=False, na_values=missing_values)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
@@ -186,13 +186,13 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def _read_header(path: Path) -> list[str]:
-    """Column names of a table, whose rows have as many fields each.
+    """Read the column names and check that every row has as many fields.
 
-    Of two columns of a name pandas quietly takes the first, surplus fields it takes for row names, missing ones for
-    missing values, and a row of a million fields takes it minutes.
+    pandas would silently rename the second of two columns with one name, take surplus fields for row names and absent
+    fields for missing values, and spend minutes on a row with a million fields.
 
     Raises:
-        ValueError: what is wrong, and in which line.
+        ValueError: the header or a row is malformed; the message names the line.
     """
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.reader(stream, strict=True)

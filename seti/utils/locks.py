@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""Folder locks: one run at a time in a folder."""
 
 import fcntl
 import json
@@ -17,39 +17,39 @@ NAME = ".lock"
 
 @contextmanager
 def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: str = "") -> Iterator[None]:
-    """Keep other runs out of an existing folder while the block runs.
+    """Lock an existing folder against other runs while the block runs.
 
-    The kernel keeps the lock and drops it when the process ends, however it ends; what a killed run leaves behind is
-    a small file that locks nothing. The lock is a POSIX one: forked workers do not inherit it, so none of them can
-    keep it for a parent that was killed. It holds between machines where the file system shares POSIX locks, as NFS
-    does with its lock service running.
+    The kernel holds the lock and releases it when the process ends for any reason; a killed run leaves only a small
+    file that locks nothing. It is a POSIX lock, which forked workers do not inherit, so no worker can keep it alive
+    after its parent was killed. It works across machines if the file system shares POSIX locks, as NFS does with its
+    lock service running.
 
     Args:
-        folder: to be locked, by a file in it.
-        doing: what this run does there, for whoever is kept out.
-        name: of the file.
-        patience: seconds to wait for the lock, where others hold it for an instant.
-        fix: what else whoever is kept out can do.
+        folder: the folder to lock.
+        doing: what this run does in the folder; shown to other runs that want the lock.
+        name: name of the lock file in the folder.
+        patience: seconds to wait for a lock that other runs hold only briefly.
+        fix: further advice for a run that is refused.
 
     Raises:
-        SetiError: another process is at work in the folder.
+        SetiError: another process holds the lock.
     """
     path = folder / name
-    with files.naming(path):
+    with files.name_in_errors(path):
         handle = _wait_for(path, patience, fix)
     try:
-        told = {
+        holder = {
             "doing": doing,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        with files.naming(path):
+        with files.name_in_errors(path):
             os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(told).encode(), 0)
+            os.pwrite(handle, json.dumps(holder).encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while the lock is held: nobody else can have begun to use this file
+        path.unlink(missing_ok=True)  # before the lock is released, so that no other run has started to use the file
         os.close(handle)
 
 
@@ -73,7 +73,7 @@ def _acquire(path: Path, fix: str) -> int:
             holder = _holder(handle)
             os.close(handle)
             msg = (
-                f"{path.parent} is in use by another run ({holder}): wait for its end, or stop it first"
+                f"{path.parent} is in use by another run ({holder}): wait until it ends, or stop it first"
                 f"{'; ' if fix else ''}{fix}"
             )
             raise SetiError(msg) from error
@@ -85,12 +85,12 @@ def _acquire(path: Path, fix: str) -> int:
                 return handle
         except FileNotFoundError:
             pass
-        os.close(handle)  # its former holder has just removed it: that lock would keep nobody out
+        os.close(handle)  # the previous holder has just removed the file, so a lock on it excludes no one
 
 
 def _holder(handle: int) -> str:
     try:
-        told = json.loads(os.pread(handle, 1000, 0))
-        return f"{told['doing']}, process {told['pid']} on {told['host']} since {told['since']}"
+        holder = json.loads(os.pread(handle, 1000, 0))
+        return f"{holder['doing']}, process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (ValueError, KeyError, TypeError):
-        return "which has just begun"
+        return "which has just started"

@@ -1,8 +1,9 @@
-"""Memory that a process keeps for its next step, where the C library would give it back to the system.
+"""C library settings that keep freed memory in the process for its next step.
 
-Every step of a network on a CPU frees some hundred megabytes of activations and asks for them again. The GNU C library
-returns large blocks at once, and has a heap for every thread; each step's memory is then new, and the system fills it
-with zeros page by page: a tenth of the time of training, and a third of prediction's, which is done in threads.
+Each step of a network on a CPU frees some hundred megabytes of activations and allocates them again. By default the
+GNU C library returns large blocks to the system at once and keeps one heap per thread, so each step gets fresh memory
+that the system has to zero page by page. That costs a tenth of the time of training, and a third of the time of
+prediction, which runs in threads.
 """
 
 import ctypes
@@ -12,26 +13,30 @@ import sys
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
-KEPT = 2**30  # bytes: a larger block goes back to the system
+MAX_KEPT_BLOCK = 2**30  # bytes; larger blocks are returned to the system
 
 
-def keep() -> bool:
-    """Keep what is freed from now on, in one heap for all threads that are yet to start.
+def keep_freed_memory() -> bool:
+    """Keep memory that is freed from now on, in one heap shared by all threads started later.
 
     Returns:
-        Whether that is so: not with another C library than GNU's, nor where the environment says how to allocate
-        (`MALLOC_...`, `GLIBC_TUNABLES`, see mallopt(3)).
+        True if set. False with a C library other than GNU's, or where the environment already configures allocation
+        (`MALLOC_...`, `GLIBC_TUNABLES`; see mallopt(3)).
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return False
-    return set_thresholds(KEPT, 2**31 - 1) and _set(_ARENA_MAX, 1)
+    return set_thresholds(MAX_KEPT_BLOCK, 2**31 - 1) and _set(_ARENA_MAX, 1)
 
 
 def set_thresholds(block: int, top: int) -> bool:
-    """Say what goes back to the system when it is freed: blocks of that many bytes, and so many at the heap's end.
+    """Set the sizes in bytes above which freed memory is returned to the system.
+
+    Args:
+        block: size of a single block.
+        top: size of the free space at the end of the heap.
 
     Returns:
-        Whether the C library took it.
+        True if the C library accepted both.
     """
     return _set(_MMAP_THRESHOLD, block) and _set(_TRIM_THRESHOLD, top)
 

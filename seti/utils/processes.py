@@ -1,4 +1,4 @@
-"""Work spread over the processor's cores, in processes of its own."""
+"""Parallel work in processes, one per processor core."""
 
 import multiprocessing
 import os
@@ -11,39 +11,39 @@ from seti.errors import SetiError
 from seti.utils import shutdown
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    # Where it exists, the affinity counts the cores that this process may use.
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    # The affinity mask also reflects the limits of batch systems and taskset; not every system has one.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_workers(workers: int | None) -> None:
-    """Refuse a number of processes that cannot work.
+    """Refuse an impossible number of worker processes.
 
     Raises:
-        SetiError: naming the setting.
+        SetiError: `workers` is below 1.
     """
     if workers is not None and workers < 1:
-        msg = f"workers={workers} must be 1 or more, or null for one a core"
+        msg = f"workers={workers} must be 1 or more, or null for one per core"
         raise SetiError(msg)
 
 
-def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chunk: int = 1) -> Iterator[Any]:
-    """Map over batches in order, in this process or in several.
+def parallel_map(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chunk: int = 1) -> Iterator[Any]:
+    """Map a function over its arguments in order, in this process or in several.
 
     Args:
         work: a function that other processes can import.
-        batches: its arguments, as `map` takes them.
-        workers: processes; 1 is this one.
-        chunk: batches that a process is handed at once.
+        batches: its arguments, one iterable each, as for `map`.
+        workers: number of processes; 1 runs everything in this process.
+        chunk: number of calls sent to a process at once.
 
     Raises:
-        SetiError: a process was killed.
+        SetiError: a worker process was killed.
     """
     if workers == 1:
         yield from map(work, *batches)
         return
-    # spawn: forking a process that has threads (the progress bar, BLAS) may lock up.
+    # spawn, because forking a process that has threads (progress bar, BLAS) can deadlock.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
@@ -51,18 +51,18 @@ def spread(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chun
                 made = pool.map(work, *batches, chunksize=chunk)
             yield from made
         except BrokenExecutor as error:
-            msg = "a worker process was killed, perhaps for want of memory: set workers=1, or fewer than now"
+            msg = "a worker process was killed, perhaps for lack of memory: set workers=1, or fewer workers than now"
             raise SetiError(msg) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:
-    shutdown.spare_worker()
+    shutdown.ignore_signals_in_worker()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its workers, which would wait for more work for ever."""
+    """Exit with the parent: one that was killed cannot stop its workers, which would wait for work forever."""
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a program ends with one line, after saving what it can."""
+"""Clean shutdown on Ctrl-C and SIGTERM: programs save their state and end with one line."""
 
 import functools
 import os
@@ -15,11 +15,13 @@ WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to end. No `Exception`: nothing but the program's end may catch it.
+    """Signal to end the program, raised as an exception.
+
+    It derives from `BaseException` so that only the program's entry point catches it.
 
     Args:
-        signum: which signal.
-        note: what was saved, and how to go on.
+        signum: the signal's number.
+        note: what was saved, and how to continue.
     """
 
     def __init__(self, signum: int, note: str = "the same command goes on with what is there") -> None:
@@ -29,7 +31,7 @@ class Interrupted(BaseException):
 
     @property
     def code(self) -> int:
-        """Exit code, as shells count it: 130 after Ctrl-C, 143 after SIGTERM."""
+        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + self.signum
 
     def __str__(self) -> str:
@@ -37,70 +39,62 @@ class Interrupted(BaseException):
 
 
 class _State:
-    """What this process was asked; a forked worker is another process, and is not meant."""
+    """Pending signal of this process, and its id, by which forked workers are recognised."""
 
-    asked: signal.Signals | None = None
+    pending: signal.Signals | None = None
     owner: int | None = None
 
 
-def asked() -> signal.Signals | None:
-    """Which signal asked this process to end, if any did since its handlers were set."""
-    return _State.asked
+def pending() -> signal.Signals | None:
+    """Return the signal received since the handlers were installed, if any."""
+    return _State.pending
 
 
-def raise_if_asked(note: str | None = None) -> None:
-    """End here if a signal asked for it and was put off."""
-    if _State.asked is not None:
-        raise Interrupted(_State.asked, *([] if note is None else [note]))
-
-
-def leave_quietly() -> None:
-    """Answer Ctrl-C by one line while a program's libraries are imported, which takes seconds."""
-    signal.signal(signal.SIGINT, _leave)
-
-
-def _leave(signum: int, _: FrameType | None) -> None:
-    os.write(2, b"interrupted: nothing was begun\n")
-    os._exit(128 + signum)
+def raise_if_pending(note: str | None = None) -> None:
+    """Raise `Interrupted` if a signal was received and deferred."""
+    if _State.pending is not None:
+        raise Interrupted(_State.pending, *([] if note is None else [note]))
 
 
 @contextmanager
-def ending() -> Iterator[None]:
-    """While the block runs, a signal ends it wherever it is, by `Interrupted`."""
+def interruptible() -> Iterator[None]:
+    """Let signals raise `Interrupted` anywhere in the block."""
     hook = sys.unraisablehook
     sys.unraisablehook = ours = functools.partial(_raise_again, hook)
     try:
-        with _handlers(_end_here):
+        with _handlers(_interrupt):
             yield
     finally:
-        if sys.unraisablehook is ours:  # else what a signal met is to be hushed until the process is gone
+        if sys.unraisablehook is ours:  # otherwise `silence_half_built_objects` stays in force until the process ends
             sys.unraisablehook = hook
 
 
 @contextmanager
-def putting_off() -> Iterator[None]:
-    """While the block runs, the first signal is noted for `asked`, and a second one ends the block where it is.
+def deferring() -> Iterator[None]:
+    """Defer the first signal in the block to a safe point; a second one raises `Interrupted` at once.
 
-    The block asks where it can end well; a signal that it never asked about ends it behind its last line.
+    The block calls `pending` or `raise_if_pending` at its safe points. A signal still pending when the block ends is
+    raised then.
     """
-    with _handlers(_note_first):
+    with _handlers(_defer):
         yield
-        raise_if_asked()
+        raise_if_pending()
 
 
-def put_off_again() -> None:
-    """Inside of `putting_off`: set its handlers again, after a library has set its own."""
-    _set(_note_first)
+def defer_again() -> None:
+    """Reinstall the handlers of `deferring` after a library has replaced them."""
+    _set(_defer)
 
 
-def spare_worker() -> None:
-    """In a worker process: leave it to the parent when to end, for a signal often reaches the whole group.
+def ignore_signals_in_worker() -> None:
+    """Let only the parent end this worker process.
 
-    Without the workers the parent could not finish the step that it wants to save. The parent's own SIGTERM is
-    obeyed; a worker whose parent was killed notices by itself.
+    A signal often reaches the whole process group, and without its workers the parent could not finish the step that
+    it is about to save. Ctrl-C is ignored, and SIGTERM is obeyed only when the parent sends it. A worker whose parent
+    was killed notices that on its own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # else nobody can tell who sent it
+    if hasattr(signal, "sigwaitinfo"):  # without it the sender is unknown
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
 
@@ -113,7 +107,7 @@ def _obey_parent(parent: int) -> None:
 
 @contextmanager
 def shielded_children() -> Iterator[None]:
-    """Start processes in this block: Ctrl-C does not reach them, not even while they start."""
+    """Shield processes started in this block from Ctrl-C, even during their own startup."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -123,14 +117,14 @@ def shielded_children() -> Iterator[None]:
 
 @contextmanager
 def _handlers(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python hands signals to the main thread alone
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return
     if _State.owner != os.getpid():
-        _State.owner, _State.asked = os.getpid(), None
-    outermost = not any(signal.getsignal(number) in (_end_here, _note_first) for number in SIGNALS)
+        _State.owner, _State.pending = os.getpid(), None
+    outermost = not any(signal.getsignal(number) in (_interrupt, _defer) for number in SIGNALS)
     if outermost:
-        _State.asked = None
+        _State.pending = None
     before = {number: signal.getsignal(number) for number in SIGNALS}
     _set(handler)
     try:
@@ -146,20 +140,20 @@ def _set(handler: Callable[[int, FrameType | None], Any]) -> None:
             signal.signal(number, handler)
 
 
-def _end_here(signum: int, _: FrameType | None) -> None:
-    _leave_if_child(signum)
-    _State.asked = signal.Signals(signum)
+def _interrupt(signum: int, _: FrameType | None) -> None:
+    _exit_if_forked(signum)
+    _State.pending = signal.Signals(signum)
     raise Interrupted(signum)
 
 
 def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
-    """Where Python drops errors, such as while it frees an object, a signal's is dropped as well: send it again.
+    """Resend a signal whose exception Python dropped.
 
-    Of other errors that are dropped after a signal nothing is said: workers that it met, for instance, are missed by
-    torch in the middle of anything.
+    Python drops exceptions in places such as finalisers, `Interrupted` included. Other errors dropped after a signal
+    are not reported: torch, for instance, may complain anywhere about workers that the signal ended.
     """
     if not isinstance(lost.exc_value, Interrupted):
-        if _State.asked is None:
+        if _State.pending is None:
             hook(lost)
         return
     again = threading.Timer(0.01, _send_again, (lost.exc_value.signum,))
@@ -167,33 +161,33 @@ def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
     again.start()
 
 
-def hush_half_made() -> None:
-    """Say nothing of objects that a signal met while they were made: torch's loader cannot take itself apart then."""
+def silence_half_built_objects() -> None:
+    """Silence finaliser errors of objects that a signal left half built, such as torch's data loader."""
     hook = sys.unraisablehook
 
-    def hushed(lost: Any) -> None:
+    def silenced(lost: Any) -> None:
         if not isinstance(lost.exc_value, AttributeError):
             hook(lost)
 
-    sys.unraisablehook = hushed
+    sys.unraisablehook = silenced
 
 
 def _send_again(signum: signal.Signals) -> None:
-    if signal.getsignal(signum) in (_end_here, _note_first):  # else the block has ended meanwhile
+    if signal.getsignal(signum) in (_interrupt, _defer):  # otherwise the block has ended
         os.kill(os.getpid(), signum)
 
 
-def _note_first(signum: int, _: FrameType | None) -> None:
-    _leave_if_child(signum)
-    if _State.asked is not None:
+def _defer(signum: int, _: FrameType | None) -> None:
+    _exit_if_forked(signum)
+    if _State.pending is not None:
         raise Interrupted(signum)
-    _State.asked = signal.Signals(signum)
+    _State.pending = signal.Signals(signum)
     if signum == signal.SIGINT and sys.stderr.isatty():
-        # Not print: the signal may have come in the middle of one.
-        os.write(2, b"\nending after this step, which is then saved; Ctrl-C again ends at once\n")
+        # Not print, which is not reentrant: the signal may have arrived inside a print.
+        os.write(2, b"\nstopping after this step, which will be saved; press Ctrl-C again to stop at once\n")
 
 
-def _leave_if_child(signum: int) -> None:
-    """A process that was forked off has these handlers too: it goes as it would without them, but silently."""
+def _exit_if_forked(signum: int) -> None:
+    """Exit silently in a forked process, which inherits these handlers."""
     if os.getpid() != _State.owner:
         os._exit(128 + signum)

@@ -194,7 +194,7 @@ def test_a_stopped_sweep_ends_and_the_same_command_goes_on(start, run, small, ou
 
     done = run("train.py", *args)
     assert done.code == 0, done.err
-    assert f"going on from {outputs}/exp/fold_0/checkpoints/last.ckpt ({before} epoch" in done.out
+    assert f"resuming from {outputs}/exp/fold_0/checkpoints/last.ckpt ({before} epoch" in done.out
     assert Experiment(outputs / "exp").is_finished()
     for fold in (0, 1):
         assert list(pd.read_csv(outputs / "exp" / f"fold_{fold}" / "metrics.csv")["epoch"]) == list(range(epochs))

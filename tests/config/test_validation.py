@@ -389,7 +389,7 @@ def test_settings_that_contradict_each_other_are_both_named(defaults, values, sa
 def test_an_unknown_optimiser_gets_the_nearest(defaults, name, near):
     message = refusal(changed(defaults, optimizer__name=name))
     assert f"optimizer.name={name} is no optimiser of timm" in message
-    assert near in message.split("near it: ")[1].split(", ")
+    assert near in message.split("similar names: ")[1].split(", ")
 
 
 def test_an_optimiser_that_this_machine_lacks_is_refused(defaults, monkeypatch):

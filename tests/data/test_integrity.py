@@ -7,9 +7,9 @@ import pytest
 from conftest import compose
 from unit_helpers import make_cadences, make_train_set
 
-from seti import check, pack
-from seti.data import competition
+from seti.data import competition, file_scan, integrity, pack_writer
 from seti.errors import SetiError
+from seti.reports import data_check
 
 TEST_IDS = ["ta", "tb", "tc"]
 
@@ -28,7 +28,7 @@ def path_of(root, cadence_id: str, split: str = "train"):
 
 
 def found(root, **options) -> list[tuple[str, str, str, str]]:
-    return [(each.level, each.problem, each.split, each.id) for each in check.check(root, **options)]
+    return [(each.level, each.problem, each.split, each.id) for each in integrity.check(root, **options)]
 
 
 def test_a_sound_data_set(root):
@@ -74,7 +74,7 @@ def test_every_fault_is_found_and_nothing_stops_at_the_first(root):
         ("warning", "the same panel in another cadence", "test", "tb"),
         ("warning", "the same panel twice", "train", ids[8]),
     ]
-    details = {each.id: each.detail for each in check.check(root)}
+    details = {each.id: each.detail for each in integrity.check(root)}
     assert details[ids[5]] == "panel 1 (B), 2 (A)"
     assert details[ids[7]] == f"as {ids[6]} (train)"
     assert details[ids[8]] == "panels 0 and 4"
@@ -82,7 +82,7 @@ def test_every_fault_is_found_and_nothing_stops_at_the_first(root):
 
 
 def test_equal_checksums_of_other_panels_are_no_twins(root, monkeypatch):
-    monkeypatch.setattr(check, "panel_checksums", lambda cadence: np.full(6, 7, np.uint64))
+    monkeypatch.setattr(file_scan, "panel_checksums", lambda cadence: np.full(6, 7, np.uint64))
     assert found(root) == []
 
 
@@ -115,11 +115,11 @@ def test_a_data_set_without_a_test_half_is_no_error(root):
 
 def test_no_data_set(tmp_path):
     with pytest.raises(SetiError, match="is no folder"):
-        check.check(tmp_path / "nowhere")
+        integrity.check(tmp_path / "nowhere")
 
 
 def test_bit_rot_in_a_pack_is_found(root):
-    made = pack.pack_split(root, "train", "A")
+    made = pack_writer.pack_split(root, "train", "A")
     assert found(root) == []
     with made.data.open("r+b") as stream:
         stream.seek(128 + 7 * 576 + 100)
@@ -130,7 +130,7 @@ def test_bit_rot_in_a_pack_is_found(root):
 
 
 def test_a_pack_that_does_not_match_is_a_warning_and_a_damaged_one_an_error(root):
-    made = pack.pack_split(root, "train", "A")
+    made = pack_writer.pack_split(root, "train", "A")
     os.utime(path_of(root, competition.read_labels(root)["id"][0]), ns=(1, 1))
     assert found(root) == [("warning", "pack does not match", "train", "")]
     os.truncate(made.data, 1000)
@@ -138,7 +138,7 @@ def test_a_pack_that_does_not_match_is_a_warning_and_a_damaged_one_an_error(root
 
 
 def test_files_that_were_removed_once_they_were_packed(root):
-    pack.pack_split(root, "train", "A")
+    pack_writer.pack_split(root, "train", "A")
     shutil.rmtree(root / "train")
     assert found(root) == []
 
@@ -146,7 +146,7 @@ def test_files_that_were_removed_once_they_were_packed(root):
 def test_several_processes_find_the_same(root, monkeypatch):
     os.truncate(path_of(root, "ta", "test"), 300)
     alone = found(root)
-    monkeypatch.setattr(check, "_ALONE", 0)
+    monkeypatch.setattr(file_scan, "_ALONE", 0)
     assert found(root, workers=2) == alone
     assert len(alone) == 1
 
@@ -162,11 +162,11 @@ def test_the_command(root, tmp_path, run_command):
 
 
 def test_a_report_without_findings_and_one_that_cannot_be_written(root, tmp_path):
-    check.report([], tmp_path / "report.csv")
+    data_check.report([], root, tmp_path / "report.csv")
     assert pd.read_csv(tmp_path / "report.csv").empty
     (tmp_path / "file").write_text("")
     with pytest.raises(SetiError, match="set report="):
-        check.report([], tmp_path / "file" / "report.csv")
+        data_check.report([], root, tmp_path / "file" / "report.csv")
 
 
 def test_defaults_compose():

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from unit_helpers import make_cadences, make_train_set
 
-from seti import pack
-from seti.data import competition, pack_reader
+from seti.data import competition, pack_reader, pack_rows
+from seti.data import pack_writer as pack
 from seti.data.cadence import ON_PANELS, PANEL_CHOICES
 from seti.data.sources import CadenceFiles
 from seti.data.splits import open_split
@@ -175,7 +175,7 @@ def test_packing_again_does_nothing_until_forced(root, caplog):
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_stopped_run_goes_on_and_ends_the_same(root, tmp_path, monkeypatch, stop):
     whole = pack.pack_split(root, "train", "A", tmp_path / "whole")
-    work, done = pack._pack_block, []
+    work, done = pack_rows._pack_block, []
 
     def stops(target, job):
         if len(done) == stop:
@@ -183,7 +183,7 @@ def test_a_stopped_run_goes_on_and_ends_the_same(root, tmp_path, monkeypatch, st
         done.append(job)
         return work(target, job)
 
-    monkeypatch.setattr(pack, "_pack_block", stops)
+    monkeypatch.setattr(pack_rows, "_pack_block", stops)
     assert "goes on" in stopped(pack.pack_split, root, "train", "A")
     store = opened(root)
     assert isinstance(store, CadenceFiles)
@@ -194,11 +194,11 @@ def test_a_stopped_run_goes_on_and_ends_the_same(root, tmp_path, monkeypatch, st
         read.append(path)
         return packs(path, *args, **options)
 
-    packs = pack.read_cadence
-    monkeypatch.setattr(pack, "_pack_block", work)
-    monkeypatch.setattr(pack, "read_cadence", counts)
+    packs = pack_rows.read_cadence
+    monkeypatch.setattr(pack_rows, "_pack_block", work)
+    monkeypatch.setattr(pack_rows, "read_cadence", counts)
     made = pack.pack_split(root, "train", "A")
-    assert len(read) == COUNT - stop * pack._BLOCK
+    assert len(read) == COUNT - stop * pack_rows._BLOCK
     assert contents(made.folder) == contents(whole.folder)
 
 
@@ -223,7 +223,7 @@ def test_stopped_between_the_last_steps(root, tmp_path, monkeypatch, step):
     stopped(pack.pack_split, root, "train", "A")
     monkeypatch.undo()
     assert isinstance(opened(root), CadenceFiles), "without a manifest there is no pack"
-    monkeypatch.setattr(pack, "read_cadence", None)  # nothing is read again
+    monkeypatch.setattr(pack_rows, "read_cadence", None)  # nothing is read again
     assert contents(pack.pack_split(root, "train", "A").folder) == contents(whole.folder)
 
 
@@ -252,7 +252,7 @@ def test_a_partial_pack_of_changed_sources_is_started_again(root, monkeypatch):
 
 def test_killed_at_random_moments(root, tmp_path, monkeypatch):
     whole = pack.pack_split(root, "train", "A", tmp_path / "whole")
-    monkeypatch.setattr(pack, "_BLOCK", 3)
+    monkeypatch.setattr(pack_rows, "_BLOCK", 3)
     context, rng, kills = multiprocessing.get_context("fork"), np.random.default_rng(0), 0
     for _ in range(100):
         process = context.Process(target=pack.pack_split, args=(root, "train", "A"))
@@ -282,7 +282,7 @@ def test_a_disk_that_fills_up(root, tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pack.os, "pwrite", full)
+    monkeypatch.setattr(pack_rows.os, "pwrite", full)
     assert "GB more and" in refusal(pack.pack_split, root, "train", "A")
     assert isinstance(opened(root), CadenceFiles)
     monkeypatch.undo()
@@ -312,7 +312,7 @@ def test_sources_that_cannot_be_packed_are_named(root, array, reason):
 
 def test_several_processes_make_the_same_pack(root, tmp_path, monkeypatch):
     one = pack.pack_split(root, "train", "A", tmp_path / "one")
-    monkeypatch.setattr(pack, "_ALONE", 0)
+    monkeypatch.setattr(pack_rows, "_ALONE", 0)
     assert contents(pack.pack_split(root, "train", "A", workers=2).folder) == contents(one.folder)
 
 
@@ -397,4 +397,5 @@ def test_settings_that_cannot_work(root, overrides):
     from conftest import compose
 
     cfg = compose("pack", [f"data.root={root}", *overrides])
-    assert overrides[0].split("=")[0] in refusal(pack.pack, cfg)
+    given = (cfg.split, cfg.panels, cfg.pack_dir, cfg.workers, cfg.force)
+    assert overrides[0].split("=")[0] in refusal(pack.pack_splits, root, *given)

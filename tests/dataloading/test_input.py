@@ -8,7 +8,7 @@ from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, files_dataset, make_caden
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.dataset import CadenceDataset
 from seti.errors import SetiError
-from seti.inference.ensemble import Views
+from seti.inference.ensemble import MirroredViews
 from seti.transforms.batch import prepare
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.normalisation import Normalisation
@@ -108,8 +108,8 @@ def test_gaps_are_drawn_in_training_alone(tmp_path):
 @pytest.mark.parametrize("layout", ["dedoppler", "channel_dedoppler"])
 def test_four_views_of_planes(tmp_path, layout):
     data = dataset(tmp_path, layout=layout, dedoppler=DRIFTS | {"gap": [2, 2]})
-    views = Views(data, flips=True)
-    with views.as_needed():
+    views = MirroredViews(data, flips=True)
+    with views.panels_if_needed():
         inputs, _, _ = data.__getitems__([0, 1])
         seen = list(views(inputs))
     assert len(seen) == 4

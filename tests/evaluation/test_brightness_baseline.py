@@ -6,13 +6,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from unit_helpers import make_cadences, make_train_set
 
-from seti import baseline
-from seti.baseline import panel_statistics, score
 from seti.errors import SetiError
+from seti.evaluation import brightness_baseline as baseline
+from seti.evaluation.brightness_baseline import panel_statistics, score
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_statistics_are_scipys(dtype):
+def test_statistics_equal_scipys(dtype):
     cadence = np.random.default_rng(0).gamma(2, size=(6, 20, 30)).astype(dtype)
     described = panel_statistics(cadence)
     expected = []
@@ -31,14 +31,14 @@ def test_a_constant_panel_has_finite_statistics(value):
     np.testing.assert_allclose(described[6:12], 0, atol=1e-15)
 
 
-def test_no_test_labels_no_score(tmp_path):
+def test_without_test_labels_there_is_no_score(tmp_path):
     make_train_set(tmp_path, 8, 4)
     with pytest.raises(SetiError, match="only a simulated data set can be scored") as caught:
         score(tmp_path)
     assert str(tmp_path / "test_labels.csv") in str(caught.value)
 
 
-def test_score_is_the_test_auc_of_the_regression(tmp_path, monkeypatch):
+def test_the_score_is_the_test_auc_of_the_regression(tmp_path, monkeypatch):
     def features(root, split, ids):
         return np.stack([panel_statistics(cadences[split][i]) for i in ids])
 
@@ -62,7 +62,7 @@ def test_score_is_the_test_auc_of_the_regression(tmp_path, monkeypatch):
     assert 0.6 < expected < 1
 
 
-def test_features_of_files_come_in_the_order_of_the_ids(tmp_path):
+def test_features_are_in_the_order_of_the_ids(tmp_path):
     ids = ["b1", "a1", "c2"]
     cadences = make_cadences(tmp_path, "test", ids)
     described = [baseline._file_statistics(tmp_path / "test" / i[0] / f"{i}.npy") for i in ids]

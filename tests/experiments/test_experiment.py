@@ -8,7 +8,8 @@ from unit_helpers import seal
 from seti.config.schema import plain
 from seti.data.folds import fingerprint
 from seti.errors import SetiError
-from seti.experiments.experiment import Experiment, FoldFolder, differences, find_experiments, open_experiment
+from seti.experiments.experiment import Experiment, FoldFolder, find_experiments, open_experiment
+from seti.experiments.run_identity import differences
 
 IDS = ["b2", "a1", "d4", "c3"]
 
@@ -104,7 +105,7 @@ def test_an_id_that_is_held_out_twice_is_named(experiment):
     ("changes", "named"),
     [
         ({"config": {"optimizer": {"lr": 1.0}}}, "optimizer.lr: None -> 1.0"),
-        ({"label_print": "other"}, "the label table"),
+        ({"label_print": "other"}, "label table: f -> other"),
     ],
 )
 def test_folds_of_different_runs_are_refused(experiment, changes, named):

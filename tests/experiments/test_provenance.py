@@ -1,4 +1,4 @@
-"""What was made with another data set, fold seed or version is named, not blended."""
+"""Files made with another data set, fold seed or version are refused by name, not blended."""
 
 import json
 
@@ -58,7 +58,7 @@ def stack(experiment):
 
 
 def refusal(experiment):
-    """What the stack says; it must say it before anything is written."""
+    """The message with which the stack refuses an experiment, before anything is written."""
     with pytest.raises(SetiError) as caught:
         stack(Experiment(experiment.path))
     assert not (experiment.path.parent / "stack").exists()

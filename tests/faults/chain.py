@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-import importlib.util
+import importlib
 import json
 import os
 import runpy
@@ -47,11 +47,7 @@ def commands(data: Path, outputs: Path) -> dict[str, tuple[str, ...]]:
     sizes = ("positives=0.5", "train=24", "test=8")
     return {
         "simulate": ("seti/simulate.py", "preset=easy", "workers=1", f"root={data}", *sizes),
-        **(
-            {"pack": ("seti/pack.py", f"data.root={data}", "workers=1")}
-            if importlib.util.find_spec("seti.pack")
-            else {}
-        ),
+        "pack": ("seti/pack.py", f"data.root={data}", "workers=1"),
         "train": ("train.py", "-m", "fold=0,1", *TRAIN, f"data.root={data}", f"output_dir={outputs}"),
         "predict": ("predict.py", f"ckpt_dir={outputs}/exp", "device=cpu", "precision=32", "data.num_workers=2"),
         "stack": ("stack.py", f"output_dir={outputs}", "n_jobs=1"),
@@ -62,9 +58,10 @@ def preload() -> None:
     """Import what the commands import, so that a forked one starts at once."""
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    for name in ("training", "lr_range", "prediction", "blending", "crossval", "simulate", "sweep", "gallery", "pack"):
-        if importlib.util.find_spec(f"seti.{name}"):
-            importlib.import_module(f"seti.{name}")
+    for name in ("training.fold", "training.lr_range", "inference.predict", "stacking.stack", "reports.gallery"):
+        importlib.import_module(f"seti.{name}")
+    for name in ("simulation.dataset", "data.pack_writer", "cli.sweep_report"):
+        importlib.import_module(f"seti.{name}")
 
 
 def run(

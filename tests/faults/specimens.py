@@ -22,12 +22,12 @@ from mutations import NASTY
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES, read_cadence
 from seti.data.pack_reader import PackFiles, pack_folder
+from seti.data.pack_writer import pack_split
 from seti.data.splits import open_split
 from seti.experiments import predictions as sidecar
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier, load_classifier
-from seti.pack import pack_split
 from seti.training.callbacks.history import History
 from seti.transforms.input_spec import InputSpec
 from seti.utils.safe_load import read_checkpoint
@@ -120,7 +120,8 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
         finally:
             content = fold.result.read_bytes()
             unseal()
-        if result != json.loads(content):
+        whole = json.loads(content)
+        if any(value != whole[key] for key, value in json.loads(json.dumps(result.plain())).items() if key in whole):
             raise WrongError(result)
 
     def read_record() -> None:
@@ -137,7 +138,7 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
 
     def read_last() -> None:
         checkpoint = read_checkpoint(fold.last_checkpoint, "")
-        History.read_origin(checkpoint)
+        History.read_identity(checkpoint)
         if "made" not in checkpoint:
             _same_weights(checkpoint["state_dict"], checkpoint, state)
 

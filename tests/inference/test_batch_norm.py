@@ -9,7 +9,7 @@ from seti.models.backbone import Backbone
 
 
 def settled(network):
-    """Statistics and scales as training leaves them, not the ones that change nothing."""
+    """Set statistics and scales as after training, because the initial ones change nothing."""
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -57,7 +57,7 @@ def test_networks_with_standardised_weights_or_another_pool_give_the_same_number
 
 
 class Twice(nn.Module):
-    """Its convolution's output is looked at with and without normalisation; and one norm follows two convolutions."""
+    """Network that uses a convolution's output twice, and one norm after two convolutions."""
 
     def __init__(self):
         super().__init__()
@@ -70,7 +70,7 @@ class Twice(nn.Module):
         return (self.shared(self.second(between)) + self.shared(self.second(given))).mean((1, 2, 3))
 
 
-def test_what_cannot_be_folded_stays_as_it_is():
+def test_layers_that_cannot_be_folded_stay_unchanged():
     network = settled(Twice())
     images = torch.randn(2, 1, 9, 9)
     kept = fold_batch_norm(network, images)

@@ -17,7 +17,7 @@ ROWS, BINS = 16, 24
 
 
 class Looks(nn.Module):
-    """A network whose logit tells how an image lies: weights for each pixel."""
+    """Network with a weight per pixel, whose logit depends on the image's orientation."""
 
     def __init__(self, *size):
         super().__init__()
@@ -45,11 +45,11 @@ def dataset_of(tmp_path, panels="A", layout="spatial", image_size=None, count=7)
 
 
 def views_of(cadences, panels, layout):
-    """The four views by hand, from the panels: `(4, N, C, H, W)`."""
+    """Compute the four views directly from the panels: `(4, N, C, H, W)`."""
     chosen = cadences[:, [0, 2, 4]] if panels == "A" else cadences
     stacked = layout == "spatial"
     given = chosen.reshape(len(chosen), 1, -1, BINS) if stacked else chosen
-    # A stack of ON panels alone may be turned over as a whole; all six are each turned over where they stand.
+    # A stack of ON panels only can be mirrored as a whole; of all six, each panel is mirrored in its place.
     late = given[:, :, ::-1] if panels == "A" or not stacked else chosen[:, :, ::-1].reshape(given.shape)
     return np.stack([given, given[..., ::-1], late, late[..., ::-1]])
 
@@ -71,7 +71,7 @@ def test_flips_average_four_views(tmp_path, panels, layout):
 
 
 @pytest.mark.parametrize("image_size", [None, [40, 20]])
-def test_panels_of_a_resized_stack_are_mirrored_where_they_stand(tmp_path, image_size):
+def test_panels_of_a_resized_stack_are_mirrored_in_place(tmp_path, image_size):
     dataset, cadences = dataset_of(tmp_path, "all", "spatial", image_size)
     network = Looks(1, *(image_size or (6 * ROWS, BINS)))
     views = (view for cadence in cadences for view in (cadence, np.ascontiguousarray(cadence[:, ::-1])))
@@ -97,12 +97,12 @@ def test_threads_do_not_change_the_numbers(tmp_path):
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    # One rounding apart at most: torch's kernels also depend on how memory happens to be aligned.
+    # Equal up to rounding, because torch's kernels also depend on the alignment of memory.
     np.testing.assert_allclose(found[0], found[1], rtol=2.4e-7)
 
 
 class Rounded(nn.Module):
-    """A network that half precision moves by `shift`."""
+    """Network whose output half precision changes by `shift`."""
 
     def __init__(self, shift):
         super().__init__()
@@ -112,7 +112,7 @@ class Rounded(nn.Module):
         return images.mean((1, 2, 3)) + self.shift * torch.is_autocast_enabled("cpu")
 
 
-def test_auto_keeps_float32_where_half_precision_would_move_a_probability(monkeypatch):
+def test_auto_uses_float32_if_half_precision_changes_a_probability(monkeypatch):
     monkeypatch.setattr(inference, "choose_precision", lambda name, device: "bf16-mixed" if name == "auto" else name)
     images = torch.randn(5, 1, 8, 8)
     networks = [Rounded(0.0), Rounded(0.1), Rounded(1e-3), Rounded(float("nan"))]
@@ -123,7 +123,7 @@ def test_auto_keeps_float32_where_half_precision_would_move_a_probability(monkey
 
 
 class Greedy(nn.Module):
-    """A network that runs out of memory above some batch size."""
+    """Network that runs out of memory above a batch size."""
 
     def __init__(self, most):
         super().__init__()
@@ -140,16 +140,16 @@ def test_batches_are_halved_until_they_fit():
     images = torch.randn(21, 1, 4, 4)
     ensemble = Ensemble([Greedy(3)], images, CPU, "32", halve=True)
     torch.testing.assert_close(ensemble([images])[:, 0], images.mean((1, 2, 3)).sigmoid())
-    assert ensemble.at_once == 2
+    assert ensemble.chunk_size == 2
 
 
 @pytest.mark.parametrize(("most", "halve", "size", "fix"), [(3, False, 21, ""), (0, True, 1, ", or use device=cpu")])
-def test_a_device_without_memory_is_one_line(most, halve, size, fix):
+def test_a_device_out_of_memory_is_reported_in_one_line(most, halve, size, fix):
     network = Greedy(2)
     ensemble = Ensemble([network], torch.randn(21, 1, 4, 4), CPU, "32", halve=halve)
     network = ensemble.members[0][0]
     network.most = most
-    with pytest.raises(SetiError, match=f"cpu has no memory left for batches of {size}: lower data.batch_size{fix}$"):
+    with pytest.raises(SetiError, match=f"cpu is out of memory with batches of {size}: lower data.batch_size{fix}$"):
         ensemble([torch.randn(21, 1, 4, 4)])
 
 
@@ -160,8 +160,8 @@ def test_cpu_batches_fit_the_cache(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "pool"), [("test_nfnet", None), ("test_nfnet", "gem"), ("test_resnet", "gem")])
-def test_weights_cast_once_are_the_weights_that_are_cast_in_every_call(name, pool):
-    """Standardised weights too, which are made of the float32 ones."""
+def test_weights_cast_once_equal_those_that_autocast_casts(name, pool):
+    """Standardised weights are computed in float32 before the cast."""
     torch.manual_seed(0)
     network = Backbone(name, 1, (64, 64), pool=pool).eval()
     images = torch.randn(3, 1, 64, 64)

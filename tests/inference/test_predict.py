@@ -24,9 +24,9 @@ from seti.models.classifier import load_classifier
 
 
 @pytest.fixture
-def trained(train, outputs):
+def trained(finished, outputs):
     for fold in (0, 1):
-        train("trainer.max_epochs=1", "optimizer.lr=0.01", f"fold={fold}")
+        finished("trainer.max_epochs=1", "optimizer.lr=0.01", f"fold={fold}")
     return outputs / "exp"
 
 
@@ -59,7 +59,7 @@ def test_every_fold_predicts_every_test_cadence(trained, predict, data_root):
         ("model.backbone=test_nfnet", "model.pool=gem"),
     ],
 )
-def test_other_networks_predict_as_they_were_validated(train, predict, outputs, data_root, network):
+def test_other_networks_reproduce_their_validation_scores(train, predict, outputs, data_root, network):
     train("trainer.max_epochs=1", "optimizer.lr=0.01", "ema.decay=0.5", *network)
     predict()
     table = pd.read_csv(outputs / "exp" / "predictions.csv", dtype={"id": str})
@@ -75,7 +75,7 @@ def test_other_networks_predict_as_they_were_validated(train, predict, outputs, 
 
 
 def test_averaged_ranks_by_hand():
-    """The first fold is sure of the second cadence; the other two, which say little, rank it in the middle."""
+    """The first fold is confident about the second cadence; the two others rank it in the middle."""
     probs = np.array([[0.1, 0.20, 0.31], [0.9, 0.21, 0.32], [0.1, 0.23, 0.30], [0.5, 0.22, 0.33]])
     ranks = [[1.5, 1, 2], [4, 2, 3], [1.5, 4, 1], [3, 3, 4]]
     expected = np.array([4.5, 9, 6.5, 10]) / 3 / 4
@@ -107,7 +107,7 @@ def test_folds_may_be_averaged_by_rank(trained, predict, data_root, capsys):
     pd.testing.assert_frame_equal(blended, plain, rtol=1e-12)
 
 
-def test_a_damaged_cadence_has_no_rank_and_is_submitted_at_the_priors(trained, predict, own_data, caplog):
+def test_a_damaged_cadence_has_no_rank_and_is_submitted_at_the_rank_of_the_prior(trained, predict, own_data, caplog):
     lost = competition.read_test_ids(own_data)[3]
     cadence_path(own_data, "test", lost).unlink()
     with caplog.at_level(logging.WARNING):
@@ -117,7 +117,7 @@ def test_a_damaged_cadence_has_no_rank_and_is_submitted_at_the_priors(trained, p
     usable = table.drop(index=lost)
     np.testing.assert_allclose(usable["prob"], usable[["fold_0", "fold_1"]].rank().mean(axis=1) / 11, rtol=1e-12)
     assert usable["prob"].max() <= 1
-    # 20 of 40 training cadences are positive: as many ranks lie below as means lie below a half.
+    # 20 of 40 training cadences are positive, so the rank is the share of means up to one half.
     rank = (usable[["fold_0", "fold_1"]].mean(axis=1) <= 0.5).mean()
     submitted = pd.read_csv(trained / "submission.csv", dtype={"id": str}).set_index("id")["target"]
     assert submitted[lost] == pytest.approx(rank, abs=1e-12)
@@ -126,7 +126,7 @@ def test_a_damaged_cadence_has_no_rank_and_is_submitted_at_the_priors(trained, p
     assert predictions.read_probabilities(Experiment(trained)).set_index("id").loc[lost].isna().all()
 
 
-def test_rows_follow_the_ids_and_not_the_order(trained, predict, own_data, capsys):
+def test_rows_are_matched_by_id_not_by_order(trained, predict, own_data, capsys):
     auc = predict()
     before = pd.read_csv(trained / "predictions.csv", dtype={"id": str}).set_index("id")
     sample = pd.read_csv(own_data / "sample_submission.csv", dtype={"id": str})
@@ -162,8 +162,8 @@ def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
     assert sorted(read) == sorted(pd.read_csv(trained / "predictions.csv", dtype={"id": str})["id"])
 
 
-def test_experiments_that_see_the_same_pictures_share_one_reading(trained, train, predict, outputs, monkeypatch):
-    """The second one has another seed, the third one other images."""
+def test_experiments_with_the_same_images_share_one_pass(trained, train, predict, outputs, monkeypatch):
+    """The second experiment has another seed, the third one other images."""
     train("trainer.max_epochs=1", "optimizer.lr=0.01", "exp_name=second", "seed=3")
     train("trainer.max_epochs=1", "optimizer.lr=0.01", "exp_name=third", "data.image_size=[32,32]")
     names = ["exp", "third", "second"]
@@ -182,14 +182,14 @@ def test_experiments_that_see_the_same_pictures_share_one_reading(trained, train
     monkeypatch.setattr(sources.CadenceFiles, "read", count)
     mean = predict("ckpt_dir=[" + ",".join(str(outputs / name) for name in names) + "]")
     assert len(read) == 12
-    assert set(read.values()) == {2}  # once for each of two sizes
+    assert set(read.values()) == {2}  # once per image size
     for name in names:
         pd.testing.assert_frame_equal(pd.read_csv(outputs / name / "predictions.csv"), alone[name][1])
         assert (outputs / name / "submission.csv").exists()
     assert mean == pytest.approx(np.mean([auc for auc, _ in alone.values()]))
 
 
-def test_weights_beyond_the_limit_are_predicted_in_groups(trained, train, predict, outputs, monkeypatch):
+def test_experiments_with_too_many_weights_are_predicted_in_groups(trained, train, predict, outputs, monkeypatch):
     train("trainer.max_epochs=1", "exp_name=second", "seed=3")
     groups = []
     monkeypatch.setattr(prediction, "RESIDENT_BYTES", 1)
@@ -220,19 +220,19 @@ def test_the_same_command_gives_the_same_predictions(trained, predict):
     assert (trained / "predictions.csv").read_bytes() == first
 
 
-def test_missing_folds_are_named_and_the_others_predict(train, predict, outputs, caplog):
+def test_missing_folds_are_named_and_the_others_are_used(train, predict, outputs, caplog):
     for fold in (0, 2):
         train("trainer.max_epochs=1", "data.n_folds=4", f"fold={fold}")
     with caplog.at_level(logging.WARNING):
         predict()
-    assert "folds 1,3 of exp are not finished: predicting with folds 0,2 alone" in caplog.text
+    assert "folds 1,3 of exp are not finished: predicting with folds 0,2 only" in caplog.text
     assert "fold=1,3" in caplog.text
     table = pd.read_csv(outputs / "exp" / "predictions.csv")
     assert list(table.columns) == ["id", "fold_0", "fold_2", "prob"]
     np.testing.assert_allclose(table["prob"], table[["fold_0", "fold_2"]].mean(axis=1), rtol=1e-12)
 
 
-def test_no_pretrained_weights_are_fetched(trained, predict, monkeypatch):
+def test_no_pretrained_weights_are_downloaded(trained, predict, monkeypatch):
     import timm.models._builder as builder
 
     for fold in (0, 1):
@@ -266,7 +266,7 @@ def test_every_layout_trains_and_predicts(train, predict, outputs, panels, layou
     assert table["prob"].nunique() == 12
 
 
-def test_native_size(train, predict, outputs, monkeypatch):
+def test_images_of_native_size(train, predict, outputs, monkeypatch):
     shapes = set()
     load = dataset.CadenceDataset.__getitems__
 
@@ -283,7 +283,7 @@ def test_native_size(train, predict, outputs, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
-def test_half_precision_is_near_the_full_one(trained, predict, precision):
+def test_half_precision_is_close_to_full_precision(trained, predict, precision):
     predict()
     full = pd.read_csv(trained / "predictions.csv")
     predict(f"precision={precision}")
@@ -310,7 +310,7 @@ def other_pictures(experiment, root):
     checkpoint["hyper_parameters"]["spec"]["image_size"] = [32, 32]
     torch.save(checkpoint, path)
     seal(experiment)
-    return "the checkpoint of fold 1 takes in .*32, 32.*train that fold again with force=true"
+    return "the checkpoint of fold 1 has the input .*32, 32.*train that fold again with force=true"
 
 
 def diverged(experiment, root):
@@ -319,7 +319,7 @@ def diverged(experiment, root):
     checkpoint["state_dict"]["backbone.network.fc.bias"].fill_(float("nan"))
     torch.save(checkpoint, path)
     seal(experiment)
-    return "gives no number for 12 of 12 cadences: its weights diverged"
+    return "output is not finite for 12 of 12 cadences: its weights diverged"
 
 
 def remove_cadence(experiment, root):
@@ -354,7 +354,7 @@ def remove_sample(experiment, root):
         remove_sample,
     ],
 )
-def test_what_cannot_be_predicted_is_named_and_nothing_written(trained, predict, own_data, damage):
+def test_bad_input_is_named_and_nothing_is_written(trained, predict, own_data, damage):
     message = damage(trained, own_data)
     with pytest.raises(SetiError, match=message) as caught:
         predict(f"data.root={own_data}")
@@ -384,7 +384,7 @@ def test_settings_that_cannot_work_are_refused(trained, predict, override, messa
     assert not (trained / "predictions.csv").exists()
 
 
-def test_rows_are_placed_by_index_whatever_the_order_of_batches(trained, data_root):
+def test_rows_are_placed_by_index_in_any_order_of_batches(trained, data_root):
     experiment = prediction.open_experiment(trained)
     classifiers = prediction.load_folds(experiment)
     ids = competition.read_test_ids(data_root).to_numpy()
@@ -398,7 +398,7 @@ def test_rows_are_placed_by_index_whatever_the_order_of_batches(trained, data_ro
     assert straight.dtype == np.float64
 
 
-def test_a_device_without_memory_says_what_to_lower(trained, predict, monkeypatch):
+def test_a_device_out_of_memory_names_the_setting_to_lower(trained, predict, monkeypatch):
     def full(*args, **options):
         raise torch.OutOfMemoryError
 

@@ -13,7 +13,7 @@ SIZE = (24, 32)
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """Object that creates a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -31,7 +31,7 @@ def refusal(*args, **options) -> str:
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Whatever timm would fetch weights with fails at once, as without a network."""
+    """Make every download of timm fail at once, as on a machine without network."""
 
     def fail(*args, **options):
         msg = "We couldn't connect\nto the hub"
@@ -43,7 +43,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def original() -> dict[str, torch.Tensor]:
-    """Weights of the network as pretrained: 3 channels, 1000 classes."""
+    """Weights of the network as timm distributes them, with 3 channels and 1000 classes."""
     torch.manual_seed(0)
     return timm.create_model(NAME, in_chans=3, num_classes=1000).state_dict()
 
@@ -60,7 +60,7 @@ def weights(request, tmp_path, original) -> str:
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "efficientnet_b0"])
 @pytest.mark.parametrize("channels", [1, 3, 6])
-def test_pictures_in_logits_out(name, channels):
+def test_images_give_one_logit_each(name, channels):
     backbone = Backbone(name, channels, SIZE)
     for batch in (1, 4):
         logits = backbone.eval()(torch.randn(batch, channels, *SIZE))
@@ -68,7 +68,7 @@ def test_pictures_in_logits_out(name, channels):
         assert logits.isfinite().all()
 
 
-def test_logits_belong_to_their_pictures():
+def test_logits_are_in_the_order_of_the_images():
     backbone = Backbone(NAME, 1, SIZE).eval()
     images = torch.randn(5, 1, *SIZE)
     one_by_one = torch.cat([backbone(image[None]) for image in images])
@@ -76,19 +76,19 @@ def test_logits_belong_to_their_pictures():
     assert len(set(one_by_one.tolist())) == 5
 
 
-def test_channels_of_another_number_do_not_fit():
+def test_a_wrong_number_of_channels_is_refused():
     with pytest.raises(RuntimeError, match="channels"):
         Backbone(NAME, 3, SIZE)(torch.randn(2, 1, *SIZE))
 
 
-def test_reference_backbone_has_its_one_logit_head():
+def test_the_reference_backbone_has_a_head_of_one_logit():
     backbone = Backbone("efficientnet_b1.ft_in1k", 1, (64, 64))
     assert backbone.head.out_features == 1
     assert sum(p.numel() for p in backbone.parameters()) == pytest.approx(6.5e6, rel=0.02)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (96, 32)])
-def test_a_network_with_position_embeddings_is_built_for_the_pictures_size(size):
+def test_a_network_with_position_embeddings_is_built_for_the_image_size(size):
     backbone = Backbone("test_vit", 1, size).eval()
     assert backbone(torch.randn(2, 1, *size)).shape == (2,)
     patch = backbone.network.patch_embed
@@ -100,16 +100,16 @@ def test_a_network_with_position_embeddings_is_built_for_the_pictures_size(size)
     ("name", "near"),
     [("efficientnet_b11", "efficientnet_b1"), ("test_resnett", "test_resnet"), ("resnet_50", "resnet50")],
 )
-def test_unknown_names_get_the_nearest(name, near):
+def test_unknown_names_are_answered_with_similar_ones(name, near):
     message = refusal(name, 1, SIZE)
     assert f"model.backbone={name}" in message
-    assert near in message.split("near it: ")[1].split(", ")
+    assert near in message.split("similar names: ")[1].split(", ")
 
 
-def test_an_unknown_name_with_nothing_near():
+def test_an_unknown_name_may_have_no_similar_one():
     message = refusal("q!", 1, SIZE)
     assert "model.backbone=q!" in message
-    assert "near it" not in message
+    assert "similar names" not in message
 
 
 def test_an_unknown_pretraining_tag_is_refused():
@@ -122,7 +122,7 @@ def test_a_network_that_cannot_take_the_size_is_refused():
 
 
 def moved_by_a_step(backbone: Backbone) -> tuple[set[str], set[str]]:
-    """Names of the parameters and of the buffers that one training step changes."""
+    """Return the names of the parameters and buffers that one training step changes."""
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in backbone.parameters() if p.requires_grad], lr=0.5)
     backbone.train()(torch.randn(8, 1, *SIZE) * 3 + 5).sum().backward()
@@ -132,7 +132,7 @@ def moved_by_a_step(backbone: Backbone) -> tuple[set[str], set[str]]:
     return moved - buffers, moved & buffers
 
 
-def test_a_frozen_backbone_trains_its_head_alone_and_keeps_its_statistics():
+def test_a_frozen_backbone_trains_only_its_head_and_keeps_its_statistics():
     parameters, buffers = moved_by_a_step(Backbone(NAME, 1, SIZE, freeze=True))
     assert parameters == {"network.fc.weight", "network.fc.bias"}
     assert buffers == set()
@@ -148,7 +148,7 @@ def test_an_unfrozen_backbone_trains_throughout():
 
 def test_modes_of_a_frozen_backbone():
     backbone = Backbone(NAME, 1, SIZE, freeze=True)
-    for _ in range(2):  # as built, and as told
+    for _ in range(2):  # as constructed, and after train()
         assert backbone.head.training
         assert not any(m.training for m in backbone.network.modules() if m is not backbone.head)
         backbone.train()
@@ -174,13 +174,13 @@ def test_local_weights_for_more_channels(tmp_path, original, channels):
     torch.testing.assert_close(made[STEM], expected)
 
 
-def test_local_weights_go_before_the_hubs(tmp_path, original, no_network):
+def test_local_weights_take_precedence_over_the_hub(tmp_path, original, no_network):
     torch.save(original, tmp_path / "w.pth")
     made = Backbone(NAME, 3, SIZE, pretrained=True, weights=str(tmp_path / "w.pth")).network.state_dict()
     assert torch.equal(made[STEM], original[STEM])
 
 
-def test_local_weights_leave_torchs_generator_as_plain_building_does(weights):
+def test_local_weights_do_not_change_the_random_state(weights):
     torch.manual_seed(3)
     Backbone(NAME, 1, SIZE)
     expected = torch.rand(3)
@@ -190,7 +190,7 @@ def test_local_weights_leave_torchs_generator_as_plain_building_does(weights):
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_efficientnet", "test_convnext"])
-def test_local_weights_fit_other_kinds_of_networks(tmp_path, name):
+def test_local_weights_load_into_other_kinds_of_networks(tmp_path, name):
     original = timm.create_model(name).state_dict()
     torch.save(original, tmp_path / "w.pth")
     made = Backbone(name, 1, (64, 96), weights=str(tmp_path / "w.pth")).network.state_dict()
@@ -198,7 +198,7 @@ def test_local_weights_fit_other_kinds_of_networks(tmp_path, name):
     assert len(equal) >= len(made) - 4, "stem, head, position embeddings"
 
 
-def test_without_weights_a_network_starts_anew(no_network):
+def test_without_weights_a_network_is_initialised_randomly(no_network):
     torch.manual_seed(1)
     first = Backbone(NAME, 1, SIZE).network.state_dict()[STEM]
     torch.manual_seed(2)
@@ -207,7 +207,7 @@ def test_without_weights_a_network_starts_anew(no_network):
 
 @pytest.mark.parametrize("content", ["other network", "garbage", "empty", "truncated", "no weights"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_weight_file_that_does_not_fit(tmp_path, original, content, suffix):
+def test_a_weight_file_that_does_not_fit_is_refused(tmp_path, original, content, suffix):
     path = tmp_path / f"w{suffix}"
     if content == "other network":
         original = timm.create_model("test_convnext").state_dict()
@@ -224,15 +224,15 @@ def test_a_weight_file_that_does_not_fit(tmp_path, original, content, suffix):
     assert len(message) < 600
 
 
-def test_a_weight_file_with_a_gap_is_refused(tmp_path, original):
+def test_a_weight_file_with_a_missing_tensor_is_refused(tmp_path, original):
     del original["layer2.0.conv1.weight"]
     torch.save(original, tmp_path / "w.pth")
-    assert "first layer2.0.conv1.weight" in refusal(NAME, 1, SIZE, weights=str(tmp_path / "w.pth"))
+    assert "the first one layer2.0.conv1.weight" in refusal(NAME, 1, SIZE, weights=str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("unsafe_timm", [False, True])
 def test_pickled_code_in_a_weight_file_does_not_run(tmp_path, monkeypatch, unsafe_timm):
-    if unsafe_timm:  # as some releases are
+    if unsafe_timm:  # as in some releases
         monkeypatch.setattr(timm.models._builder, "load_state_dict", lambda p: torch.load(p, weights_only=False))
     path, sprung = tmp_path / "w.pth", tmp_path / "sprung"
     torch.save({"fc.weight": Trap(sprung)}, path)
@@ -240,12 +240,12 @@ def test_pickled_code_in_a_weight_file_does_not_run(tmp_path, monkeypatch, unsaf
     assert not sprung.exists()
 
 
-def test_a_missing_weight_file(tmp_path):
+def test_a_missing_weight_file_is_refused(tmp_path):
     message = refusal(NAME, 1, SIZE, weights=str(tmp_path / "w.pth"))
-    assert f"model.weights={tmp_path / 'w.pth'} is no file" in message
+    assert f"model.weights={tmp_path / 'w.pth'} is not a file" in message
 
 
-def test_weights_that_cannot_be_fetched(no_network):
+def test_a_failed_download_advises_local_weights(no_network):
     message = refusal("efficientnet_b0.ra_in1k", 1, SIZE, pretrained=True)
     assert "efficientnet_b0.ra_in1k" in message
     assert "couldn't connect to the hub" in message
@@ -258,9 +258,9 @@ def test_freezing_a_network_without_a_head_is_refused(monkeypatch):
     assert "model.freeze_backbone=true" in refusal(NAME, 1, SIZE, freeze=True)
 
 
-def test_fixed_parameters_stay_fixed_when_a_backbone_is_thawed():
+def test_fixed_parameters_stay_fixed_when_a_backbone_is_unfrozen():
     backbone = Backbone(NAME, 1, SIZE)
-    backbone.trained -= {"bn1.weight"}  # as a network with fixed position embeddings has
+    backbone.trained -= {"bn1.weight"}  # as in a network with fixed position embeddings
     backbone.freeze(True)
     backbone.freeze(False)
     assert {key for key, p in backbone.network.named_parameters() if not p.requires_grad} == {"bn1.weight"}
@@ -300,8 +300,8 @@ def test_dropout_reaches_the_head(name):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("hrnet_w18", {"drop_path": 0.1}, "model.drop_path=0.1: model.backbone=hrnet_w18 has nothing of that kind"),
-        ("vgg11", {"drop_path": 0.1}, "model.drop_path=0.1: model.backbone=vgg11"),
+        ("hrnet_w18", {"drop_path": 0.1}, "model.drop_path=0.1 has no effect on model.backbone=hrnet_w18"),
+        ("vgg11", {"drop_path": 0.1}, "model.drop_path=0.1 has no effect on model.backbone=vgg11"),
         ("test_vit", {"stem_stride": 1}, "model.stem_stride=1: model.backbone=test_vit has no first convolution"),
         ("test_vit", {"pool": "gem"}, "model.pool=gem: model.backbone=test_vit has no global average pool"),
     ],
@@ -311,21 +311,23 @@ def test_a_setting_that_the_network_lacks_is_refused(name, options, said):
         assert said in refusal(name, 1, (64, 64), **options)
 
 
-def test_a_rate_that_is_taken_but_reaches_nothing_is_refused(monkeypatch):
+def test_a_drop_rate_that_is_accepted_but_ignored_is_refused(monkeypatch):
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, drop_path_rate, **options: create(name, **options))
-    assert "has nothing of that kind to drop; set model.drop_path=null" in refusal(NAME, 1, SIZE, drop_path=0.2)
+    assert f"model.drop_path=0.2 has no effect on model.backbone={NAME}: set model.drop_path=null" in refusal(
+        NAME, 1, SIZE, drop_path=0.2
+    )
 
 
 @pytest.mark.parametrize(("stride", "map_size"), [(None, (6, 8)), (2, (6, 8)), (1, (12, 16)), ([1, 2], (12, 8))])
-def test_the_stems_stride_sets_the_size_of_every_map(stride, map_size):
+def test_the_stem_stride_sets_the_size_of_every_feature_map(stride, map_size):
     backbone, seen = Backbone(NAME, 1, (96, 128), stem_stride=stride), []
     backbone.network.layer4.register_forward_hook(lambda *args: seen.append(tuple(args[2].shape[-2:])))
     assert backbone.eval()(torch.randn(2, 1, 96, 128)).shape == (2,)
     assert seen == [(map_size[0] // 2, map_size[1] // 2)]
 
 
-def test_weights_come_before_pool_and_stride(tmp_path, original):
+def test_weights_are_loaded_before_pool_and_stride_are_changed(tmp_path, original):
     torch.save(original, tmp_path / "w.pth")
     changes = {"pool": "gem", "stem_stride": 1, "drop_rate": 0.2, "drop_path": 0.1}
     made = Backbone(NAME, 3, SIZE, weights=str(tmp_path / "w.pth"), **changes).network.state_dict()

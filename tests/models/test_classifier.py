@@ -31,7 +31,7 @@ MAX_LR, DIV_FACTOR, PCT_START = 6e-4, 6.0, 0.1
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """Object that creates a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -41,7 +41,7 @@ class Trap:
 
 
 class Watch(pl.Callback):
-    """Notes the rate of every step, and each epoch's validation logits and AUC."""
+    """Record the learning rate of every step, and the validation logits and AUC of each epoch."""
 
     def __init__(self):
         self.rates, self.aucs, self.expected, self.losses, self.expected_losses = [], [], [], [], []
@@ -85,7 +85,7 @@ def fit(module, watch, epochs: int, train_count: int = 16, **settings) -> pl.Tra
 
 
 def one_cycle(step: int, total: int) -> float:
-    """The rate of a step as Smith's policy with cosine flanks has it, from its formula."""
+    """Compute the one-cycle rate with cosine flanks at a step, independently from its formula."""
     start, end = MAX_LR / DIV_FACTOR, MAX_LR / DIV_FACTOR / 1e4
     peak = PCT_START * total - 1
     if step <= peak:
@@ -95,14 +95,14 @@ def one_cycle(step: int, total: int) -> float:
 
 @pytest.fixture(scope="module")
 def run():
-    """Ten epochs of four steps."""
+    """Run ten epochs of four steps."""
     watch = Watch()
     module = classifier(weight_decay=0.03)
     trainer = fit(module, watch, epochs=10)
     return watch, module, trainer
 
 
-def test_one_cycle_sets_the_rate_of_every_step(run):
+def test_the_one_cycle_policy_sets_the_rate_of_every_step(run):
     rates = run[0].rates
     assert len(rates) == 40
     np.testing.assert_allclose(rates, [one_cycle(step, 40) for step in range(40)], rtol=1e-9)
@@ -113,7 +113,7 @@ def test_one_cycle_sets_the_rate_of_every_step(run):
     assert (np.diff(rates[3:]) < 0).all()
 
 
-def test_accumulated_batches_make_fewer_steps():
+def test_gradient_accumulation_makes_fewer_steps():
     watch = Watch()
     fit(classifier(), watch, epochs=10, train_count=32, accumulate_grad_batches=2)
     np.testing.assert_allclose(watch.rates, [one_cycle(step, 40) for step in range(40)], rtol=1e-9)
@@ -121,7 +121,7 @@ def test_accumulated_batches_make_fewer_steps():
 
 @pytest.mark.parametrize(("epochs", "count", "pct_start"), [(5, 8, 0.1), (1, 20, 0.2), (1, 4, 1.0), (1, 4, 0.0)])
 def test_short_runs_have_a_schedule(epochs, count, pct_start):
-    """Where the rise is a single step torch's own schedule divides by zero."""
+    """torch's own schedule divides by zero if the rise is a single step."""
     watch = Watch()
     fit(classifier(pct_start=pct_start), watch, epochs, count)
     assert len(watch.rates) == epochs * count // 4
@@ -130,19 +130,19 @@ def test_short_runs_have_a_schedule(epochs, count, pct_start):
         assert watch.rates[0] == pytest.approx(MAX_LR, rel=1e-4)
 
 
-def test_validation_auc_is_scikit_learns_every_epoch(run):
+def test_the_validation_auc_equals_scikit_learns_in_every_epoch(run):
     watch = run[0]
     assert len(watch.aucs) == 10
     np.testing.assert_allclose(watch.aucs, watch.expected, atol=1e-6)
     assert len(set(watch.aucs)) > 1
 
 
-def test_validation_loss_is_over_cadences_not_over_batches(run):
+def test_the_validation_loss_averages_over_cadences_not_batches(run):
     np.testing.assert_allclose(run[0].losses, run[0].expected_losses, rtol=1e-4)
 
 
-def test_auc_of_logits_that_all_look_like_probabilities():
-    """Some batches in 0..1 and others not: probabilities must be taken of all or none."""
+def test_the_auc_of_logits_that_look_like_probabilities():
+    """Only some batches lie in 0..1, so the sigmoid must be applied to all batches or to none."""
     module = classifier()
     logits = torch.tensor([[0.2, 0.9], [-4.0, 3.0], [0.1, 0.6], [0.5, 2.0]])
     targets = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
@@ -155,7 +155,7 @@ def test_auc_of_logits_that_all_look_like_probabilities():
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_is_refused(loss):
+def test_a_loss_that_is_not_finite_is_refused(loss):
     trainer = SimpleNamespace(callback_metrics={"val_loss": torch.tensor(loss)}, current_epoch=3)
     module = classifier()
     module.trainer = trainer
@@ -182,7 +182,7 @@ def test_a_network_that_diverged_stops_the_run():
     assert "\n" not in message
 
 
-def test_adamw_as_configured(run):
+def test_adamw_gets_the_configured_rate_and_decay(run):
     optimizer = run[2].optimizers[0]
     assert type(optimizer) is torch.optim.AdamW
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.03]
@@ -190,7 +190,7 @@ def test_adamw_as_configured(run):
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(run[1].parameters()))
 
 
-def test_a_frozen_backbone_gives_the_optimizer_its_head_alone():
+def test_the_optimiser_of_a_frozen_backbone_holds_only_its_head():
     watch, module = Watch(), classifier(freeze_backbone=True)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainer = fit(module, watch, epochs=1)
@@ -214,7 +214,7 @@ def test_training_loss_without_mixup():
 
 
 def test_training_loss_with_mixup():
-    """The lambda-weighted loss of both parts, to float rounding."""
+    """It is the lambda-weighted loss of both parts, to float rounding."""
     module, (images, targets, indices) = classifier(mixup={"alpha": 1.0}).eval(), next(iter(batches(8, size=8)))
     torch.manual_seed(5)
     loss, _ = logged_loss(module, (images, targets, indices))
@@ -229,7 +229,7 @@ def test_training_loss_with_mixup():
     assert loss != pytest.approx(bce(module(images), targets).item(), rel=1e-3)
 
 
-def test_the_loss_that_is_set_is_trained_with_and_validation_keeps_its_own():
+def test_training_uses_the_configured_loss_and_validation_cross_entropy():
     settings = classifier().hparams
     module = CadenceClassifier(
         SPEC, MODEL, settings["optimizer"], settings["schedule"], None, loss={"name": "bce", "pos_weight": 4.0}
@@ -256,7 +256,7 @@ def test_the_last_epochs_of_the_trainer_are_not_mixed(epoch, max_epochs, mixed):
     assert (loss == pytest.approx(plain, rel=1e-6)) is not mixed
 
 
-def test_pictures_are_cut_out_before_they_are_mixed():
+def test_cutout_comes_before_mixing():
     cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
     module = classifier(mixup={"cutmix": 1.0, "label": "union"}, cutout=cutout).eval()
     images, targets, indices = next(iter(batches(8, size=8)))
@@ -271,7 +271,7 @@ def test_pictures_are_cut_out_before_they_are_mixed():
     assert loss == pytest.approx(bce(module(expected), soft).item(), rel=1e-6)
 
 
-def test_validation_is_never_mixed_nor_cut_out():
+def test_validation_uses_neither_mixing_nor_cutout():
     cutout = {"probability": 1.0, "size": [0.5, 0.5], "holes": 2}
     module, batch = classifier(mixup={"alpha": 1.0}, cutout=cutout).eval(), next(iter(batches(8, size=8)))
     logged = {}
@@ -284,7 +284,7 @@ def test_validation_is_never_mixed_nor_cut_out():
 @pytest.mark.parametrize(
     ("panels", "layout", "channels"), [("A", "spatial", 1), ("A", "channel", 3), ("all", "channel", 6)]
 )
-def test_the_network_takes_the_channels_of_the_spec(panels, layout, channels):
+def test_the_network_has_the_channels_of_the_spec(panels, layout, channels):
     settings = classifier().hparams
     module = CadenceClassifier(
         SPEC | {"panels": panels, "layout": layout}, MODEL, settings["optimizer"], settings["schedule"], None
@@ -328,7 +328,7 @@ def test_a_loaded_classifier_gives_the_same_logits(run, checkpoint):
 
 
 @pytest.mark.parametrize("model", [{"pretrained": True}, {"weights": "gone.pth"}, {"pretrained": True, "weights": "x"}])
-def test_loading_fetches_and_reads_no_weights(checkpoint, monkeypatch, model):
+def test_loading_neither_downloads_nor_reads_other_weights(checkpoint, monkeypatch, model):
     def fail(*args, **options):
         msg = "weights were asked for"
         raise AssertionError(msg)
@@ -352,30 +352,30 @@ def refusal(path) -> str:
     return message
 
 
-def test_a_missing_checkpoint(tmp_path):
+def test_a_missing_checkpoint_is_refused(tmp_path):
     assert "is missing" in refusal(tmp_path / "best.ckpt")
 
 
 @pytest.mark.parametrize("kept", [0, 10, 2000, -1, -1000])
-def test_a_truncated_checkpoint(checkpoint, kept):
+def test_a_truncated_checkpoint_is_refused(checkpoint, kept):
     checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
     refusal(checkpoint)
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 100, b"PK\x03\x04" + b"x" * 100, b"\x80\x02N."])
-def test_a_garbage_checkpoint(tmp_path, content):
+def test_a_garbage_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "best.ckpt").write_bytes(content)
     refusal(tmp_path / "best.ckpt")
 
 
 @pytest.mark.parametrize("content", [{}, [1], {"state_dict": {}}, {"hyper_parameters": 3, "state_dict": {}}, 3])
-def test_a_file_of_another_program(tmp_path, content):
+def test_a_checkpoint_of_another_program_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "best.ckpt")
     refusal(tmp_path / "best.ckpt")
 
 
 @pytest.mark.parametrize("change", ["a weight less", "a weight more", "another shape", "an unknown setting"])
-def test_a_checkpoint_that_does_not_fit(checkpoint, change):
+def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, change):
     stored = torch.load(checkpoint, weights_only=True)
     weights = stored["state_dict"]
     if change == "a weight less":
@@ -411,7 +411,7 @@ def test_pickled_code_in_a_checkpoint_does_not_run(checkpoint, tmp_path, place):
         (0.5, "16-mixed", False),
     ],
 )
-def test_the_optimiser_is_fused_unless_gradients_of_mixed_precision_are_clipped(clip, precision, fused):
+def test_the_optimiser_is_fused_unless_mixed_precision_gradients_are_clipped(clip, precision, fused):
     module = classifier()
     module._trainer = SimpleNamespace(
         gradient_clip_val=clip, precision=precision, estimated_stepping_batches=10, max_epochs=1

@@ -25,12 +25,12 @@ def test_a_large_exponent_is_the_maximum(features):
     assert distance[-1] < 0.02
 
 
-def test_three_by_hand():
+def test_an_exponent_of_three_by_hand():
     features = torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 2, 2)
     assert pool(3.0)(features).item() == pytest.approx(((1 + 8 + 27 + 64) / 4) ** (1 / 3), rel=1e-6)
 
 
-def test_negative_features_count_as_the_least():
+def test_negative_features_are_clamped():
     features = torch.tensor([-5.0, -1.0, 0.0, 2.0]).reshape(1, 1, 2, 2)
     exponent = pool(3.0)
     value = exponent(features)
@@ -48,7 +48,7 @@ def test_half_precision_does_not_overflow(features):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_nfnet"])
-def test_a_network_with_exponent_one_is_the_network_with_its_average(name):
+def test_exponent_one_gives_the_network_with_its_average_pool(name):
     torch.manual_seed(0)
     own = Backbone(name, 1, (64, 64)).eval()
     torch.manual_seed(0)
@@ -58,7 +58,7 @@ def test_a_network_with_exponent_one_is_the_network_with_its_average(name):
     assert gem.p.requires_grad
     gem.p.data.fill_(1.0)
     for module in own.modules():
-        if hasattr(module, "pool_type"):  # the average of what is not negative
+        if hasattr(module, "pool_type"):  # the average of the clamped features
             module.register_forward_pre_hook(lambda _, given: (F.relu(given[0]),))
     images = torch.randn(2, 1, 64, 64)
     torch.testing.assert_close(other(images), own(images), rtol=1e-3, atol=1e-4)
@@ -73,8 +73,8 @@ def test_the_exponent_is_learned():
     assert gem.p.grad.abs().item() > 0
 
 
-def test_axes_of_networks_with_channels_last():
-    """Swin's maps are `(B, H, W, C)`."""
+def test_channels_last_networks_are_pooled_over_the_right_axes():
+    """The feature maps of Swin are `(B, H, W, C)`."""
     with torch.device("meta"):
         backbone = Backbone("swin_tiny_patch4_window7_224", 1, (224, 224), pool="gem")
     (gem,) = [module for module in backbone.modules() if isinstance(module, GeM)]

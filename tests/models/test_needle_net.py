@@ -15,24 +15,24 @@ def network(channels: int = 6, **options) -> torch.nn.Module:
     return Backbone("needle_net", channels, SIZE, **options).eval()
 
 
-def test_timm_knows_it():
+def test_the_networks_are_registered_with_timm():
     assert timm.is_model("needle_net")
     assert timm.create_model("needle_net_wide", in_chans=3, num_classes=1)(torch.randn(2, 3, *SIZE)).shape == (2, 1)
 
 
-def test_on_panels_and_off_panels_may_change_places_among_themselves_and_not_with_each_other():
+def test_on_panels_can_be_swapped_with_on_panels_and_off_with_off_only():
     planes, net = torch.randn(4, 6, *SIZE), network()
     logits = net(planes)
     torch.testing.assert_close(net(planes[:, [4, 3, 0, 5, 2, 1]]), logits, rtol=1e-4, atol=1e-5)
     assert (net(planes[:, [1, 0, 3, 2, 5, 4]]) - logits).abs().max() > 1e-3
 
 
-def test_on_planes_alone_will_do():
+def test_a_network_of_on_planes_only():
     planes, net = torch.randn(4, 3, *SIZE), network(3)
     torch.testing.assert_close(net(planes[:, [2, 0, 1]]), net(planes), rtol=1e-4, atol=1e-5)
 
 
-def test_it_learns_to_tell_needles_from_decoys():
+def test_it_learns_to_separate_needles_from_decoys():
     torch.manual_seed(1)
     net = network(drop_rate=0.1).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
@@ -41,7 +41,7 @@ def test_it_learns_to_tell_needles_from_decoys():
         planes, targets = torch.randn(count, 6, *SIZE), (torch.arange(count) % 2).float()
         for number, cadence in enumerate(planes):
             row, column = int(torch.randint(SIZE[0], ())), int(torch.randint(SIZE[1], ()))
-            cadence[:: 2 if targets[number] else 1, row, column] += 6  # in ON panels, or in all
+            cadence[:: 2 if targets[number] else 1, row, column] += 6  # in the ON panels, or in all panels
         return planes, targets
 
     for _ in range(40):
@@ -54,8 +54,8 @@ def test_it_learns_to_tell_needles_from_decoys():
         assert ((net.eval()(planes) > 0) == targets.bool()).float().mean() > 0.85
 
 
-def test_other_channels_are_refused():
-    with pytest.raises(SetiError, match="one channel a panel, 3 or 6, not 1"):
+def test_other_numbers_of_channels_are_refused():
+    with pytest.raises(SetiError, match="one channel per panel, 3 or 6, not 1"):
         network(1)
 
 
@@ -66,7 +66,7 @@ def test_a_weight_file_is_loaded_and_the_hub_has_none(tmp_path):
     other = Backbone("needle_net", 6, SIZE, weights=str(tmp_path / "weights.pth")).eval()
     planes = torch.randn(2, 6, *SIZE)
     torch.testing.assert_close(other(planes), net(planes))
-    with pytest.raises(SetiError, match=r"weights of needle_net cannot be fetched.*model.weights="):
+    with pytest.raises(SetiError, match=r"weights of needle_net cannot be downloaded.*model.weights="):
         network(pretrained=True)
 
 
@@ -81,12 +81,12 @@ def test_batch_normalisation_is_folded():
     torch.testing.assert_close(folded(planes), net(planes), rtol=1e-3, atol=1e-4)
 
 
-def test_layers_have_rates_of_their_own():
+def test_layers_can_have_rates_of_their_own():
     groups = layer_groups(network().network, 1.0, 0.5)
     assert groups[0]["lr"] == 1.0
     assert len({group["lr"] for group in groups}) >= 3
 
 
-def test_frozen_but_for_its_head():
+def test_everything_but_the_head_can_be_frozen():
     net = network(freeze=True)
     assert {name for name, value in net.network.named_parameters() if value.requires_grad} == {"fc.weight", "fc.bias"}

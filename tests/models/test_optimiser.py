@@ -23,7 +23,7 @@ def optimizer(**settings):
 
 
 def rates(made, schedule, steps, epochs) -> np.ndarray:
-    """The rates of every step, `(steps, groups)`."""
+    """Return the rates of every step, `(steps, groups)`."""
     scheduler, seen = make_schedule(made, schedule, steps, epochs), []
     for _ in range(steps):
         seen.append([group["lr"] for group in made.param_groups])
@@ -32,7 +32,7 @@ def rates(made, schedule, steps, epochs) -> np.ndarray:
     return np.array(seen)
 
 
-def test_the_cosine_by_its_formula():
+def test_the_cosine_schedule_follows_its_formula():
     seen = rates(optimizer(), COSINE, steps=50, epochs=10)[:, 0]
     rise = [LR * (0.1 + 0.9 * step / 10) for step in range(10)]
     fall = [LR * (0.05 + 0.95 * (1 + math.cos(math.pi * step / 39)) / 2) for step in range(40)]
@@ -48,7 +48,7 @@ def test_the_cosine_by_its_formula():
         (1, 1, 0.0, 0.5, [1]),
         (2, 2, 1.0, 0.0, [0.1, 1]),
         (4, 2, 0.5, 0.0, [0.1, 1, 0.5, 0]),  # half an epoch
-        (3, -1, 1.0, 1.0, [1, 1, 1]),  # counted in steps alone: a range test
+        (3, -1, 1.0, 1.0, [1, 1, 1]),  # limited by steps only: a range test
     ],
 )
 def test_short_cosines(steps, epochs, warmup, final, expected):
@@ -56,20 +56,20 @@ def test_short_cosines(steps, epochs, warmup, final, expected):
     np.testing.assert_allclose(rates(optimizer(), settings, steps, epochs)[:, 0], LR * np.array(expected), atol=1e-12)
 
 
-def test_the_rate_stays_at_its_end():
+def test_the_rate_stays_at_its_final_value():
     made = optimizer()
     scheduler = make_schedule(made, COSINE, 10, 10)
-    for _ in range(15):  # the Trainer steps once more than there are batches
+    for _ in range(15):  # the Trainer takes one step more than there are batches
         made.step()
         scheduler.step()
     assert made.param_groups[0]["lr"] == pytest.approx(0.05 * LR)
 
 
-def test_each_layer_has_its_rate():
+def test_each_layer_has_its_own_rate():
     net = network()
     groups = layer_groups(net, LR, DECAY)
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    # timm counts the stem, the four blocks, and the head.
+    # timm defines six layers: the stem, four blocks and the head.
     prefixes = ["fc", "layer4", "layer3", "layer2", "layer1", ("conv1", "bn1")]
     assert [group["lr"] for group in groups] == [LR * DECAY**k for k in range(6)]
     for group, prefix in zip(groups, prefixes, strict=True):
@@ -85,7 +85,7 @@ def test_the_schedule_moves_every_layer_in_proportion(schedule):
     assert seen[:, 5].max() == pytest.approx(LR / 32)
 
 
-def test_layers_differ_in_their_rate_alone():
+def test_layers_differ_only_in_their_rate():
     made = optimizer(layer_decay=DECAY)
     assert type(made) is torch.optim.AdamW
     assert {group["weight_decay"] for group in made.param_groups} == {0.1}
@@ -93,7 +93,7 @@ def test_layers_differ_in_their_rate_alone():
     before = {name: value.clone() for name, value in net.named_parameters()}
     made = make_optimizer(net, {"lr": LR, "weight_decay": 0.0, "layer_decay": DECAY}, fused=False)
     net(torch.randn(4, 1, 24, 32)).sum().backward()
-    made.step()  # the first step of AdamW is the rate, whatever the gradient
+    made.step()  # AdamW's first step has the size of the rate for any gradient
     for layer, prefix in enumerate(["conv1", "layer1", "layer2", "layer3", "layer4", "fc"]):
         moved = [value - before[name] for name, value in net.named_parameters() if name.startswith(prefix)]
         assert max(part.abs().max().item() for part in moved) == pytest.approx(LR / 2 ** (5 - layer), rel=1e-2)
@@ -108,7 +108,7 @@ def test_a_network_without_layers_is_refused():
 
 
 @pytest.mark.parametrize("name", ["radam", "madgrad", "lamb", "sgd", "lookahead_radam", "muon"])
-def test_other_optimisers_are_timms_with_the_same_rate_and_decay(name):
+def test_timms_optimisers_get_the_same_rate_and_decay(name):
     net = network()
     made = make_optimizer(net, {"name": name, "lr": LR, "weight_decay": 0.1}, fused=True)
     inner = getattr(made, "_base_optimizer", made)

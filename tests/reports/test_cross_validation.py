@@ -10,24 +10,25 @@ from seti.config.schema import plain
 from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.calibration import calibration_error
-from seti.experiments.experiment import Experiment, differences
+from seti.experiments.experiment import Experiment
+from seti.experiments.run_identity import differences
 from seti.reports import cross_validation
 
 
 @pytest.fixture
 def two_of_three(train):
-    """Folds 0 and 2 of three; the experiment's folder is `outputs/exp`."""
+    """Train folds 0 and 2 of three; the experiment's folder is `outputs/exp`."""
     for fold in (0, 2):
         train("data.n_folds=3", f"fold={fold}", "trainer.max_epochs=1", "optimizer.lr=0.003")
 
 
-def test_all_folds_together_hold_every_cadence_out_once(train, two_of_three, outputs, data_root, capsys):
+def test_all_folds_together_hold_out_every_cadence_once(train, two_of_three, outputs, data_root, capsys):
     train("data.n_folds=3", "fold=1", "trainer.max_epochs=1", "optimizer.lr=0.003")
     experiment = Experiment(outputs / "exp")
     oof = experiment.read_oof()
     labels = competition.read_labels(data_root)
     pd.testing.assert_frame_equal(oof[["id", "target"]], labels)
-    # Stratified: 20 of 40 cadences are positive, so each fold has 6 or 7 of them.
+    # Stratified folds: of 20 positives among 40 cadences each fold has 6 or 7.
     assert set(oof.groupby("fold")["target"].sum()) <= {6, 7}
     assert sorted(oof["fold"].unique()) == [0, 1, 2]
 
@@ -55,7 +56,7 @@ def test_all_folds_together_hold_every_cadence_out_once(train, two_of_three, out
     assert f"next:  python predict.py ckpt_dir={experiment.path}" in said
 
 
-def test_one_fold_alone_has_no_deviation(train, outputs):
+def test_a_single_fold_has_no_deviation(train, outputs):
     train("trainer.max_epochs=1")
     summary = cross_validation.summarise(Experiment(outputs / "exp"))
     assert summary["deviation_auc"] == 0.0
@@ -63,33 +64,33 @@ def test_one_fold_alone_has_no_deviation(train, outputs):
     assert summary["finished_folds"] == [0]
 
 
-def test_a_folder_without_a_finished_fold_is_left_alone(tmp_path, capsys):
+def test_a_folder_without_a_finished_fold_is_left_unchanged(tmp_path, capsys):
     cross_validation.report(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow  # the sweep of five folds covers most of it in the quick tests
-def test_the_next_command_trains_the_missing_folds_alike(run, small, outputs):
+def test_the_next_command_trains_the_missing_folds_with_the_same_settings(run, small, outputs):
     overrides = ["data.n_folds=3", "trainer.max_epochs=1", "optimizer.lr=0.003", "mixup.alpha=0.3", "force=true"]
     first = run("train.py", *small, *overrides, "fold=1")
     assert first.code == 0, first.err
-    # A later command that is refused must not change what is said to be next.
+    # A later command that is refused must not change the suggested next command.
     refused = run("train.py", *small, "data.n_folds=3", "optimizer.lr=0.1", "fold=1")
     assert refused.code == 1
     assert "optimizer.lr: 0.003 -> 0.1" in refused.err
 
     experiment = Experiment(outputs / "exp")
     command = experiment.train_command(experiment.missing_folds())
-    assert f"next, the folds that are missing:  {command}\n" in first.out
+    assert f"next, the missing folds:  {command}\n" in first.out
     words = shlex.split(command)
     assert words[:3] == ["python", "train.py", "-m"]
     assert words[3] == "fold=0,2"
     assert not [word for word in words[4:] if word.startswith(("fold=", "force="))]
     assert "data.image_size=[24,32]" in words
-    assert "'data.image_size=[24,32]'" in command  # or the shell would look for files
+    assert "'data.image_size=[24,32]'" in command  # quoted, or the shell would expand it
     settings = plain(compose("train", [*words[4:], "fold=0"]))
-    assert differences(experiment.results[1]["config"], settings) == []
+    assert differences(experiment.results[1].config, settings) == []
     assert settings["optimizer"]["lr"] == 0.003
     assert settings["output_dir"] == str(outputs)
     assert not settings["force"]
@@ -100,7 +101,7 @@ def test_the_next_command_trains_the_missing_folds_alike(run, small, outputs):
     assert "next:  python predict.py" in done.out
 
 
-def test_folds_that_were_trained_differently_are_no_experiment(train, outputs):
+def test_folds_trained_with_different_settings_are_refused(train, outputs):
     train("trainer.max_epochs=1")
     train("trainer.max_epochs=1", "fold=1", "optimizer.lr=0.01", "force=true")
     with pytest.raises(SetiError, match=r"folds 0 and 1 were trained differently \(optimizer.lr: 0.0006 -> 0.01\)"):

@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seti import simulate as sim
+from seti.config.compose import simulation_settings
 from seti.data.competition import cadence_path, read_labels, read_test_ids, read_test_labels
 from seti.errors import SetiError
+from seti.simulation import dataset as sim
 from seti.simulation import spectra
 from seti.simulation.emission import FEATURES, draw_background
+from seti.simulation.plan import draw_cadence_signal
 from seti.simulation.signals import SHAPES, draw_signal
+from seti.simulation.validation import check_settings
 
 PLAIN = dict.fromkeys(FEATURES, 0.0)
 TIMES = (np.arange(6) * 350.0)[:, None] + spectra.DT * np.arange(spectra.ROWS)
@@ -21,7 +24,7 @@ TIMES = (np.arange(6) * 350.0)[:, None] + spectra.DT * np.arange(spectra.ROWS)
 
 @pytest.fixture(scope="module")
 def defaults():
-    return sim.load_settings("workers=1")
+    return simulation_settings("workers=1")
 
 
 @pytest.fixture
@@ -234,7 +237,7 @@ def test_curved_tracks_are_continuous(shape):
 
 def test_tracks_fit_the_band_at_the_largest_drift(defaults):
     with pytest.raises(SetiError, match="max_drift_rate=9"):
-        sim.check_settings(dataclasses.replace(defaults, max_drift_rate=9.0))
+        check_settings(dataclasses.replace(defaults, max_drift_rate=9.0))
     for seed in range(30):
         track = make_signal("sine", tuple(range(6)), drift_rate=0.25, seed=seed).track
         assert track.min() >= 3.9
@@ -272,7 +275,7 @@ def test_kinds_are_where_they_should_be(defaults):
     seen = set()
     for group in sim.plan(settings):
         for cadence in group:
-            signal = sim.draw_cadence_signal(settings, cadence, TIMES)
+            signal = draw_cadence_signal(settings, cadence, TIMES)
             panels = () if signal is None else signal.panels
             allowed = {"needle": {0, 2, 4}, "decoy_off_only": {1, 3, 5}, "decoy_everywhere": set(range(6))}
             assert set(panels) <= allowed.get(cadence.kind, set())
@@ -291,7 +294,7 @@ def test_shapes_of_train_and_test_are_set_apart(defaults):
     )
     for group in sim.plan(settings):
         for cadence in group:
-            signal = sim.draw_cadence_signal(settings, cadence, TIMES)
+            signal = draw_cadence_signal(settings, cadence, TIMES)
             assert signal.shape == {"train": "line", "test": "sine"}[cadence.split]
 
 
@@ -372,9 +375,9 @@ def test_importing_setigen_is_silent():
 
 
 def test_presets_compose():
-    easy = sim.load_settings("preset=easy")
-    sim.check_settings(easy)
+    easy = simulation_settings("preset=easy")
+    check_settings(easy)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sim.check_settings(sim.load_settings())
+        check_settings(simulation_settings())
     assert easy.positives == 0.5

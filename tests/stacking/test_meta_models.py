@@ -17,7 +17,7 @@ def few_values(monkeypatch):
 
 
 def rows_of(seed: int, count: int, *noises: float, signal: float = 1.5) -> Rows:
-    """Experiments that see the signal with independent noise of these deviations; infinite is nothing but noise."""
+    """Rows of experiments that see the signal with independent noise of these deviations; infinite is pure noise."""
     rng = np.random.default_rng(seed)
     targets = rng.permutation(np.arange(count) % 4 == 0).astype(int)
     seen = [
@@ -32,7 +32,7 @@ def mean_auc(rows: Rows, scores: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(rows.targets[f], scores[f]) for f in folds]))
 
 
-def test_climbing_finds_the_pair_and_leaves_noise_out():
+def test_climbing_finds_the_pair_and_omits_noise():
     """Two equally good experiments, a copy of the first one, and two of noise."""
     rows = rows_of(0, 4000, 1.5, 1.5, np.inf, np.inf)
     rows = Rows(np.column_stack([rows.features, rows.features[:, 0]]), rows.targets, rows.folds)
@@ -47,7 +47,7 @@ def test_climbing_finds_the_pair_and_leaves_noise_out():
 
 
 def test_every_pick_is_the_one_that_raises_the_mean_most():
-    """Against scikit-learn's AUC, ties and all."""
+    """Checked with scikit-learn's AUC, ties included."""
     rows = rows_of(1, 600, 1.0, 1.5, 2.0, 3.0)
     rows = Rows(rows.features.round(1), rows.targets, rows.folds)
     found = hill_climbing.climb(rows)
@@ -61,8 +61,8 @@ def test_every_pick_is_the_one_that_raises_the_mean_most():
     assert mean_auc(rows, total) == pytest.approx(best, abs=1e-9)
 
 
-def test_climbing_goes_over_a_step_that_does_not_pay():
-    """Half of the second experiment is too much and a third is right; picking the first one twice gains nothing."""
+def test_climbing_passes_a_step_without_gain():
+    """Half of the second experiment is too much, a third is right, and picking the first one twice gains nothing."""
     rng = np.random.default_rng(5)
     targets = rng.permutation(np.arange(4000) % 2).astype(int)
     first = targets + rng.normal(size=4000)
@@ -73,18 +73,18 @@ def test_climbing_goes_over_a_step_that_does_not_pay():
     assert half < alone
     found = hill_climbing.climb(rows)
     assert found.auc > alone + 0.005
-    assert found.weights(2)[1] == pytest.approx(0.2, abs=0.15)  # by their variances, 1 and 4
+    assert found.weights(2)[1] == pytest.approx(0.2, abs=0.15)  # optimal for variances of 1 and 4
 
 
-def test_climbing_ends_at_the_best_one_where_nothing_helps():
+def test_climbing_returns_the_best_experiment_if_no_other_helps():
     rows = rows_of(2, 800, 0.5)
     copies = Rows(np.repeat(rows.features, 3, axis=1), rows.targets, rows.folds)
     assert hill_climbing.climb(copies).picks == [0]
     assert hill_climbing.climb(rows).picks == [0]
 
 
-def test_climbing_does_not_compare_the_scales_of_folds():
-    """One experiment ranks every fold perfectly, on scales so far apart that the pooled AUC is that of chance."""
+def test_climbing_does_not_compare_folds_on_different_scales():
+    """One experiment ranks every fold perfectly, on scales so different that its pooled AUC is near chance."""
     rng = np.random.default_rng(3)
     targets, folds = np.tile([0, 1], 400), np.repeat(np.arange(FOLDS), 200)
     perfect = 0.25 * folds + 0.1 * targets + 0.01 * rng.random(800)
@@ -96,23 +96,23 @@ def test_climbing_does_not_compare_the_scales_of_folds():
     assert found.auc == 1.0
 
 
-def test_folds_of_one_target_each_are_climbed_together():
+def test_folds_of_one_class_each_are_compared_together():
     rows = rows_of(4, 400, 0.5, np.inf)
     rows = Rows(rows.features, rows.targets, rows.targets)
     assert hill_climbing.climb(rows).auc == pytest.approx(roc_auc_score(rows.targets, rows.features[:, 0]))
 
 
 @pytest.mark.parametrize("meta", out_of_fold.META_MODELS)
-def test_on_noise_the_nested_score_is_that_of_chance(meta):
+def test_on_noise_the_nested_score_is_at_chance(meta):
     fit = out_of_fold.META_MODELS[meta]
     searched, nested = [], []
     for seed in range(3):
         rows = rows_of(seed, 2400, *[np.inf] * 6)
         searched.append(fit(rows, 0, 1).auc)
         nested.append(mean_auc(rows, out_of_fold.nested_probabilities(fit, rows, seed=0).probs))
-    # The deviation of an AUC of chance here is 0.014 a seed, of their mean 0.008.
+    # The standard deviation of a chance AUC is 0.014 for one seed, and 0.008 for their mean.
     assert np.mean(nested) == pytest.approx(0.5, abs=0.025)
-    if meta == "hill_climbing":  # the score that it climbed by is of the rows that it climbed on
+    if meta == "hill_climbing":  # the search is scored on the same rows
         assert np.mean(searched) > np.mean(nested) + 0.01
 
 
@@ -122,7 +122,7 @@ def test_a_blend_beats_its_best_experiment(meta):
     fit = out_of_fold.META_MODELS[meta]
     nested = out_of_fold.nested_probabilities(fit, rows, seed=0).probs
     best = max(mean_auc(rows, column) for column in rows.features.T)
-    # Three independent views of 1.2, 1.4 and 1.6 deviations are one of 0.79: an AUC of at most 0.91 in place of 0.81.
+    # Independent noise of 1.2, 1.4 and 1.6 deviations averages to 0.79: an AUC of at most 0.91 instead of 0.81.
     assert best == pytest.approx(0.81, abs=0.02)
     assert 0.88 < mean_auc(rows, nested) < 0.91
     assert ((nested >= 0) & (nested <= 1)).all()
@@ -137,7 +137,7 @@ def test_threads_change_nothing_and_a_refit_is_the_same_model(meta):
     np.testing.assert_array_equal(one.predict(rows.features), one.refit(rows)(rows.features))
 
 
-def test_trees_rise_with_every_experiment_and_do_not_turn_a_bad_one_round():
+def test_trees_rise_with_every_experiment_and_do_not_invert_a_bad_one():
     rows = rows_of(8, 2000, 1.0, 1.5)
     upside_down = Rows(np.column_stack([rows.features[:, 0], 1 - rows.features[:, 1]]), rows.targets, rows.folds)
     fitted = boosted_trees.fit(upside_down, 0)
@@ -147,7 +147,7 @@ def test_trees_rise_with_every_experiment_and_do_not_turn_a_bad_one_round():
     assert np.ptp(flat) == pytest.approx(0, abs=1e-12)
 
 
-def test_trees_take_the_size_and_number_of_the_best_inner_score():
+def test_trees_use_the_size_and_number_with_the_best_inner_score():
     rows = rows_of(9, 1500, 1.0, 1.5)
     fitted = boosted_trees.fit(rows, 0)
     splits = list(base.inner_splits(rows.targets, 0))
@@ -162,7 +162,7 @@ def test_trees_take_the_size_and_number_of_the_best_inner_score():
 
 
 @pytest.mark.parametrize("calibrate", ["sigmoid", "isotonic"])
-def test_calibration_mends_experiments_that_are_too_sure(calibrate):
+def test_calibration_corrects_overconfident_experiments(calibrate):
     rows = rows_of(10, 4000, 1.0, 1.2)
     sure = Rows(expit(4 * logit(rows.features) + 1), rows.targets, rows.folds)
     nested = out_of_fold.nested_probabilities(hill_climbing.fit, sure, seed=0, calibrate=calibrate)
@@ -176,8 +176,8 @@ def test_calibration_mends_experiments_that_are_too_sure(calibrate):
 
 
 @pytest.mark.parametrize("calibrate", ["sigmoid", "isotonic"])
-def test_a_calibrator_is_fitted_to_probabilities_of_rows_that_were_held_out(monkeypatch, calibrate):
-    """No row's probability comes from a meta-model that was fitted to this row."""
+def test_a_calibrator_is_fitted_to_held_out_probabilities(monkeypatch, calibrate):
+    """No row is predicted by a meta-model that was fitted to it."""
     rows, fitted_to, asked = rows_of(11, 400, 1.0, 1.5), [], []
 
     def refit(other):

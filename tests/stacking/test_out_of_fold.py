@@ -1,4 +1,4 @@
-"""Out-of-fold tables and predictions of several experiments, joined."""
+"""Joining the out-of-fold tables and predictions of several experiments."""
 
 import numpy as np
 import pandas as pd

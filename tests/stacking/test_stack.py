@@ -17,20 +17,20 @@ from stack_tables import CADENCES, FOLDS, MODELS
 from unit_helpers import assert_ended, seal, seal_predictions
 
 from seti.cli import program
+from seti.config.commands import StackConfig
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE, calibration_error
 from seti.experiments.experiment import Experiment
 from seti.stacking import out_of_fold, stack
 from seti.stacking.meta_models import boosted_trees, logistic
 from seti.stacking.meta_models.base import Rows
-from seti.stacking.stack import StackConfig
 
 FEW = np.logspace(2, -2, 4)
 
 
 @pytest.fixture(autouse=True)
 def few_values(monkeypatch):
-    """Search four values of C in place of fifty, and one number of trees; one test searches all C."""
+    """Search four values of C instead of fifty, and one number of trees; one test searches all C."""
     monkeypatch.setattr(logistic, "C_VALUES", FEW)
     monkeypatch.setattr(boosted_trees, "ROUNDS", (5,))
 
@@ -78,7 +78,7 @@ def write_predictions(path: Path, ids, probs, folds=range(FOLDS)) -> None:
 
 @pytest.fixture
 def outputs(tmp_path, tables, test_rows) -> Path:
-    """Three finished experiments; only the first one's predictions are in the sample submission's order."""
+    """Three finished experiments; only the first has its predictions in the sample submission's order."""
     for number, (name, oof) in enumerate(tables.items()):
         path = write_experiment(tmp_path / "outputs", name, oof, tmp_path / "data")
         shuffled = test_rows if number == 0 else test_rows.sample(frac=1, random_state=number)
@@ -103,7 +103,7 @@ def sklearn_search(features, targets, seed=0, c_values=FEW) -> GridSearchCV:
 
 @pytest.fixture
 def expected(rows, test_rows) -> dict[str, np.ndarray]:
-    """What stacking must give, by scikit-learn's own grid search on rows joined by hand."""
+    """Expected stack, from scikit-learn's own grid search on rows joined here."""
     joined = rows.sort_values("id")
     features, targets, folds = joined[list(MODELS)].to_numpy(), joined["target"].to_numpy(), joined["fold"]
     search = sklearn_search(features, targets)
@@ -116,7 +116,7 @@ def expected(rows, test_rows) -> dict[str, np.ndarray]:
     return {"joined": joined, "search": search, "nested": nested, "test": test}
 
 
-def test_the_search_is_scikit_learns_over_fifty_values_from_100_to_a_hundredth(rows, monkeypatch):
+def test_the_search_equals_scikit_learns_over_fifty_values_from_100_to_a_hundredth(rows, monkeypatch):
     monkeypatch.undo()
     features, targets = rows[list(MODELS)].to_numpy(), rows["target"].to_numpy()
     found = logistic.grid_search(features, targets, seed=5)
@@ -127,7 +127,7 @@ def test_the_search_is_scikit_learns_over_fifty_values_from_100_to_a_hundredth(r
     np.testing.assert_allclose(found.model.coef_, search.best_estimator_.coef_, atol=1e-5)
 
 
-def test_stacking_is_scikit_learns_grid_search(outputs, rows, test_rows, expected, capsys):
+def test_stacking_equals_scikit_learns_grid_search(outputs, rows, test_rows, expected, capsys):
     score = stack.stack(config(outputs))
     joined, search = expected["joined"], expected["search"]
     report = json.loads((outputs / "stack" / "stack.json").read_text())
@@ -167,16 +167,16 @@ def test_stacking_is_scikit_learns_grid_search(outputs, rows, test_rows, expecte
     assert written == [
         *("correlation.png", "oof.csv", "reliability.png", "roc.png", "stack.json", "submission.csv"),
     ]
-    told = capsys.readouterr().out
-    assert "optimistic" in told
-    assert "honest" in told
-    assert str(outputs / "stack" / "submission.csv") in told
+    printed = capsys.readouterr().out
+    assert "optimistic" in printed
+    assert "honest" in printed
+    assert str(outputs / "stack" / "submission.csv") in printed
 
 
 @pytest.mark.parametrize("calibrate", CALIBRATE)
 @pytest.mark.parametrize("meta", out_of_fold.META_MODELS)
-def test_neither_meta_model_nor_calibrator_sees_the_fold_that_is_scored(tables, meta, calibrate):
-    """Turning that fold's targets round changes nothing of what is said about it."""
+def test_neither_meta_model_nor_calibrator_sees_the_scored_fold(tables, meta, calibrate):
+    """Inverting that fold's targets does not change its predictions."""
     oof = out_of_fold.join_oof(tables)
     targets = np.random.default_rng(3).permutation(oof.targets)
     rows = Rows(oof.probs.to_numpy(), targets, oof.folds)
@@ -219,9 +219,9 @@ def test_known_test_labels_are_scored(outputs, tmp_path, test_rows, expected, ca
     assert report["rank_mean"]["test_auc"] == pytest.approx(roc_auc_score(truth, ranks))
     for name in MODELS:
         assert report["experiments"][name]["test_auc"] == pytest.approx(roc_auc_score(truth, test_rows[name]))
-    told = capsys.readouterr().out
-    assert "test AUC" in told
-    assert f"{report['stack']['test_auc']:.4f}" in told
+    printed = capsys.readouterr().out
+    assert "test AUC" in printed
+    assert f"{report['stack']['test_auc']:.4f}" in printed
 
     labels.iloc[1:].to_csv(root / "test_labels.csv", index=False)
     stack.stack(config(outputs))
@@ -244,14 +244,15 @@ def test_the_best_honest_score_is_marked(outputs, capsys):
 def test_an_experiment_without_predictions_leaves_no_submission(outputs, test_rows, capsys):
     stack.stack(config(outputs))
     (outputs / "beta" / "predictions.csv").unlink()
-    # gamma's were made before its last fold was trained.
+    # gamma was predicted before its last fold was trained.
     write_predictions(outputs / "gamma", test_rows["id"], test_rows["gamma"], folds=range(FOLDS - 1))
     capsys.readouterr()
     score = stack.stack(config(outputs))
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in ("beta", "gamma"):
-        assert f"{name} lacks predictions by all of its folds: python predict.py ckpt_dir={outputs / name}\n" in told
-    assert "alpha lacks" not in told
+        command = f"python predict.py ckpt_dir={outputs / name}"
+        assert f"{name} lacks predictions from all of its folds: {command}\n" in printed
+    assert "alpha lacks" not in printed
     assert not (outputs / "stack" / "submission.csv").exists()
     report = json.loads((outputs / "stack" / "stack.json").read_text())
     assert report["without_predictions"] == ["beta", "gamma"]
@@ -259,7 +260,7 @@ def test_an_experiment_without_predictions_leaves_no_submission(outputs, test_ro
     assert len(pd.read_csv(outputs / "stack" / "oof.csv")) == CADENCES
 
 
-def test_a_stack_of_one_ranks_as_its_experiment(outputs, capsys):
+def test_a_stack_of_one_experiment_ranks_as_it_does(outputs, capsys):
     stack.stack(config(outputs))
     score = stack.stack(config(outputs, experiments=["alpha"]))
     report = json.loads((outputs / "stack" / "stack.json").read_text())
@@ -268,23 +269,23 @@ def test_a_stack_of_one_ranks_as_its_experiment(outputs, capsys):
     for fold, auc in report["stack"]["fold_auc"].items():
         assert auc == report["experiments"]["alpha"]["fold_auc"][fold]
     assert score == pytest.approx(report["mean"]["oof_auc"], abs=0.01)
-    assert "alpha stands alone" in capsys.readouterr().out
+    assert "alpha is the only experiment" in capsys.readouterr().out
     assert not (outputs / "stack" / "correlation.png").exists()  # the earlier stack's, of three
     submission = pd.read_csv(outputs / "stack" / "submission.csv")
     predictions = pd.read_csv(outputs / "alpha" / "predictions.csv")
     assert list(submission["target"].rank()) == list(predictions["prob"].rank())
 
 
-def test_finished_experiments_are_chosen_and_unfinished_ones_told(outputs, tables, tmp_path, capsys):
+def test_finished_experiments_are_chosen_and_unfinished_ones_reported(outputs, tables, tmp_path, capsys):
     write_experiment(outputs, "delta", tables["alpha"], tmp_path / "data", folds=[0, 2])
     result = outputs / "delta" / "fold_0" / "result.json"
     overrides = ["fold=0", "exp_name=delta", "optimizer.lr=1e-3", "data.image_size=[64,32]"]
     result.write_text(json.dumps(json.loads(result.read_text()) | {"overrides": overrides}))
     chosen = stack.choose_experiments(outputs, None)
     assert [experiment.name for experiment in chosen] == list(MODELS)
-    told = capsys.readouterr().out
-    assert "delta: fold 1, 3 not finished" in told
-    command = told.split("train with ")[1].split()
+    printed = capsys.readouterr().out
+    assert "delta: fold 1, 3 not finished" in printed
+    command = printed.split("train with ")[1].split()
     assert command[:4] == ["python", "train.py", "-m", "fold=1,3"]
     assert {"exp_name=delta", "optimizer.lr=1e-3", "'data.image_size=[64,32]'"} <= set(command)
     with pytest.raises(SetiError, match=r"delta: fold 1, 3 not finished; train with python train.py -m fold=1,3"):
@@ -294,16 +295,16 @@ def test_finished_experiments_are_chosen_and_unfinished_ones_told(outputs, table
 def test_experiments_are_chosen_by_name(outputs, tmp_path):
     names = [experiment.name for experiment in stack.choose_experiments(outputs, ["gamma", "alpha", "alpha"])]
     assert names == ["alpha", "gamma"]
-    with pytest.raises(SetiError, match="no experiment 'gama': nearest: gamma"):
+    with pytest.raises(SetiError, match="no experiment 'gama': similar names: gamma"):
         stack.choose_experiments(outputs, ["gama"])
-    with pytest.raises(SetiError, match="names none"):
+    with pytest.raises(SetiError, match="is empty"):
         stack.choose_experiments(outputs, [])
     (outputs / "begun" / "fold_0").mkdir(parents=True)
     with pytest.raises(SetiError, match="begun has no finished fold"):
         stack.choose_experiments(outputs, ["begun"])
 
 
-def test_nothing_finished_says_how_to_train(tmp_path, tables):
+def test_without_finished_experiments_the_error_names_the_training_command(tmp_path, tables):
     with pytest.raises(SetiError, match=r"no finished experiment: train one with python train.py -m fold=0,1,2,3,4"):
         stack.stack(config(tmp_path / "outputs"))
     write_experiment(tmp_path / "outputs", "begun", tables["alpha"], tmp_path, folds=[1])
@@ -345,7 +346,7 @@ def test_the_chosen_meta_model_is_written_and_all_are_scored(outputs, tmp_path, 
     for meta in out_of_fold.META_MODELS:
         assert stack.stack(config(outputs, meta=meta)) == read_stack(outputs)[0]["stack"]["oof_auc"]
         report, oof, submission = read_stack(outputs)
-        told = capsys.readouterr().out
+        printed = capsys.readouterr().out
         scores[meta] = report["meta_models"]
         own = report["meta_models"][meta]
         assert report["meta"] == meta
@@ -360,7 +361,7 @@ def test_the_chosen_meta_model_is_written_and_all_are_scored(outputs, tmp_path, 
         assert np.average(curve["share"], weights=curve["count"]) == pytest.approx(oof["target"].mean())
         assert {key: own[key] for key in report["stack"]} == report["stack"]
         for other in out_of_fold.META_MODELS:
-            assert f"{report['meta_models'][other]['mean_auc']:.4f}" in told
+            assert f"{report['meta_models'][other]['mean_auc']:.4f}" in printed
         has_weights = {"weight" in values for values in report["experiments"].values()}
         assert has_weights == {meta != "boosted_trees"}
     assert scores["logistic"] == scores["hill_climbing"] == scores["boosted_trees"]
@@ -374,18 +375,18 @@ def test_the_chosen_meta_model_is_written_and_all_are_scored(outputs, tmp_path, 
 
 @pytest.mark.parametrize("calibrate", ["sigmoid", "isotonic"])
 @pytest.mark.parametrize("meta", ["hill_climbing", "boosted_trees"])
-def test_calibration_is_told_before_and_after(outputs, tmp_path, meta, calibrate, capsys):
+def test_calibration_scores_are_printed_before_and_after(outputs, tmp_path, meta, calibrate, capsys):
     stack.stack(config(outputs, meta=meta))
     _, plain_oof, plain = read_stack(outputs)
     capsys.readouterr()
     stack.stack(config(outputs, meta=meta, calibrate=calibrate))
     report, oof, submission = read_stack(outputs)
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     before, after = report["meta_models"][meta], report["stack"]
     assert report["calibrate"] == calibrate
     for scores, table in ((before, plain_oof), (after, oof)):
         assert scores["calibration_error"] == pytest.approx(calibration_error(table["target"], table["prob"]), abs=1e-9)
-        assert f"calibration error {scores['calibration_error']:.4f}, Brier score {scores['brier']:.4f}" in told
+        assert f"calibration error {scores['calibration_error']:.4f}, Brier score {scores['brier']:.4f}" in printed
     assert submission["target"].between(0, 1).all()
     assert oof["prob"].between(0, 1).all()
     # Never against the order of what was calibrated, and of the sigmoid, exactly in it.
@@ -398,7 +399,7 @@ def test_calibration_is_told_before_and_after(outputs, tmp_path, meta, calibrate
         assert submission["target"].nunique() < plain["target"].nunique()
 
 
-def test_an_experiment_may_bear_the_name_of_a_blend(outputs, tmp_path, test_rows):
+def test_an_experiment_may_have_the_name_of_a_blend(outputs, tmp_path, test_rows):
     root = tmp_path / "data"
     root.mkdir()
     test_rows[["id", "target"]].to_csv(root / "test_labels.csv", index=False)
@@ -414,7 +415,7 @@ def test_an_experiment_may_bear_the_name_of_a_blend(outputs, tmp_path, test_rows
 
 
 def test_predictions_of_averaged_ranks_are_blended_as_probabilities(outputs, test_rows):
-    """Whatever predict.py's `average` was: meta-models learn from probabilities."""
+    """Meta-models learn from probabilities, for any `average` of predict.py."""
     stack.stack(config(outputs))
     before = read_stack(outputs)[2]
     experiment = Experiment(outputs / "beta")
@@ -435,7 +436,7 @@ def test_a_damaged_prediction_stops_the_stack_before_anything_is_written(outputs
     assert not (outputs / "stack").exists()
 
 
-def test_the_command_takes_its_keys(outputs):
+def test_the_stack_command_accepts_its_keys(outputs):
     with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
         cfg = compose("stack", [f"output_dir={outputs}", "experiments=[alpha,gamma]"])
         default = compose("stack")
@@ -450,7 +451,7 @@ def test_the_command_takes_its_keys(outputs):
     ("owner", "name", "call"),
     [
         (logistic, "grid_search", 1),
-        (stack.plots, "save_figure", 2),
+        (stack.figures, "save_figure", 2),
         (stack.files, "write_csv", 2),
         (stack.files, "write_json", 1),
     ],
@@ -463,7 +464,7 @@ def test_a_terminated_stack_leaves_the_old_one_whole(outputs, monkeypatch, capsy
     assert {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()} == before
 
 
-def test_a_full_disk_is_told_by_the_files_own_name(outputs, monkeypatch):
+def test_a_full_disk_is_reported_with_the_files_final_name(outputs, monkeypatch):
     stack.stack(config(outputs))
     before = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
     (outputs / "stack" / ".roc.another-4194305.part.png").write_text("of a killed run")
@@ -479,5 +480,5 @@ def test_a_full_disk_is_told_by_the_files_own_name(outputs, monkeypatch):
         f"{outputs}/stack/oof.csv: No space left on device; free some space, or write to another folder"
     )
     left = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
-    assert left.pop(".roc.another-4194305.part.png")  # another machine's: it may still run
+    assert left.pop(".roc.another-4194305.part.png")  # from another machine, on which it may still run
     assert left == before

@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 from seti.config.schema import plain
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
-from seti.training import batch_size, lr_range
+from seti.models.classifier import CadenceClassifier
+from seti.training import batch_size, batch_size_tuner, lr_range
 from seti.training import fold as training
-from seti.training.build import build_classifier
+from seti.training.build import build_classifier, configure_logs
 from seti.training.checkpoints import Position
 from seti.utils.shutdown import Interrupted
 
@@ -33,7 +34,7 @@ def scratch(tmp_path, monkeypatch):
 def fill_above(monkeypatch, limit, error=None):
     """A device that holds batches up to a limit; gives the sizes of the batches that were tried."""
     error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
     tried = []
 
     def training_step(self, batch, batch_idx):
@@ -42,7 +43,7 @@ def fill_above(monkeypatch, limit, error=None):
             raise error
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", training_step)
+    monkeypatch.setattr(CadenceClassifier, "training_step", training_step)
     return tried
 
 
@@ -79,8 +80,8 @@ def test_the_tuner_finds_the_largest_power_of_two_that_fits(
     tried = fill_above(monkeypatch, limit)
     cfg = config("data.batch_size=auto", f"data.n_folds={n_folds}", *settings)
     before = random_state()
-    training.settle_logs()  # which leaves out warnings
-    assert batch_size.tune(cfg, probe=True)[0] == expected
+    configure_logs()  # which filters warnings
+    assert batch_size_tuner.tune(cfg, probe=True)[0] == expected
     assert random_state() == before
     cadences = {2: TRAINED_ON, 5: 32}[n_folds]
     assert max(tried) <= cadences  # no batch but of these cadences, no repeats
@@ -91,29 +92,29 @@ def test_the_tuner_finds_the_largest_power_of_two_that_fits(
 
 
 def test_a_cap_keeps_the_tuner_from_larger_batches(config, monkeypatch):
-    monkeypatch.setattr(batch_size, "LARGEST", 4)
+    monkeypatch.setattr(batch_size_tuner, "LARGEST", 4)
     tried = fill_above(monkeypatch, 10**6)
-    assert batch_size.tune(config("data.batch_size=auto"), probe=True)[0] == 4
+    assert batch_size_tuner.tune(config("data.batch_size=auto"), probe=True)[0] == 4
     assert max(tried) == 4
 
 
 @pytest.mark.parametrize("text", ["CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "GET was unable to find an engine to"])
 def test_other_words_for_a_full_gpu_end_the_search_as_well(config, monkeypatch, text):
     fill_above(monkeypatch, 5, RuntimeError(text))
-    assert batch_size.tune(config("data.batch_size=auto"), probe=True)[0] == 4
+    assert batch_size_tuner.tune(config("data.batch_size=auto"), probe=True)[0] == 4
 
 
 def test_other_errors_are_not_taken_for_a_full_gpu(config, scratch, monkeypatch):
     fill_above(monkeypatch, 5, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        batch_size.tune(config("data.batch_size=auto"), probe=True)
+        batch_size_tuner.tune(config("data.batch_size=auto"), probe=True)
     assert not list(scratch.glob("seti*"))
 
 
 def test_a_device_that_holds_no_batch_is_one_line(config, monkeypatch):
     fill_above(monkeypatch, 0)
     with pytest.raises(SetiError, match=r"not even 2 cadences of 24 x 32 fit .*: lower data\.image_size"):
-        batch_size.tune(config("data.batch_size=auto"), probe=True)
+        batch_size_tuner.tune(config("data.batch_size=auto"), probe=True)
 
 
 def test_trials_leave_a_tenth_of_a_gpu_free(monkeypatch):
@@ -121,7 +122,7 @@ def test_trials_leave_a_tenth_of_a_gpu_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    with batch_size._spared(torch.device("cuda")):
+    with batch_size_tuner._limited_memory(torch.device("cuda")):
         assert shares == [0.9]
     assert shares == [0.9, 1.0]
 
@@ -133,14 +134,14 @@ def classifier(config, *settings):
 
 
 def test_activations_are_counted_a_cadence(config):
-    one = batch_size.activation_bytes(classifier(config, "data.image_size=[48,64]"), "32")
-    four = batch_size.activation_bytes(classifier(config, "data.image_size=[96,128]"), "32")
+    one = batch_size_tuner.activation_bytes(classifier(config, "data.image_size=[48,64]"), "32")
+    four = batch_size_tuner.activation_bytes(classifier(config, "data.image_size=[96,128]"), "32")
     assert four == pytest.approx(4 * one, rel=0.05)
 
     class Linear(torch.nn.Module):
         """Keeps its input, `(B, 24 * 32)` of 4 bytes, and its output's exponential; its weight is no activation."""
 
-        image = type("Image", (), {"channels": 1})
+        image_maker = type("ImageMaker", (), {"channels": 1})
         spec = type("Spec", (), {"image_shape": (24, 32)})
 
         def __init__(self):
@@ -150,16 +151,16 @@ def test_activations_are_counted_a_cadence(config):
         def forward(self, images):
             return self.layer(images.flatten(1)).exp()
 
-    assert batch_size.activation_bytes(Linear(), "32") == 24 * 32 * 4 + 10 * 4
+    assert batch_size_tuner.activation_bytes(Linear(), "32") == 24 * 32 * 4 + 10 * 4
 
 
 @pytest.mark.parametrize(("fitting", "n_folds", "expected"), [(5.5, 2, 4), (0.5, 2, 2), (1e6, 2, 16), (1e6, 5, 32)])
 def test_a_processor_is_not_tried_until_it_swaps(config, outputs, monkeypatch, fitting, n_folds, expected):
-    a_cadence = batch_size.activation_bytes(classifier(config), "32")
-    monkeypatch.setattr(batch_size, "CPU_BYTES", int(fitting * a_cadence))
+    a_cadence = batch_size_tuner.activation_bytes(classifier(config), "32")
+    monkeypatch.setattr(batch_size_tuner, "CPU_BYTES", int(fitting * a_cadence))
     tried = fill_above(monkeypatch, 10**6)
     before = random_state()
-    assert batch_size.tune(config("data.batch_size=auto", f"data.n_folds={n_folds}"))[0] == expected
+    assert batch_size_tuner.tune(config("data.batch_size=auto", f"data.n_folds={n_folds}"))[0] == expected
     assert random_state() == before
     assert tried == []
     assert not outputs.exists()
@@ -167,7 +168,7 @@ def test_a_processor_is_not_tried_until_it_swaps(config, outputs, monkeypatch, f
 
 def test_several_devices_are_refused_by_name(config):
     with pytest.raises(SetiError, match=r"data\.batch_size=auto .* trainer\.devices=2 are 2: set"):
-        batch_size.tune(config("data.batch_size=auto", "trainer.devices=2"))
+        batch_size_tuner.tune(config("data.batch_size=auto", "trainer.devices=2"))
 
 
 def test_auto_trains_as_its_number_does(train, outputs, fold):
@@ -218,7 +219,7 @@ def test_a_finished_fold_stays_finished_on_another_device(train, fold, monkeypat
 def test_a_resumed_run_keeps_its_number(train, fold, outputs, monkeypatch, caplog, call, position):
     recipe = ("mixup.alpha=0.5", "augment=flips_affine", "data.batch_size=auto")
     tune_gives(monkeypatch, 4)
-    step, calls = training.CadenceClassifier.training_step, []
+    step, calls = CadenceClassifier.training_step, []
 
     def training_step(self, *args):
         calls.append(1)
@@ -227,14 +228,14 @@ def test_a_resumed_run_keeps_its_number(train, fold, outputs, monkeypatch, caplo
         return step(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.CadenceClassifier, "training_step", training_step)
+        patch.setattr(CadenceClassifier, "training_step", training_step)
         with pytest.raises(Interrupted):
             train(*recipe)
     assert Position.of(torch.load(fold / "checkpoints" / "last.ckpt", weights_only=True)) == position
     assert tune_gives(monkeypatch, 8) == []
     with caplog.at_level("INFO"):
         train(*recipe)
-    assert "data.batch_size=auto: 4 cadences a batch (as last.ckpt says)" in caplog.text
+    assert "data.batch_size=auto: 4 cadences a batch (as batch_size.json says)" in caplog.text
     assert size_of(fold) == 4
     train(*recipe, "data.batch_size=4", "exp_name=whole")
     whole = outputs / "whole" / "fold_0"
@@ -257,11 +258,11 @@ def test_the_folds_of_an_experiment_share_the_number(train, outputs, monkeypatch
 
 
 def stop_before_the_first_step(train, monkeypatch, *overrides):
-    def fail(*_):
+    def fail(*_, **__):
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_fit", fail)
+        patch.setattr(training.pl.Trainer, "fit", fail)
         with pytest.raises(InterruptedError):
             train(*overrides)
 
@@ -275,13 +276,13 @@ def test_a_fold_that_begins_while_another_one_trains_takes_its_number(train, fol
     train("data.batch_size=auto")
     assert size_of(fold) == 4
     assert calls == []
-    assert not list(outputs.rglob("batch_size*"))
+    assert list(outputs.rglob("batch_size*")) == [outputs / "exp" / "batch_size.json"]
 
 
 def test_folds_that_begin_together_wait_for_the_one_that_tunes(train, fold, outputs, monkeypatch):
     def tune(cfg):
         held = [path.relative_to(outputs / "exp").as_posix() for path in outputs.rglob(".*lock")]
-        assert sorted(held) == [".batch_size.lock", "fold_0/.lock"]
+        assert held == [".batch_size.lock"]
         assert not list(outputs.rglob("*.json"))
         return 4, "tried"
 
@@ -305,7 +306,7 @@ def test_a_number_replaces_what_was_settled(train, fold, outputs, monkeypatch):
     tune_gives(monkeypatch, 4)
     stop_before_the_first_step(train, monkeypatch, "data.batch_size=auto")
     stop_before_the_first_step(train, monkeypatch, "data.batch_size=2")
-    assert not (fold / "batch_size.json").exists()
+    assert not list(outputs.rglob("batch_size*"))
     tune_gives(monkeypatch, 8)
     train("data.batch_size=auto", "fold=1")
     assert size_of(outputs / "exp" / "fold_1") == 8
@@ -316,17 +317,16 @@ def test_force_tunes_again_where_no_other_fold_is_begun(train, fold, monkeypatch
     assert tune_gives(monkeypatch, 4) == []
     train("data.batch_size=auto", "force=true")
     assert size_of(fold) == 4
-    assert not (fold / "batch_size.json").exists()
+    assert not list(fold.glob("batch_size*"))
 
 
 def test_dead_attempts_keep_their_number(train, fold, monkeypatch):
     settings = ("optimizer.lr=1e-12", "trainer.max_epochs=5", "watch.auc_margin=0.5", "data.batch_size=auto")
     tune_gives(monkeypatch, 8)
-    with pytest.raises(SetiError, match="is dying"):
+    with pytest.raises(SetiError, match="does not learn"):
         train(*settings)
-    (fold / "batch_size.json").unlink()
     tune_gives(monkeypatch, 4)
-    with pytest.raises(SetiError, match=r"is dying.*by an earlier run"):
+    with pytest.raises(SetiError, match=r"does not learn.*by an earlier run"):
         train(*settings)
 
 
@@ -348,13 +348,13 @@ def test_what_is_refused_leaves_nothing(train, outputs, override):
 
 def test_the_range_test_takes_the_number_and_keeps_none(train, config, outputs, monkeypatch):
     sizes = []
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
 
     def training_step(self, batch, batch_idx):
         sizes.append(len(batch[1]))
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", training_step)
+    monkeypatch.setattr(CadenceClassifier, "training_step", training_step)
     test = ("lr_range_test=true", "lr_range.steps=6", "data.batch_size=auto")
     folder = outputs / "exp" / "fold_0" / "lr_range" / "default"
     calls = tune_gives(monkeypatch, 10)
@@ -375,3 +375,26 @@ def test_hydras_configuration_holds_the_number_as_well(run, small, fold):
     assert OmegaConf.load(fold / ".hydra" / "config.yaml").data.batch_size == size_of(fold) == 16
     assert "data.batch_size=auto" in read_json(fold / "result.json")["overrides"]
     assert "16 cadences a batch" in (fold / "train.log").read_text()
+
+
+def test_an_experiment_without_a_record_takes_the_number_of_its_interrupted_fold(train, fold, outputs, monkeypatch):
+    """As folders of version 0.2 are."""
+    tune_gives(monkeypatch, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "predict_held_out", lambda *_: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            train("data.batch_size=auto")
+    (outputs / "exp" / "batch_size.json").unlink()
+    calls = tune_gives(monkeypatch, 8)
+    train("data.batch_size=auto", "fold=1")
+    train("data.batch_size=auto")
+    assert size_of(fold) == size_of(outputs / "exp" / "fold_1") == 4
+    assert calls == []
+
+
+def test_a_damaged_record_is_one_line(train, outputs):
+    (outputs / "exp").mkdir(parents=True)
+    for text in ("{}", '{"size": 4, "config": {"data": {"batch_size": true}}}', '{"config": []}'):
+        (outputs / "exp" / "batch_size.json").write_text(text)
+        with pytest.raises(SetiError, match=r"batch_size\.json holds no batch size: delete it"):
+            train("data.batch_size=auto")

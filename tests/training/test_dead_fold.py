@@ -6,8 +6,10 @@ import torch
 from conftest import read_json
 
 from seti.errors import SetiError
+from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
-from seti.training.callbacks.dead_fold import DyingFoldError
+from seti.training.callbacks.dead_fold import DeadFoldError
+from seti.training.callbacks.history import History
 
 EPOCHS = ("trainer.max_epochs=8", "watch.auc_margin=0.5", "watch.after=0.7")  # an AUC is always that near
 
@@ -19,7 +21,7 @@ def fold(outputs):
 
 def make_constant(monkeypatch, when=lambda seed: True):
     """Give every image the same logit, in runs with certain seeds."""
-    forward = training.CadenceClassifier.forward
+    forward = CadenceClassifier.forward
     seed_everything = training.pl.seed_everything
     seeds = []
 
@@ -32,21 +34,21 @@ def make_constant(monkeypatch, when=lambda seed: True):
         return logits * 0.0 + 0.3 if seeds and when(seeds[-1]) else logits
 
     monkeypatch.setattr(training.pl, "seed_everything", remember)
-    monkeypatch.setattr(training.CadenceClassifier, "forward", constant)
+    monkeypatch.setattr(CadenceClassifier, "forward", constant)
 
 
 def test_an_auc_that_never_leaves_a_half_stops_the_fold(train, fold, caplog):
     message = (
-        r"^fold 0 of exp is dying: its AUC is 0\.\d{4} in epoch 6 and was within 0\.5 of 0\.5 in every epoch; lower"
+        r"^fold 0 of exp does not learn: its AUC is 0\.\d{4} in epoch 6 and was within 0\.5 of 0\.5 in every epoch; "
     )
-    with pytest.raises(DyingFoldError, match=message) as caught:
+    with pytest.raises(DeadFoldError, match=message) as caught:
         train(*EPOCHS)
     assert "\n" not in str(caught.value)
     assert not (fold / "result.json").exists()
     assert not (fold / "checkpoints").exists()
     assert len(pd.read_csv(fold / "metrics_seed_42.csv")) == 6
     # The same command would only see it die again; it says so at once.
-    again = r"is dying: .* \(tried with seed 42, by an earlier run\): retries=1 tries another seed, force=true begins"
+    again = r"does not learn: .* \(tried with seed 42, by an earlier run\): retries=1 tries another seed, force=true"
     with pytest.raises(SetiError, match=again):
         train(*EPOCHS)
     train(*EPOCHS, "watch.after=null")  # is not asked to judge
@@ -54,14 +56,14 @@ def test_an_auc_that_never_leaves_a_half_stops_the_fold(train, fold, caplog):
     assert not (fold / "attempts.json").exists()
 
 
-def test_an_auc_that_left_it_once_is_no_dying_fold(train, fold, monkeypatch):
-    epoch_end = training.History.on_train_epoch_end
+def test_an_auc_that_left_it_once_is_no_dead_fold(train, fold, monkeypatch):
+    epoch_end = History.on_train_epoch_end
 
     def leave(self, trainer, module):
         epoch_end(self, trainer, module)
         self.rows[-1]["val_auc"] = 0.54 if trainer.current_epoch == 2 else 0.5
 
-    monkeypatch.setattr(training.History, "on_train_epoch_end", leave)
+    monkeypatch.setattr(History, "on_train_epoch_end", leave)
     train("trainer.max_epochs=6")
     assert read_json(fold / "result.json")["epochs"] == 6
 
@@ -73,21 +75,21 @@ def test_short_runs_are_not_judged(train, fold):
 
 def test_a_constant_output_stops_the_fold(train, monkeypatch):
     make_constant(monkeypatch)
-    with pytest.raises(DyingFoldError, match="every held-out cadence gets the same probability in epoch 5; lower"):
+    with pytest.raises(DeadFoldError, match="every held-out cadence gets the same probability in epoch 5; lower"):
         train("trainer.max_epochs=6", "watch.auc_margin=0")
 
 
 def test_a_loss_that_is_no_number_stops_the_fold_and_spoils_no_checkpoint(train, fold, monkeypatch):
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
 
     def diverge(self, batch, batch_idx):
         return step(self, batch, batch_idx) * (float("nan") if self.current_epoch == 2 else 1)
 
     saved = []
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", diverge)
-    monkeypatch.setattr(training.Attempts, "clear_away", lambda self, seed: saved.extend(fold.rglob("*.ckpt")))
+    monkeypatch.setattr(CadenceClassifier, "training_step", diverge)
+    monkeypatch.setattr(training.Attempts, "set_aside", lambda self, seed: saved.extend(fold.rglob("*.ckpt")))
     message = "^fold 0 of exp: the training loss is nan in epoch 3: training diverged; lower optimizer.lr=0.0006"
-    with pytest.raises(DyingFoldError, match=message):
+    with pytest.raises(DeadFoldError, match=message):
         train("trainer.max_epochs=4")
     assert len(saved) == 2
     for path in saved:
@@ -106,7 +108,7 @@ def test_a_retry_takes_another_seed_and_both_are_told(train, fold, monkeypatch, 
     assert dead["epoch"] == 4
     assert "the same probability" in dead["reason"]
     assert alive == {"seed": 1042, "epoch": result["best_epoch"], "auc": result["scores"]["auc"], "reason": None}
-    assert "beginning again with seed 1042" in caplog.text
+    assert "starting over with seed 1042" in caplog.text
     assert len(pd.read_csv(fold / "metrics_seed_42.csv")) == 5
     assert len(pd.read_csv(fold / "metrics.csv")) == 6
     # As a run with that seed on the same folds.
@@ -125,9 +127,9 @@ def test_a_run_killed_in_its_second_try_goes_on_with_that_seed(train, fold, monk
     with monkeypatch.context() as patch:
         make_constant(patch, when=lambda seed: seed == 42)
         if cleared:  # killed as the second try ends
-            patch.setattr(training, "_predict_held_out", kill)
+            patch.setattr(training, "predict_held_out", kill)
         else:  # killed before the first one's files were put aside
-            patch.setattr(training.Attempts, "clear_away", kill)
+            patch.setattr(training.Attempts, "set_aside", kill)
         with pytest.raises(InterruptedError):
             train(*settings)
     assert len(read_json(fold / "attempts.json")["attempts"]) == 1
@@ -137,9 +139,9 @@ def test_a_run_killed_in_its_second_try_goes_on_with_that_seed(train, fold, monk
 
 
 def test_attempts_of_other_settings_do_not_count(train, fold):
-    with pytest.raises(DyingFoldError):
+    with pytest.raises(DeadFoldError):
         train(*EPOCHS)
-    with pytest.raises(DyingFoldError):  # not the earlier run's refusal
+    with pytest.raises(DeadFoldError):  # not the earlier run's refusal
         train(*EPOCHS, "optimizer.lr=0.001")
     train("trainer.max_epochs=1", "force=true")
     assert not list(fold.glob("*_seed_*"))

@@ -16,6 +16,7 @@ from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
 from seti.data.folds import assign_folds
 from seti.errors import SetiError
+from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
 
 METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
@@ -104,9 +105,12 @@ def test_the_schedule_is_one_cycle_up_to_the_chosen_rate(train, fold):
         (["trainer.precision=8"], "precision=8 is none of auto, 32"),
         (["+trainer.nonsense=1"], "Lightning refuses the trainer settings .*nonsense.*change trainer"),
         (["trainer.accelerator=tpu"], "Lightning refuses the trainer settings"),
-        (["model.backbone=efficientnet_b11"], "model.backbone=efficientnet_b11 is no network of timm.*efficientnet_b1"),
-        (["model.pretrained=true"], "pretrained weights of test_resnet.r160_in1k cannot be fetched.*model.weights"),
-        (["model.weights=none.pth"], "model.weights=none.pth is no file"),
+        (
+            ["model.backbone=efficientnet_b11"],
+            "backbone=efficientnet_b11 is not a network of timm.*efficientnet_b1",
+        ),
+        (["model.pretrained=true"], "pretrained weights of test_resnet.r160_in1k cannot be downloaded.*model.weights"),
+        (["model.weights=none.pth"], "model.weights=none.pth is not a file"),
         (["fold=9"], "fold=9 is none of the 2 folds: use 0..1"),
         (["data.n_folds=30", "fold=29"], "has 20 negatives for data.n_folds=30"),
         (["data.panels=on"], "data.panels=.* is none of A, all"),
@@ -223,13 +227,13 @@ def test_balanced_sampling_shows_as_many_positives_as_negatives(train, own_data,
     labels = labels[(labels["target"] == 0) | labels["id"].isin(few)]
     labels.to_csv(own_data / "train_labels.csv", index=False)
     seen = []
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
 
     def watch(self, batch, batch_idx):
         seen.extend(batch[1].tolist())
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", watch)
+    monkeypatch.setattr(CadenceClassifier, "training_step", watch)
     settings = (f"data.root={own_data}", "trainer.max_epochs=8", "trainer.limit_train_batches=1.0")
     train(*settings)
     assert len(seen) == 8 * 12
@@ -343,14 +347,14 @@ def test_pictures_made_on_the_device_train_as_those_of_the_host(train, outputs):
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
 def test_gradients_are_clipped_in_every_precision(train, monkeypatch, precision):
     norms = []
-    step = training.CadenceClassifier.on_before_zero_grad
+    step = CadenceClassifier.on_before_zero_grad
 
     def note(self, optimizer):  # behind the step, with the gradients that it took
         grads = [parameter.grad.norm() for parameter in self.parameters() if parameter.grad is not None]
         norms.extend([float(torch.stack(grads).norm())] if grads else [])
         return step(self, optimizer)
 
-    monkeypatch.setattr(training.CadenceClassifier, "on_before_zero_grad", note)
+    monkeypatch.setattr(CadenceClassifier, "on_before_zero_grad", note)
     train(f"trainer.precision={precision}", "trainer.gradient_clip_val=1e-3")
     assert norms
     assert max(norms) == pytest.approx(1e-3, rel=1e-3)
@@ -360,7 +364,7 @@ def test_a_full_device_is_one_line(train, monkeypatch):
     def fill(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", fill)
+    monkeypatch.setattr(CadenceClassifier, "training_step", fill)
     with pytest.raises(SetiError, match=r"out of memory: lower data\.batch_size=8 or"):
         train()
 

@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
+from seti.experiments.run_identity import RunIdentity
 from seti.training.callbacks.history import History, StepSeed
 
-ORIGIN = {"config": {"lr": 1e-3}, "fingerprint": "f"}
+IDENTITY, OTHER = RunIdentity({"lr": 1e-3}, "f", 42), RunIdentity({}, "other")
 
 
 def finish_epoch(history: History, epoch: int, **metrics) -> None:
@@ -31,7 +32,7 @@ def finish_epoch(history: History, epoch: int, **metrics) -> None:
 
 def test_a_row_an_epoch_in_the_file_at_once(tmp_path):
     path = tmp_path / "metrics.csv"
-    history = History(path, ORIGIN)
+    history = History(path, IDENTITY)
     for epoch in range(3):
         finish_epoch(history, epoch)
         table = pd.read_csv(path)
@@ -43,33 +44,34 @@ def test_a_row_an_epoch_in_the_file_at_once(tmp_path):
 
 
 def test_rows_come_back_with_a_checkpoint_and_go_on(tmp_path):
-    first = History(tmp_path / "first.csv", ORIGIN)
+    first = History(tmp_path / "first.csv", IDENTITY)
     finish_epoch(first, 0)
     finish_epoch(first, 1)
     torch.save(first.state_dict(), tmp_path / "state.pt")
 
-    resumed = History(tmp_path / "resumed.csv", {"config": {}, "fingerprint": "other"})
+    resumed = History(tmp_path / "resumed.csv", OTHER)
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert resumed.rows == first.rows
-    assert resumed.origin == {"config": {}, "fingerprint": "other"}, "the origin is this run's own"
+    assert resumed.identity == OTHER, "the identity is this run's own"
     finish_epoch(resumed, 2)
     assert pd.read_csv(tmp_path / "resumed.csv")["epoch"].tolist() == [0, 1, 2]
 
 
 def test_rows_taken_back_are_the_callbacks_own(tmp_path):
-    first, second = History(tmp_path / "first.csv", ORIGIN), History(tmp_path / "second.csv", ORIGIN)
+    first, second = History(tmp_path / "first.csv", IDENTITY), History(tmp_path / "second.csv", IDENTITY)
     finish_epoch(first, 0)
     second.load_state_dict(first.state_dict())
     finish_epoch(second, 1)
     assert (len(first.rows), len(second.rows)) == (1, 2)
 
 
-def test_origin_is_read_from_a_checkpoint():
-    history = History(None, ORIGIN)
+def test_the_identity_is_read_from_a_checkpoint():
+    history = History(None, IDENTITY)
     checkpoint = {"callbacks": {"Other": {}, history.state_key: history.state_dict()}}
-    assert History.read_origin(checkpoint) == ORIGIN
-    assert History.read_origin({"callbacks": {}}) is None
-    assert History.read_origin({}) is None
+    assert History.read_identity(checkpoint) == IDENTITY
+    assert History.read_identity({"callbacks": {}}) is None
+    assert History.read_identity({}) is None
+    assert history.state_dict()["origin"] == {"config": {"lr": 1e-3}, "fingerprint": "f", "seed": 42}
 
 
 def test_a_checkpoint_in_the_middle_of_an_epoch_brings_its_losses(tmp_path):
@@ -81,13 +83,13 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_brings_its_losses(tmp_path):
     trainer = SimpleNamespace(current_epoch=0, max_epochs=1, callback_metrics=metrics)
     rows = []
     for interrupted in (False, True):
-        history = History(tmp_path / "a.csv", ORIGIN)
+        history = History(tmp_path / "a.csv", IDENTITY)
         history.on_train_epoch_start(trainer, None)
         batch(history, 0.123, 3)
         history.on_before_optimizer_step(trainer, None, SimpleNamespace(param_groups=[{"lr": 0.5}]))
         if interrupted:
             torch.save(history.state_dict(), tmp_path / "state.pt")
-            history = History(tmp_path / "a.csv", ORIGIN)
+            history = History(tmp_path / "a.csv", IDENTITY)
             history.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
         batch(history, 0.456, 2)
         history.on_train_epoch_end(trainer, None)
@@ -97,7 +99,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_brings_its_losses(tmp_path):
 
 
 def numbers(seed: tuple[int, ...], epoch: int, batch: int = 0) -> tuple[float, ...]:
-    """What torch draws in a batch, whatever it drew before."""
+    """Random numbers of torch in a batch, independent of the ones before."""
     torch.rand(epoch + 3)
     StepSeed(seed).on_train_batch_start(SimpleNamespace(current_epoch=epoch), None, None, batch)
     return tuple(torch.rand(4).tolist())

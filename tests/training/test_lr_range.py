@@ -7,7 +7,7 @@ from conftest import compose
 
 from seti.config.schema import job_suffix
 from seti.errors import SetiError
-from seti.training import fold as training
+from seti.models.classifier import CadenceClassifier
 from seti.training import lr_range
 
 STEPS, MIN_LR, MAX_LR = 24, 1e-5, 0.1
@@ -92,7 +92,7 @@ def range_test(outputs, config, *overrides, name="default"):
 
 def test_the_loss_is_that_of_the_batch_and_divergence_ends_the_test(outputs, config, monkeypatch, caplog):
     losses, rates = [], []
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
 
     def watch(self, batch, batch_idx):
         loss = step(self, batch, batch_idx)
@@ -102,7 +102,7 @@ def test_the_loss_is_that_of_the_batch_and_divergence_ends_the_test(outputs, con
         rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", watch)
+    monkeypatch.setattr(CadenceClassifier, "training_step", watch)
     with caplog.at_level("INFO"):
         curve, _ = range_test(outputs, config, "lr_range.steps=40", "lr_range.max_lr=0.01")
     assert 15 < len(curve) < 40

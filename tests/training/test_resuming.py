@@ -5,33 +5,33 @@ import signal
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL, compose, read_json
+from conftest import read_json
 from unit_helpers import assert_same_run, losses
 
 from seti.errors import SetiError
+from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
+from seti.training.callbacks.history import History
 
 RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=3")
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(data_root, tmp_path_factory):
+@pytest.fixture
+def uninterrupted(trained_once):
     """The folder of a fold with mixup and affine transforms, three epochs without a stop."""
-    outputs = tmp_path_factory.mktemp("whole")
-    training.train(compose("train", [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE]))
-    return outputs / "exp" / "fold_0"
+    return trained_once(*RECIPE)
 
 
 def stop_in_epoch(monkeypatch, number):
     """Fail as the given epoch starts, in the middle of everything."""
-    original = training.History.on_train_epoch_start
+    original = History.on_train_epoch_start
 
     def fail(self, trainer, module):
         original(self, trainer, module)
         if trainer.current_epoch == number:
             raise InterruptedError
 
-    monkeypatch.setattr(training.History, "on_train_epoch_start", fail)
+    monkeypatch.setattr(History, "on_train_epoch_start", fail)
 
 
 def test_the_seed_decides_and_the_workers_do_not(train, outputs, uninterrupted):
@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 @pytest.mark.parametrize("stopped", [None, 1, 3])
 def test_the_last_epochs_train_on_cadences_as_they_are(train, monkeypatch, stopped):
     settings, mixed = ("mixup.alpha=5", "mixup.off_last=0.5", "trainer.max_epochs=4"), []
-    step = training.CadenceClassifier.training_step
+    step = CadenceClassifier.training_step
 
     def note(self, batch, batch_idx):
         fed = []
@@ -77,7 +77,7 @@ def test_the_last_epochs_train_on_cadences_as_they_are(train, monkeypatch, stopp
         mixed.append((self.current_epoch, not torch.equal(fed[0], batch[0])))
         return loss
 
-    monkeypatch.setattr(training.CadenceClassifier, "training_step", note)
+    monkeypatch.setattr(CadenceClassifier, "training_step", note)
     if stopped is not None:
         with monkeypatch.context() as patch:
             stop_in_epoch(patch, stopped)
@@ -125,7 +125,7 @@ def test_a_run_killed_before_its_result_is_not_trained_further(train, fold, monk
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_predict_held_out", fail)
+        patch.setattr(training, "predict_held_out", fail)
         with pytest.raises(InterruptedError):
             train(*settings)
     before = losses(fold)

@@ -5,19 +5,23 @@ import pytest
 import torch
 from conftest import read_json
 
+from seti.experiments.run_identity import RunIdentity
 from seti.training import fold as training
+from seti.training.build import build_callbacks
+from seti.training.callbacks.freeze_backbone import FreezeBackbone
+from seti.training.callbacks.save_on_signal import SaveOnSignal
 from seti.training.callbacks.weight_averaging import MovingAverage
 
 
 def weights_after_steps(monkeypatch) -> list[dict[str, torch.Tensor]]:
     """Keeps the trained weights and buffers after every step."""
-    kept, original = [], training.SaveWhenAsked.on_train_batch_end
+    kept, original = [], SaveOnSignal.on_train_batch_end
 
     def keep(self, trainer, module, *rest):
         kept.append({name: value.detach().clone() for name, value in module.state_dict().items()})
         return original(self, trainer, module, *rest)
 
-    monkeypatch.setattr(training.SaveWhenAsked, "on_train_batch_end", keep)
+    monkeypatch.setattr(SaveOnSignal, "on_train_batch_end", keep)
     return kept
 
 
@@ -79,8 +83,8 @@ def test_accumulated_batches_are_averaged_once_a_step(train, fold):
 def test_the_average_stands_before_those_that_save(config):
     cfg = config("ema.decay=0.9", "model.head_epochs=1")
     folder = training.Experiment(training.Path("x")).fold(0)
-    kinds = [type(callback) for callback in training._callbacks(cfg, folder, {"seed": 1})]
-    assert kinds.index(MovingAverage) < kinds.index(training.SaveWhenAsked)
-    off = [type(callback) for callback in training._callbacks(config(), folder, {"seed": 1})]
-    assert not {MovingAverage, training.HeadWarmup} & set(off)
+    kinds = [type(callback) for callback in build_callbacks(cfg, folder, RunIdentity({}, "", 1), "fold 0")]
+    assert kinds.index(MovingAverage) < kinds.index(SaveOnSignal)
+    off = [type(callback) for callback in build_callbacks(config(), folder, RunIdentity({}, "", 1), "fold 0")]
+    assert not {MovingAverage, FreezeBackbone} & set(off)
     assert len(list(itertools.chain(kinds))) == len(off) + 2

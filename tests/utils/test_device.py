@@ -9,7 +9,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture(params=[0, 1, 2])
 def gpus(request, monkeypatch) -> int:
-    """So many GPUs."""
+    """Pretend that the machine has this many GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: request.param)
     return request.param
@@ -19,7 +19,7 @@ def set_bfloat16(monkeypatch, native: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
 
 
-def test_auto_is_the_gpu_where_there_is_one(gpus):
+def test_auto_is_the_gpu_if_there_is_one(gpus):
     assert choose_device("auto").type == ("cuda" if gpus else "cpu")
 
 
@@ -28,7 +28,7 @@ def test_cpu_is_the_cpu_everywhere(gpus):
 
 
 @pytest.mark.parametrize(("name", "needed"), [("cuda", 1), ("cuda:0", 1), ("cuda:1", 2)])
-def test_a_gpu_that_is_not_there_is_refused(gpus, name, needed):
+def test_a_missing_gpu_is_refused(gpus, name, needed):
     if gpus >= needed:
         assert choose_device(name) == torch.device(name)
         return
@@ -38,7 +38,7 @@ def test_a_gpu_that_is_not_there_is_refused(gpus, name, needed):
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu0", "tpu", "meta"])
-def test_other_names_are_refused_in_a_line(name):
+def test_other_names_are_refused_in_one_line(name):
     with pytest.raises(SetiError) as caught:
         choose_device(name)
     assert str(caught.value).startswith(f"device={name} ")
@@ -53,7 +53,7 @@ def test_auto_precision(monkeypatch, native, precision):
     assert choose_precision("auto", torch.device("mps")) == "32"
 
 
-def test_a_cpu_without_the_capability_by_name_computes_in_float32(monkeypatch):
+def test_a_cpu_that_does_not_report_bfloat16_computes_in_float32(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert choose_precision("auto", CPU) == "32"
 
@@ -64,7 +64,7 @@ def test_precisions_by_name(name):
     assert choose_precision(name, CPU) == ("bf16-mixed" if name == "16-mixed" else name)
 
 
-def test_a_number_is_a_name_too():
+def test_a_precision_may_be_a_number():
     assert choose_precision(32, CPU) == "32"
 
 
@@ -75,14 +75,14 @@ def test_other_precisions_are_refused_with_the_choices(name):
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("32", torch.float32), ("bf16-mixed", torch.bfloat16)])
-def test_autocast_computes_in_the_precisions_type(precision, dtype):
+def test_autocast_computes_in_the_precisions_dtype(precision, dtype):
     a = torch.ones(2, 2)
     with autocast(precision, CPU):
         assert (a @ a).dtype == dtype
     assert (a @ a).dtype == torch.float32
 
 
-def test_every_precision_has_its_type():
+def test_every_precision_has_its_dtype():
     types = {name: AUTOCAST[name] for name in AUTOCAST}
     assert types == {"32": None, "32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -94,7 +94,7 @@ def test_every_precision_has_its_type():
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes"),
     ],
 )
-def test_a_full_device_names_the_settings_to_lower(error):
+def test_an_out_of_memory_error_names_the_settings_to_lower(error):
     with (
         pytest.raises(SetiError, match=r"out of memory: lower data\.batch_size=8 or"),
         memory_errors("data.batch_size=8 or data.image_size"),
@@ -102,6 +102,6 @@ def test_a_full_device_names_the_settings_to_lower(error):
         raise error
 
 
-def test_other_errors_are_not_taken_for_a_full_device():
+def test_other_errors_are_not_taken_for_out_of_memory():
     with pytest.raises(RuntimeError, match="shape mismatch"), memory_errors("x"):
         raise RuntimeError("shape mismatch")

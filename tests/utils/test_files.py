@@ -23,10 +23,10 @@ def refusal(path, *columns) -> str:
     return message
 
 
-def test_a_whole_file_replaces_the_old_one(tmp_path):
+def test_an_atomic_write_replaces_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with files.whole_file(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert temporary.parent == path.parent
@@ -42,7 +42,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, old):
         path.write_text(old)
 
     def write_half():
-        with files.whole_file(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 
@@ -52,13 +52,13 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, old):
     assert not old or path.read_text() == old
 
 
-def test_folders_are_made_on_the_way(tmp_path):
+def test_missing_parent_folders_are_created(tmp_path):
     files.write_json(tmp_path / "a" / "b" / "c.json", {"x": 1})
     assert files.read_json(tmp_path / "a" / "b" / "c.json") == {"x": 1}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_json_refuses_what_json_cannot_hold(tmp_path, value):
+def test_json_refuses_numbers_that_json_lacks(tmp_path, value):
     path = tmp_path / "a.json"
     files.write_json(path, {"auc": 0.5})
     with pytest.raises(ValueError, match="JSON compliant"):
@@ -74,7 +74,7 @@ def test_json_floats_keep_every_digit(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b"3", b"\xff\xfe"])
-def test_json_that_is_none(tmp_path, content):
+def test_files_that_are_not_json_objects_are_refused(tmp_path, content):
     path = tmp_path / "a.json"
     if content is not None:
         path.write_bytes(content)
@@ -84,14 +84,14 @@ def test_json_that_is_none(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_csv_floats_come_back_exactly(tmp_path):
+def test_csv_floats_are_restored_exactly(tmp_path):
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(size=2000), 10 ** rng.uniform(-300, 300, 2000), [0.1, 1 / 3, 5e-324, 1e308]])
     files.write_csv(tmp_path / "a.csv", pd.DataFrame({"value": values}))
     np.testing.assert_array_equal(files.read_csv(tmp_path / "a.csv", ["value"])["value"], values)
 
 
-def test_csv_missing_numbers_come_back_as_such(tmp_path):
+def test_csv_missing_numbers_stay_missing(tmp_path):
     files.write_csv(tmp_path / "a.csv", pd.DataFrame({"id": ["a", "b"], "target": [np.nan, 1.5]}))
     table = files.read_csv(tmp_path / "a.csv", ["id", "target"])
     assert table["target"].dtype == np.float64
@@ -104,7 +104,7 @@ def test_csv_words_for_missing_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("ids", [ODD_IDS, ["0012", "007"], ["1e10", "1e5"], ["nan", "NA"], ["true", "false"]])
-def test_ids_stay_the_text_they_are(tmp_path, ids):
+def test_ids_stay_text(tmp_path, ids):
     files.write_csv(tmp_path / "a.csv", pd.DataFrame({"id": ids, "target": 0}))
     assert files.read_csv(tmp_path / "a.csv", ["id"])["id"].tolist() == ids
 
@@ -114,7 +114,7 @@ def test_csv_has_no_index_column(tmp_path):
     assert (tmp_path / "a.csv").read_text() == "id,target\nx,1\n"
 
 
-def test_csv_missing_columns_are_named_with_those_there(tmp_path):
+def test_missing_csv_columns_are_named_with_the_existing_ones(tmp_path):
     (tmp_path / "a.csv").write_text("id,value\na,1\n")
     message = refusal(tmp_path / "a.csv", "id", "target", "fold")
     assert "no column target, fold" in message
@@ -126,7 +126,7 @@ def test_csv_missing_columns_are_named_with_those_there(tmp_path):
     [None, b"", b"id,target\na,0\nb,0,0,0\n", b'id,target\n"a,0\n', b"\xff\xfe\x00", b"id,target\na,0,1\nb,1,0\n"],
     ids=["missing", "empty", "one long row", "open quote", "other encoding", "all rows long"],
 )
-def test_csv_that_is_no_table(tmp_path, content):
+def test_files_that_are_not_tables_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "a.csv").write_bytes(content)
     refusal(tmp_path / "a.csv", "id")

@@ -1,4 +1,4 @@
-"""Two runs at once where only one may write: the second stops with a line, and takes nothing away."""
+"""Two runs at once in a folder where only one may write: the second is refused and deletes nothing."""
 
 import os
 import signal
@@ -18,15 +18,15 @@ from seti.utils import locks
 
 @contextmanager
 def held(folder, name=locks.NAME):
-    """Another process holds the lock while the block runs."""
-    ready, tell = os.pipe()
+    """Hold the lock in another process while the block runs."""
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         with locks.hold(folder, "a test", name):
-            os.write(tell, b"1")
+            os.write(writer, b"1")
             time.sleep(60)
         os._exit(1)
-    os.read(ready, 1)
+    os.read(reader, 1)
     try:
         yield
     finally:
@@ -35,7 +35,9 @@ def held(folder, name=locks.NAME):
 
 
 def refusal(folder):
-    return rf"^{folder} is in use by another run \(a test, process \d+ on .* since 2.*\): wait for its end, or stop it"
+    return (
+        rf"^{folder} is in use by another run \(a test, process \d+ on .* since 2.*\): wait until it ends, or stop it"
+    )
 
 
 def contents(folder):
@@ -50,9 +52,7 @@ def experiment(train, predict, outputs):
     return outputs / "exp"
 
 
-def test_one_at_a_time_predicts_and_stacks_and_none_is_trained_anew_meanwhile(
-    experiment, train, predict, outputs, monkeypatch
-):
+def test_only_one_run_at_a_time_predicts_retrains_or_stacks(experiment, train, predict, outputs, monkeypatch):
     monkeypatch.setattr(prediction, "INSTANT", 0)
     monkeypatch.setattr(training, "CLEARING", 0)
     before = contents(outputs)
@@ -73,7 +73,7 @@ def test_one_at_a_time_predicts_and_stacks_and_none_is_trained_anew_meanwhile(
     assert not list(outputs.rglob(".lock"))
 
 
-def test_one_at_a_time_simulates_and_packs(own_data):
+def test_only_one_run_at_a_time_simulates_or_packs(own_data):
     settings = simulate.load_settings("preset=easy", "positives=0.5", "workers=1", f"root={own_data}", "force=true")
     before = contents(own_data)
     with held(own_data), pytest.raises(SetiError, match=refusal(own_data)):
@@ -83,20 +83,20 @@ def test_one_at_a_time_simulates_and_packs(own_data):
     with held(packs, ".train-A.lock"):
         with pytest.raises(SetiError, match=refusal(packs)):
             pack.pack_split(own_data, "train", "A")
-        pack.pack_split(own_data, "test", "A")  # beside it
+        pack.pack_split(own_data, "test", "A")  # the other split is not locked
     assert contents(own_data).items() >= before.items()
     pack.pack_split(own_data, "train", "A")
 
 
-def test_an_instant_is_waited_for(tmp_path):
+def test_a_patient_run_waits_for_the_lock(tmp_path):
     with held(tmp_path):
-        begun = os.fork()
-        if begun == 0:
+        child = os.fork()
+        if child == 0:
             try:
                 with locks.hold(tmp_path, "waits", patience=30):
                     os._exit(3)
             finally:
                 os._exit(1)
         time.sleep(0.1)
-        assert os.waitpid(begun, os.WNOHANG) == (0, 0)
-    assert os.waitstatus_to_exitcode(os.waitpid(begun, 0)[1]) == 3
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3

@@ -12,7 +12,7 @@ import resource, sys, threading
 import numpy as np
 from seti.utils import malloc
 
-BLOCKS = [2**25, 3 * 2**25, 2**24]  # bytes: as one step of a network asks for them
+BLOCKS = [2**25, 3 * 2**25, 2**24]  # bytes, as allocated by one step of a network
 
 def step():
     for block in [np.ones(size, np.uint8) for size in BLOCKS]:
@@ -30,7 +30,7 @@ def in_thread():
     thread.join()
     return seen[-1]
 
-kept = malloc.keep() if sys.argv[1] == "keep" else None
+kept = malloc.keep_freed_memory() if sys.argv[1] == "keep" else None
 step()
 step()
 print(kept, faults(), in_thread())
@@ -40,7 +40,7 @@ gnu = pytest.mark.skipif(sys.platform != "linux" or "glibc" not in os.confstr("C
 
 
 def run(how: str, **environment: str) -> tuple[str, int, int]:
-    # numpy would ask for huge pages, of which one fault fills 512 at once.
+    # With huge pages, which numpy asks for, one fault would map 512 pages at once.
     environment = os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"} | environment
     done = subprocess.run([sys.executable, "-c", SCRIPT, how], env=environment, capture_output=True, text=True)
     kept, *faults = done.stdout.split()
@@ -48,7 +48,7 @@ def run(how: str, **environment: str) -> tuple[str, int, int]:
 
 
 @gnu
-def test_the_next_step_s_memory_is_there_already():
+def test_the_next_step_reuses_freed_memory():
     usual, kept = run("usual"), run("keep")
     assert (usual[0], kept[0]) == ("None", "True")
     for fresh, ready in zip(usual[1:], kept[1:], strict=True):
@@ -57,23 +57,23 @@ def test_the_next_step_s_memory_is_there_already():
 
 @gnu
 @pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
-def test_who_says_otherwise_is_listened_to(monkeypatch, name):
-    monkeypatch.setattr(malloc, "_set", lambda *_: pytest.fail("set all the same"))
+def test_settings_in_the_environment_are_respected(monkeypatch, name):
+    monkeypatch.setattr(malloc, "_set", lambda *_: pytest.fail("set regardless"))
     monkeypatch.setenv(name, "glibc.malloc.arena_max=4" if name == "GLIBC_TUNABLES" else "4")
-    assert not malloc.keep()
+    assert not malloc.keep_freed_memory()
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(malloc.ctypes, "CDLL", lambda _: object())
-    assert not malloc.keep()
+    assert not malloc.keep_freed_memory()
     monkeypatch.setattr(malloc.sys, "platform", "win32")
-    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda _: pytest.fail("asked all the same"))
-    assert not malloc.keep()
+    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda _: pytest.fail("called regardless"))
+    assert not malloc.keep_freed_memory()
 
 
 def test_programs_keep_their_memory(monkeypatch):
     kept = []
-    monkeypatch.setattr(malloc, "keep", lambda: kept.append(True))
+    monkeypatch.setattr(malloc, "keep_freed_memory", lambda: kept.append(True))
     monkeypatch.setattr(program, "_run_hydra", lambda *_: None)
     program.program("train")(lambda _: None)()
     assert kept == [True]

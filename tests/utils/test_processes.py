@@ -6,7 +6,7 @@ import time
 import pytest
 
 from seti.errors import SetiError
-from seti.utils.processes import spread
+from seti.utils.processes import parallel_map
 
 
 def double(number: int) -> int:
@@ -22,7 +22,7 @@ def end_at_once(_: int) -> None:
 
 
 def report_workers(path: str) -> None:
-    for pid in spread(own_pid, range(1000), workers=2):
+    for pid in parallel_map(own_pid, range(1000), workers=2):
         with open(path, "a") as stream:  # noqa: PTH123
             stream.write(f"{pid}\n")
         time.sleep(0.05)
@@ -30,12 +30,12 @@ def report_workers(path: str) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers):
-    assert list(spread(double, range(7), workers=workers)) == [0, 2, 4, 6, 8, 10, 12]
+    assert list(parallel_map(double, range(7), workers=workers)) == [0, 2, 4, 6, 8, 10, 12]
 
 
-def test_a_worker_that_dies_is_one_line():
+def test_a_worker_that_dies_is_reported_in_one_line():
     with pytest.raises(SetiError, match="a worker process was killed"):
-        list(spread(end_at_once, range(2), workers=2))
+        list(parallel_map(end_at_once, range(2), workers=2))
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
@@ -50,7 +50,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent.join()
     worker = int(seen.read_text().split()[0])
     while alive(worker):
-        assert time.monotonic() < end, "the worker waits for ever"
+        assert time.monotonic() < end, "the worker waits forever"
         time.sleep(0.01)
 
 

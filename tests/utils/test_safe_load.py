@@ -32,12 +32,12 @@ def refusal(path):
     return message
 
 
-def test_what_was_written_is_read(path):
+def test_a_checkpoint_is_read_as_written(path):
     assert torch.equal(read_checkpoint(path, "")["weights"], torch.arange(500.0))
 
 
-def test_one_turned_bit_is_noticed(path):
-    """torch itself reads it as another number."""
+def test_one_flipped_bit_is_noticed(path):
+    """torch itself reads the file without complaint, as another number."""
     content = bytearray(path.read_bytes())
     content[content.index(torch.arange(500.0).numpy().tobytes()) + 803] ^= 0x40
     path.write_bytes(content)
@@ -46,44 +46,44 @@ def test_one_turned_bit_is_noticed(path):
 
 
 @pytest.mark.parametrize("size", [0, 10, 1000, -1])
-def test_a_cut_file(path, size):
+def test_a_truncated_file_is_refused(path, size):
     path.write_bytes(path.read_bytes()[:size])
-    assert "it is cut short, or no checkpoint" in refusal(path)
+    assert "it is truncated, or not a checkpoint" in refusal(path)
 
 
-def test_what_unpacks_to_more_than_the_file_is_not_unpacked(path):
+def test_compressed_members_are_not_unpacked(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", bytes(10**7))
     assert path.stat().st_size < 10**5
     assert "its part 'x/data.pkl' is damaged" in refusal(path)
 
 
-def test_code_is_named_and_not_run(path, tmp_path):
+def test_code_in_a_checkpoint_is_named_and_not_run(path, tmp_path):
     torch.save({"epoch": Trap(tmp_path / "sprung")}, path)
     message = refusal(path)
-    assert "it holds more than numbers, posix.system, which could run code; nothing of it was run" in message
+    assert "besides numbers it contains posix.system, which could run code; none was run" in message
     assert not (tmp_path / "sprung").exists()
     torch.load(path, weights_only=False)
-    assert (tmp_path / "sprung").exists(), "the trap itself must work"
+    assert (tmp_path / "sprung").exists(), "the trap itself works"
 
 
-def test_other_content(path):
+def test_other_content_is_refused(path):
     torch.save([1, 2], path)
     assert "it holds a list" in refusal(path)
     path.unlink()
     assert "is missing" in refusal(path)
 
 
-def test_code_in_a_started_folds_checkpoint_is_not_run(train, outputs, tmp_path):
+def test_code_in_an_unfinished_folds_checkpoint_is_not_run(train, outputs, tmp_path):
     last = outputs / "exp" / "fold_0" / "checkpoints" / "last.ckpt"
     last.parent.mkdir(parents=True)
     torch.save({"epoch": Trap(tmp_path / "sprung"), "callbacks": {}}, last)
-    with pytest.raises(SetiError, match=r"last.ckpt cannot be loaded \(it holds more than numbers, posix.system"):
+    with pytest.raises(SetiError, match=r"last.ckpt cannot be loaded \(besides numbers it contains posix.system"):
         train()
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_started_folds_checkpoint_of_another_program_is_refused(train, outputs):
+def test_an_unfinished_folds_checkpoint_from_another_program_is_refused(train, outputs):
     last = outputs / "exp" / "fold_0" / "checkpoints" / "last.ckpt"
     last.parent.mkdir(parents=True)
     for callbacks in ({}, {"History": {"origin": 3}}, {"History": {"origin": {"config": 1}}}, [], {"History": []}):

@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL, compose, read_json
+from conftest import read_json
 from unit_helpers import assert_ended
 
 from seti.errors import SetiError
 from seti.inference import predict as prediction
+from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.training import fold as training
 from seti.training.checkpoints import Position
@@ -44,25 +45,15 @@ def assert_same_run(one, other):
     assert oof == expected_oof
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(data_root, tmp_path_factory):
+@pytest.fixture
+def uninterrupted(trained_once):
     """Gives the folder of a fold that was trained without a stop; each set of settings is trained once."""
-    done = {}
-
-    def train(*settings):
-        if settings not in done:
-            outputs = tmp_path_factory.mktemp("whole")
-            overrides = [*SMALL, f"data.root={data_root}", f"output_dir={outputs}", *RECIPE, *settings]
-            training.train(compose("train", overrides))
-            done[settings] = outputs / "exp" / "fold_0"
-        return done[settings]
-
-    return train
+    return lambda *settings: trained_once(*RECIPE, *settings)
 
 
 def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
     """Raise a signal inside of the classifier's hook, when it is called for the given time."""
-    original = getattr(training.CadenceClassifier, hook)
+    original = getattr(CadenceClassifier, hook)
     calls = []
 
     def raise_once(self, *args):
@@ -71,7 +62,7 @@ def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
             signal.raise_signal(number)
         return original(self, *args)
 
-    monkeypatch.setattr(training.CadenceClassifier, hook, raise_once)
+    monkeypatch.setattr(CadenceClassifier, hook, raise_once)
 
 
 AVERAGED = ("ema.decay=0.9", "model.head_epochs=1")
@@ -125,7 +116,7 @@ def test_a_terminated_run_is_saved_and_goes_on_from_that_step(
     assert not (fold / "result.json").exists()
     with caplog.at_level("INFO"):
         train(*RECIPE, *settings)
-    assert f"going on from {last} ({position})" in caplog.text
+    assert f"resuming from {last} ({position})" in caplog.text
     assert_same_run(fold, uninterrupted(*(word for word in settings if "workers" not in word)))
     assert sorted(path.name for path in fold.rglob("*.ckpt")) == ["best.ckpt", "last.ckpt"]
     assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
@@ -164,8 +155,8 @@ def test_a_second_signal_ends_at_once(train, fold, monkeypatch):
 
 def test_nothing_is_saved_of_weights_that_are_no_numbers(train, fold, monkeypatch):
     with monkeypatch.context() as patch:
-        step = training.CadenceClassifier.training_step
-        patch.setattr(training.CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
+        step = CadenceClassifier.training_step
+        patch.setattr(CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
         signal_in(patch, "training_step", 2)
         with pytest.raises(Interrupted):
             train(*RECIPE)
@@ -184,7 +175,7 @@ def test_a_forced_run_says_to_leave_force_out(train, fold, monkeypatch):
 
 def test_handlers_are_as_before_behind_a_block():
     before = [signal.getsignal(number) for number in shutdown.SIGNALS]
-    with shutdown.ending(), shutdown.putting_off():
+    with shutdown.interruptible(), shutdown.deferring():
         assert signal.getsignal(signal.SIGTERM) not in before
     assert [signal.getsignal(number) for number in shutdown.SIGNALS] == before
 
@@ -193,15 +184,15 @@ def test_what_was_put_off_ends_the_program_behind_the_block():
     reached = []
 
     def work():
-        with shutdown.ending(), shutdown.putting_off():
+        with shutdown.interruptible(), shutdown.deferring():
             signal.raise_signal(signal.SIGTERM)
             reached.append("the block's end")
 
     with pytest.raises(Interrupted, match=r"^terminated: "):
         work()
     assert reached == ["the block's end"]
-    with shutdown.ending():  # another run in the same process
-        assert shutdown.asked() is None
+    with shutdown.interruptible():  # another run in the same process
+        assert shutdown.pending() is None
 
 
 def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
@@ -210,7 +201,7 @@ def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
             signal.raise_signal(signal.SIGTERM)
 
     def work():
-        with shutdown.ending():
+        with shutdown.interruptible():
             Freed()
             time.sleep(10)
 
@@ -225,7 +216,7 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        shutdown.spare_worker()
+        shutdown.ignore_signals_in_worker()
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)  # as from any process but the parent
         time.sleep(0.1)
@@ -238,7 +229,7 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
 
 
 def test_a_fork_of_a_program_goes_silently(capfd):
-    with shutdown.ending():
+    with shutdown.interruptible():
         child = os.fork()
         if child == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -270,9 +261,14 @@ def kill_at(patch, owner, name, call, done):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "done"),
     [
-        (training.WholeCheckpoints, "save_checkpoint", 1, True),  # the first epoch's best.ckpt is there, last.ckpt not
-        (training.WholeCheckpoints, "save_checkpoint", 3, False),
-        (training.WholeCheckpoints, "save_checkpoint", 3, True),
+        (
+            training.AtomicCheckpointIO,
+            "save_checkpoint",
+            1,
+            True,
+        ),  # the first epoch's best.ckpt exists, last.ckpt not
+        (training.AtomicCheckpointIO, "save_checkpoint", 3, False),
+        (training.AtomicCheckpointIO, "save_checkpoint", 3, True),
         (training.files, "write_csv", 1, True),  # oof.csv is there, result.json not
         (training.files, "write_json", 1, True),  # result.json is there, nothing has ended
     ],
@@ -319,7 +315,7 @@ def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterru
 
 @pytest.mark.parametrize(
     ("owner", "name", "call", "done"),
-    [(cross_validation.files, "write_json", 1, True), (cross_validation.plots, "save_figure", 2, False)],
+    [(cross_validation.files, "write_json", 1, True), (cross_validation.figures, "save_figure", 2, False)],
 )
 def test_killed_in_the_report(fold, uninterrupted, monkeypatch, owner, name, call, done):
     shutil.copytree(uninterrupted(), fold)
@@ -379,7 +375,7 @@ def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
 def test_what_a_signal_met_while_it_was_made_says_nothing(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
-    shutdown.hush_half_made()
+    shutdown.silence_half_built_objects()
 
     class HalfMade:
         error = AttributeError
@@ -402,10 +398,10 @@ def test_and_nothing_either_when_the_blocks_around_have_ended(monkeypatch):
         def __del__(self):
             raise AttributeError
 
-    with shutdown.ending():  # the program's, around the one of Hydra's task
-        with shutdown.ending():
+    with shutdown.interruptible():  # the program's, around the one of Hydra's task
+        with shutdown.interruptible():
             pass
-        shutdown.hush_half_made()
+        shutdown.silence_half_built_objects()
     HalfMade()
     assert not told
 
@@ -428,6 +424,6 @@ def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
         finally:
             Broken("a worker is gone")
 
-    with pytest.raises(Interrupted), shutdown.ending():
+    with pytest.raises(Interrupted), shutdown.interruptible():
         interrupted()
     assert told == ["before"]

@@ -1,1 +1,1 @@
-"""Meta-models: one class each, with the interface in `base`."""
+"""Meta-models, one module each; all share the interface in `base`."""

@@ -1,4 +1,4 @@
-"""What a meta-model is: it is fitted to experiments' out-of-fold probabilities and gives one probability a cadence."""
+"""Interface of meta-models, which map the experiments' probabilities to one per cadence."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ Predict = Callable[[np.ndarray], np.ndarray]  # `(N, models)` probabilities to `
 
 @dataclass(frozen=True)
 class Rows:
-    """Cadences that a meta-model is fitted to.
+    """Rows of out-of-fold predictions to fit a meta-model to.
 
     Attributes:
-        features: `(N, models)`, every experiment's out-of-fold probability.
+        features: `(N, models)`, out-of-fold probabilities of every experiment.
         targets: `(N,)`, 0 or 1.
-        folds: `(N,)`, which fold's networks gave the features.
+        folds: `(N,)`, the fold whose networks predicted the row.
     """
 
     features: np.ndarray
@@ -32,14 +32,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A meta-model after it was fitted, its choices made.
+    """Fitted meta-model.
 
     Attributes:
-        predict: gives the probabilities of other rows.
-        refit: makes the same choices again on other rows, without a search, and gives their `predict`.
-        auc: by which the choices were made: optimistic.
-        choices: what was chosen, of plain values.
-        weights: `(models,)`, what an experiment counts; None where no one number says it.
+        predict: returns the probabilities of other rows.
+        refit: fits other rows with the same settings, without a search, and returns their `predict`.
+        auc: AUC by which the settings were chosen, hence optimistic.
+        choices: the chosen settings, as plain values.
+        weights: `(models,)`, weight of each experiment; None if a single number cannot express it.
     """
 
     predict: Predict
@@ -49,23 +49,23 @@ class Fitted:
     weights: np.ndarray | None = None
 
 
-Fit = Callable[[Rows, int, int], Fitted]  # rows; the seed of inner folds; threads, as joblib counts them
+Fit = Callable[[Rows, int, int], Fitted]  # rows; seed of the inner folds; n_jobs of joblib
 
 
 def inner_splits(targets: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Split rows as every search does: shuffled, stratified by target, `INNER_FOLDS` times.
+    """Split rows into `INNER_FOLDS` shuffled folds, stratified by target.
 
     Returns:
-        Indices of the rows to fit to, and of those to score.
+        For each fold, the indices of the rows to fit to and of the rows to score.
     """
     return StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed).split(targets, targets)
 
 
 def held_out(fitted: Fitted, rows: Rows, seed: int) -> np.ndarray:
-    """Predict the rows that a meta-model was fitted to as if they were new: by the inner cross-validation.
+    """Predict a meta-model's own rows by inner cross-validation, as if they were new.
 
     Returns:
-        `(N,)` probabilities, each by a refit to the other inner folds.
+        `(N,)` probabilities, each from a refit to the other inner folds.
     """
     probs = np.full(len(rows.targets), np.nan)
     for train, test in inner_splits(rows.targets, seed):

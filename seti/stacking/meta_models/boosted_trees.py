@@ -1,4 +1,4 @@
-"""The meta-model that may bend: few, small gradient-boosted trees on the experiments' probabilities."""
+"""Gradient-boosted trees as a non-linear meta-model."""
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -8,17 +8,17 @@ from threadpoolctl import threadpool_limits
 
 from seti.stacking.meta_models.base import Fitted, Predict, Rows, inner_splits
 
-LEAVES = (2, 5)  # two: a sum of steps, an experiment each; five: what one says may depend on another
-ROUNDS = (10, 20, 40, 80)  # trees; all of them are scored in one fit
+LEAVES = (2, 5)  # two: an additive model of single experiments; five: with interactions between experiments
+ROUNDS = (10, 20, 40, 80)  # numbers of trees, all scored in a single fit
 LEARNING_RATE = 0.1
 
 
 def fit(rows: Rows, seed: int, n_jobs: int = 1) -> Fitted:
-    """Fit boosted trees whose size and number have the best mean AUC in the inner cross-validation.
+    """Fit boosted trees, choosing their size and number by AUC in an inner cross-validation.
 
-    What keeps them from learning noise: a blend may only rise with every experiment's probability (so one that ranks
-    the wrong way round is left out, not turned), leaves hold half a per cent of the rows and at least 20, and their
-    values are shrunk. The smaller of two equal settings wins.
+    Three constraints prevent overfitting. The blend is non-decreasing in each experiment's probability, so an
+    experiment with reversed ranks is ignored, not inverted. Leaves hold at least 20 rows and 0.5 % of all rows. Leaf
+    values are regularised. The smaller of two equal settings wins.
     """
     splits = list(inner_splits(rows.targets, seed))
     scores = Parallel(n_jobs, prefer="threads")(
@@ -53,11 +53,11 @@ def _train(rows: Rows, leaves: int, rounds: int) -> HistGradientBoostingClassifi
         max_leaf_nodes=leaves,
         min_samples_leaf=max(20, len(rows.targets) // 200),
         l2_regularization=1.0,
-        max_bins=63,  # steps enough for a rank, and a third less time
+        max_bins=63,  # enough resolution for ranks, and a third less time
         monotonic_cst=[1] * rows.features.shape[1],
         early_stopping=False,
-        random_state=0,  # draws the rows that bins are made of, of tables beyond 200,000
+        random_state=0,  # used only to sample rows for the bins of tables beyond 200,000 rows
     )
-    # One thread a fit: several run at once. The limit of OpenMP is a thread's own.
+    # One thread per fit, because several fits run at once. OpenMP limits apply per calling thread.
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(rows.features, rows.targets)

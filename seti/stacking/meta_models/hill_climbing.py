@@ -1,7 +1,7 @@
-"""The meta-model that picks: experiments are added, again and again, to a mean that rises in AUC.
+"""Hill climbing: greedy forward selection of experiments by the AUC of their mean.
 
-R. Caruana, A. Niculescu-Mizil, G. Crew and A. Ksikes, "Ensemble selection from libraries of models", ICML 2004:
-forward selection with replacement, begun at the best model. How often an experiment was picked is its weight.
+R. Caruana, A. Niculescu-Mizil, G. Crew and A. Ksikes, "Ensemble selection from libraries of models", ICML 2004. The
+selection is with replacement and starts with the best experiment, and an experiment's weight is its share of the picks.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from joblib import Parallel, delayed
 from seti.stacking.meta_models.base import Fitted, Predict, Rows
 
 MAX_STEPS = 50
-MIN_GAIN = 1e-6  # less is rounding, or the luck of a few pairs
-# Steps without a gain. Half of another experiment may be too much where a third of it is not, and the way there leads
-# over picking the best one twice, which changes no rank. So the climb goes on for a while and falls back if in vain.
+MIN_GAIN = 1e-6  # smaller gains are rounding, or chance order of a few pairs
+# Allowed steps without a gain. Half of another experiment may be too much where a third of it helps, and a third takes
+# picking the best experiment twice, which changes no rank. So the climb continues for a few steps, and returns to the
+# best length if they gain nothing.
 PATIENCE = 5
 
 
@@ -23,23 +24,20 @@ class Climb:
     """Outcome of `climb`.
 
     Attributes:
-        picks: columns in the order in which they were added.
-        auc: of their mean, the mean over the folds.
+        picks: columns, in the order in which they were added.
+        auc: AUC of the mean of the picks, averaged over the folds.
     """
 
     picks: list[int]
     auc: float
 
     def weights(self, models: int) -> np.ndarray:
-        """Share of the picks, `(models,)`."""
+        """Compute each experiment's share of the picks, `(models,)`."""
         return np.bincount(self.picks, minlength=models) / len(self.picks)
 
 
 def fit(rows: Rows, seed: int, n_jobs: int = 1) -> Fitted:
-    """Pick the experiments whose mean probability ranks the rows best.
-
-    Nothing is drawn: the seed does not matter.
-    """
+    """Select the experiments whose mean probability ranks the rows best; the seed is not used."""
     found, models = climb(rows, n_jobs), rows.features.shape[1]
     return Fitted(
         predict=_predict(found.weights(models)),
@@ -51,16 +49,16 @@ def fit(rows: Rows, seed: int, n_jobs: int = 1) -> Fitted:
 
 
 def climb(rows: Rows, n_jobs: int = 1) -> Climb:
-    """Add the experiment that raises the AUC of the mean most, as long as any does.
+    """Add the experiment that raises the AUC of the mean most, until none does.
 
-    A row is compared with rows of its own fold alone, which the same networks scored, and the folds' AUCs are
-    averaged: on rows of all folds at once, an experiment would also be picked for the scales that its networks happen
-    to share, and the test set is on one scale. The first of several equal experiments is picked. An experiment on its
-    own is where the climb begins, so the outcome is never worse than the best of them on these rows.
+    AUCs are computed per fold, over rows scored by the same networks, and averaged. Over all rows at once, an
+    experiment would also be favoured because its networks happen to share a scale, which is irrelevant on the test set.
+    Of several equal experiments the first one is picked. The climb starts with single experiments, so on these rows the
+    result is never worse than the best of them.
 
     Args:
-        rows: with both targets.
-        n_jobs: threads, a fold each. The outcome does not depend on it.
+        rows: rows of both classes.
+        n_jobs: number of threads, one per fold. The result does not depend on it.
     """
     groups = _groups(rows)
     sums = [(np.zeros(negatives.shape[1]), np.zeros(positives.shape[1])) for negatives, positives in groups]
@@ -82,10 +80,10 @@ def climb(rows: Rows, n_jobs: int = 1) -> Climb:
 
 
 def _groups(rows: Rows) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Features of a fold's negatives and of its positives, `(models, rows)` each, so that sorts run along memory."""
+    """Split each fold's features into negatives and positives, `(models, rows)`, contiguous."""
     inside = [rows.folds == fold for fold in np.unique(rows.folds)]
     both = [rows[chosen] for chosen in inside if len(np.unique(rows.targets[chosen])) == 2]
-    # Folds of one target each can only be compared with one another.
+    # If no fold has both classes, compare the rows of all folds.
     return [
         tuple(np.ascontiguousarray(part.features[part.targets == target].T) for target in (0, 1))
         for part in both or [rows]
@@ -93,9 +91,9 @@ def _groups(rows: Rows) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _aucs(negatives: np.ndarray, positives: np.ndarray, below: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """AUC of every experiment added to the running sums `below` and `above`, `(models,)`.
+    """Compute the AUC after adding each experiment to the running sums, `(models,)`.
 
-    The share of pairs of a positive and a negative that are in order, ties counting half (Mann and Whitney's U).
+    The AUC is the share of correctly ordered pairs of a positive and a negative, ties counting half (Mann-Whitney U).
     """
     low, high = np.sort(negatives + below, axis=1), np.sort(positives + above, axis=1)
     ordered = np.array([_ordered(*pair) for pair in zip(low, high, strict=True)])
@@ -103,12 +101,12 @@ def _aucs(negatives: np.ndarray, positives: np.ndarray, below: np.ndarray, above
 
 
 def _ordered(low: np.ndarray, high: np.ndarray) -> float:
-    """Pairs of a `high` above a `low`, both sorted."""
+    """Count pairs in which a value of `high` exceeds one of `low`, both sorted; ties are half."""
     beaten = low.searchsorted(high)
-    tied = high[low[np.minimum(beaten, len(low) - 1)] == high]  # few: a search for all of them would cost as much again
+    tied = high[low[np.minimum(beaten, len(low) - 1)] == high]  # few, and a second search for all would double the cost
     return beaten.sum() + (low.searchsorted(tied, "right") - low.searchsorted(tied)).sum() / 2
 
 
 def _predict(weights: np.ndarray) -> Predict:
-    # A weighted mean of probabilities is one, but for its last digit. Not BLAS, whose last digit threads may change.
+    # Clipped, because rounding can take the mean out of 0..1. Not BLAS, whose rounding depends on the threads.
     return lambda features: np.clip(np.einsum("nm,m->n", features, weights), 0, 1)

@@ -1,4 +1,4 @@
-"""The meta-model of the reference: a logistic regression on the experiments' probabilities, its C searched for."""
+"""Logistic regression as a meta-model, with a grid search for C."""
 
 import warnings
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class GridSearch:
     """Outcome of `grid_search`.
 
     Attributes:
-        c: the best inverse strength of regularisation.
-        score: its AUC, the mean over the inner folds.
-        model: fitted with it to all rows.
+        c: the best inverse regularisation strength.
+        score: its AUC, averaged over the inner folds.
+        model: the model fitted to all rows with it.
     """
 
     c: float
@@ -31,7 +31,7 @@ class GridSearch:
 
 
 def fit(rows: Rows, seed: int, n_jobs: int = 1) -> Fitted:
-    """Fit the best of 50 logistic regressions; see `grid_search`."""
+    """Fit a logistic regression with the best of 50 values of C; see `grid_search`."""
     search = grid_search(rows.features, rows.targets, seed, n_jobs)
     return Fitted(
         predict=_predict(search.model),
@@ -43,22 +43,22 @@ def fit(rows: Rows, seed: int, n_jobs: int = 1) -> Fitted:
 
 
 def grid_search(features: np.ndarray, targets: np.ndarray, seed: int, n_jobs: int = 1) -> GridSearch:
-    """Fit a logistic regression whose C has the best AUC in a stratified 5-fold cross-validation.
+    """Fit a logistic regression, choosing C by AUC in a stratified 5-fold cross-validation.
 
-    The 50 values of C are spaced evenly in their logarithm from 100 to 0.01; the weaker regularisation wins a
-    tie. The outcome is that of scikit-learn's `GridSearchCV` with the same tolerance. The loop is written out
-    because each fit can then begin at its neighbour's solution, which takes a Newton step or two in place of
-    four to six: for 60,000 rows it is 1.7 times as fast with 3 columns and 2.8 times with 20.
+    The 50 values of C are spaced logarithmically from 100 to 0.01, and the weaker regularisation wins a tie. The result
+    equals that of scikit-learn's `GridSearchCV` with the same tolerance. Written as a loop, each fit can start from its
+    neighbour's solution and needs one or two Newton steps instead of four to six: for 60,000 rows it is 1.7 times as
+    fast with 3 columns, and 2.8 times as fast with 20.
 
     Args:
         features: `(N, models)` probabilities.
         targets: `(N,)`, 0 or 1.
-        seed: shuffles the rows into the folds.
-        n_jobs: threads, as joblib counts them. The outcome does not depend on it.
+        seed: seed of the inner folds.
+        n_jobs: number of threads, as in joblib. The result does not depend on it.
     """
-    # One thread a matrix product: they are narrow, and their last bit depends on how they are divided.
+    # One thread per matrix product: they are small, and their rounding depends on the number of threads.
     with threadpool_limits(1), warnings.catch_warnings():
-        # On small tables the solver may fall back to lbfgs, which warns and reaches the same minimum.
+        # On small tables the solver may fall back to lbfgs, which warns but reaches the same minimum.
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores = Parallel(n_jobs, prefer="threads")(
             delayed(_scores_of_c)(features, targets, train, test) for train, test in inner_splits(targets, seed)
@@ -80,7 +80,7 @@ def _predict(model: LogisticRegression) -> Predict:
 
 
 def _regression() -> LogisticRegression:
-    # newton-cholesky: made for many more rows than columns; a third of lbfgs' time with 20 columns.
+    # newton-cholesky suits many more rows than columns, and takes a third of the time of lbfgs with 20 columns.
     return LogisticRegression(solver="newton-cholesky", tol=1e-8, warm_start=True)
 
 
@@ -88,7 +88,7 @@ def _scores_of_c(features: np.ndarray, targets: np.ndarray, train: np.ndarray, t
     model = _regression()
     inputs, wanted = features[train], targets[train]
     scores = np.empty(len(C_VALUES))
-    for number in reversed(range(len(C_VALUES))):  # from strong to weak regularisation, where a fit is near the next
+    for number in reversed(range(len(C_VALUES))):  # from strong to weak, so that the next fit is close
         model.set_params(C=C_VALUES[number]).fit(inputs, wanted)
         scores[number] = roc_auc_score(targets[test], model.decision_function(features[test]))
     return scores

@@ -1,4 +1,4 @@
-"""Folds that learn nothing: noticed, and told in one line."""
+"""Stopping of folds that do not learn, with a one-line reason."""
 
 import logging
 import math
@@ -13,15 +13,15 @@ from seti.training.callbacks.history import History
 
 log = logging.getLogger(__name__)
 
-MIN_EPOCHS = 5  # before them nothing is judged: many a fold needs a few to wake up
-EVERY = 50  # batches between two looks at the losses: a look makes a GPU wait
+MIN_EPOCHS = 5  # before them no fold is judged: many need a few to start learning
+EVERY = 50  # batches between two checks of the losses: reading them makes a GPU wait
 
 
-class DyingFoldError(SetiError):
-    """A fold that another seed might save.
+class DeadFoldError(SetiError):
+    """A fold that does not learn, and might with another seed.
 
     Args:
-        reason: what was seen, and when.
+        reason: the evidence, and its epoch.
         epoch: its number, counted from 0.
         auc: of the last validation, or None before the first one.
         fix: what to try.
@@ -34,16 +34,16 @@ class DyingFoldError(SetiError):
         self.auc = auc
 
 
-class Watch(pl.Callback):
-    """Stop a fold whose losses are no numbers, whose output is constant, or whose AUC never leaves 0.5.
+class DeadFoldStopping(pl.Callback):
+    """Stop a fold whose losses are not finite, whose output is constant, or whose AUC never leaves 0.5.
 
-    The first is noticed at once, the others after a share of the epochs. All of it is judged before the epoch's
-    checkpoint is written, so a dying epoch never replaces a good one.
+    Losses are checked all the time, the others after a share of the epochs. Every check comes before the epoch's
+    checkpoint is written, so the checkpoint of a dead epoch never replaces a good one.
 
     Args:
         label: of the fold, for the message.
-        history: the rows and losses to judge by; stands before this callback.
-        after: share of the epochs after which a fold is judged; None looks at the losses alone.
+        history: its rows and losses are judged; must come before this callback.
+        after: share of the epochs after which a fold is judged; None checks the losses alone.
         auc_margin: the AUC must have been at least this far from 0.5, once.
     """
 
@@ -57,12 +57,12 @@ class Watch(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the losses now and then, and before the validation."""
+        """Check the losses every `EVERY` batches, and before the validation."""
         if (batch_idx + 1) % EVERY == 0 or batch_idx + 1 == trainer.num_training_batches:
             self._check("training", self.history.loss_values(), trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the validation's loss, and note how far its probabilities lie apart."""
+        """Check the validation loss, and measure the range of the validation's probabilities."""
         self._check("validation", np.array([float(trainer.callback_metrics["val_loss"])]), trainer, pl_module)
         probs = torch.cat([part.flatten() for part in pl_module.val_auc.preds])
         self.spread = float(probs.max() - probs.min())
@@ -78,24 +78,24 @@ class Watch(pl.Callback):
             "retries=1 for a second try; watch.after=null lets it run"
         )
         if self.spread <= torch.finfo(torch.float32).eps:
-            reason = f"{self.label} is dying: every held-out cadence gets the same probability in epoch {epochs}"
+            reason = f"{self.label} does not learn: every held-out cadence gets the same probability in epoch {epochs}"
         elif all(abs(auc - 0.5) < self.auc_margin for auc in aucs):
             reason = (
-                f"{self.label} is dying: its AUC is {aucs[-1]:.4f} in epoch {epochs} and was within "
+                f"{self.label} does not learn: its AUC is {aucs[-1]:.4f} in epoch {epochs} and was within "
                 f"{self.auc_margin:g} of 0.5 in every epoch"
             )
         else:
             return
-        raise DyingFoldError(reason, trainer.current_epoch, aucs[-1], fix)
+        raise DeadFoldError(reason, trainer.current_epoch, aucs[-1], fix)
 
-    def _check(self, what: str, losses: np.ndarray, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _check(self, name: str, losses: np.ndarray, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         bad = losses[~np.isfinite(losses)]
         if not len(bad):
             return
         rate = pl_module.hparams["optimizer"]["lr"]
         aucs = [row["val_auc"] for row in self.history.rows]
-        raise DyingFoldError(
-            f"{self.label}: the {what} loss is {bad[0]} in epoch {trainer.current_epoch + 1}: training diverged",
+        raise DeadFoldError(
+            f"{self.label}: the {name} loss is {bad[0]} in epoch {trainer.current_epoch + 1}: training diverged",
             trainer.current_epoch,
             aucs[-1] if aucs else None,
             f"lower optimizer.lr={rate:g}, or set trainer.precision=32",

@@ -1,4 +1,4 @@
-"""What makes a resumed run equal to an uninterrupted one: its history, its seeds, its decision to stop."""
+"""Callbacks that make a resumed run equal to an uninterrupted one: history, seeds, early stopping."""
 
 import logging
 import time
@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
+from seti.experiments.run_identity import RunIdentity
 from seti.utils import files
 
 log = logging.getLogger(__name__)
@@ -24,39 +25,39 @@ class History(pl.Callback):
 
     Args:
         path: the csv file.
-        origin: plain values kept in every checkpoint: what a resuming run compares itself with.
+        identity: of the run, kept in every checkpoint: a resuming run compares its own with it.
     """
 
-    def __init__(self, path: Path, origin: dict[str, Any]) -> None:
+    def __init__(self, path: Path, identity: RunIdentity) -> None:
         self.path = path
-        self.origin = origin
+        self.identity = identity
         self.rows: list[dict[str, float]] = []
         self.started = time.monotonic()
         self.lr = float("nan")
-        # Of this epoch's batches. Kept apart until the epoch's end: reading a loss makes a GPU wait.
+        # Of this epoch's batches. Kept as tensors until the end of the epoch: reading a loss makes a GPU wait.
         self.losses: list[torch.Tensor | float] = []
         self.sizes: list[int] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin an epoch; one that goes on in its middle has brought its state with it."""
+        """Start an epoch; one that is resumed in its middle has its state from the checkpoint."""
         self.started = time.monotonic()
         self.losses, self.sizes = [], []
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the batch's loss, from which Lightning has divided the number of batches a step."""
+        """Record the batch's loss, which Lightning has divided by the number of batches a step."""
         self.losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
         self.sizes.append(len(batch[1]))
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Note the rate of this step: at the epoch's end the schedule has moved on, at the last one past its end."""
+        """Record this step's rate: at the end of the epoch the schedule has already moved to the next one."""
         self.lr = optimizer.param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch's row. Lightning calls checkpoint callbacks after this one, so they store it."""
+        """Write the epoch's row. Lightning calls checkpoint callbacks after this one, so they store the row."""
         metrics = trainer.callback_metrics
         row = {
             "epoch": trainer.current_epoch,
@@ -83,10 +84,10 @@ class History(pl.Callback):
         return np.array([float(loss) for loss in self.losses])
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows, origin and what is known of the running epoch, for the checkpoint."""
+        """Rows, identity and the state of the running epoch, for the checkpoint."""
         return {
             "rows": self.rows,
-            "origin": self.origin,
+            "origin": self.identity.plain(),
             "losses": self.loss_values().tolist(),
             "sizes": list(self.sizes),
             "lr": self.lr,
@@ -94,7 +95,7 @@ class History(pl.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take everything back but the origin, which stays this run's own."""
+        """Restore everything but the identity, which stays this run's own."""
         self.rows = list(state_dict["rows"])
         self.losses = list(state_dict["losses"])
         self.sizes = list(state_dict["sizes"])
@@ -102,13 +103,12 @@ class History(pl.Callback):
         self.started = time.monotonic() - state_dict["seconds"]
 
     @staticmethod
-    def read_origin(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
-        """What a checkpoint says about the run that wrote it; None for another program's."""
+    def read_identity(checkpoint: dict[str, Any]) -> RunIdentity | None:
+        """The identity of the run that wrote a checkpoint; None for another program's."""
         found: Any = checkpoint
         for key in ("callbacks", History.__name__, "origin"):
             found = found.get(key) if isinstance(found, dict) else None
-        own = isinstance(found, dict) and isinstance(found.get("config"), dict) and "fingerprint" in found
-        return found if own else None
+        return RunIdentity.from_plain(found)
 
     @property
     def state_key(self) -> str:
@@ -119,10 +119,10 @@ class History(pl.Callback):
 class StepSeed(pl.Callback):
     """Seed torch before every batch from the run's seed and the batch's number.
 
-    Mixup and dropout then draw the same numbers whether the batch follows on another or on a resumed checkpoint.
+    Mixup and dropout then draw the same numbers, whether the batch follows another one or a resumed checkpoint.
 
     Args:
-        seed: a sequence of integers that tells this run from others.
+        seed: integers that distinguish this run from others.
     """
 
     def __init__(self, seed: tuple[int, ...]) -> None:
@@ -137,9 +137,9 @@ class StepSeed(pl.Callback):
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that a run which was stopped early, then cut short before its result, does not forget."""
+    """Early stopping whose decision survives an interruption before the result was written."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning brings back the count of epochs, but not the decision."""
+        """Decide again: Lightning restores the count of epochs, but not the decision."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is validated, kept and predicted with."""
+"""Exponential moving average of the weights."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from torch import Tensor
 class MovingAverage(WeightAveraging):
     """Exponential moving average of weights and buffers (Polyak & Juditsky 1992; Tarvainen & Valpola 2017).
 
-    After the first step it is the weights; after each later one `average = d * average + (1 - d) * weights` with
-    `d = min(decay, (1 + n) / (10 + n))` after `n` steps, so that a short training's average does not cling to its
-    start. The averaged weights are validated and stand under `state_dict` in checkpoints; a resumed run finds the
-    trained ones beside them.
+    After the first step it equals the weights; after each later one `average = d * average + (1 - d) * weights` with
+    `d = min(decay, (1 + n) / (10 + n))` after `n` steps, so that the average of a short training is not dominated by
+    its start. Validation uses the averaged weights, and checkpoints have them as `state_dict`, with the trained ones
+    as `current_model_state` for a resumed run.
 
-    It must stand before a callback that saves after a batch.
+    It must come before a callback that saves after a batch.
 
     Args:
-        decay: what `d` grows to.
+        decay: upper limit of `d`.
     """
 
     def __init__(self, decay: float) -> None:
@@ -28,10 +28,10 @@ class MovingAverage(WeightAveraging):
         self.swapped = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Copy the network, to the device where it will be: it is moved there later."""
+        """Copy the network to the device that the trained one is moved to later."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
-        if self._average_model is not None:  # its counter is asked at every step, for which a GPU would have to wait
+        if self._average_model is not None:  # it is read at every step: on a GPU that would wait
             self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -40,14 +40,14 @@ class MovingAverage(WeightAveraging):
         self.swapped = True
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with the trained weights."""
+        """Continue with the trained weights."""
         super().on_validation_epoch_end(trainer, pl_module)
         self.swapped = False
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Store both; in the middle of a validation each is in the other's place, which Lightning does not know."""
+        """Store both; during a validation Lightning has them exchanged, and would store them so."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         if self.swapped:
             average, current = checkpoint["current_model_state"], checkpoint["state_dict"]

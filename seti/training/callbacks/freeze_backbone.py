@@ -1,13 +1,13 @@
-"""Train the head alone for some epochs, before everything."""
+"""Training of the head alone for the first epochs."""
 
 import pytorch_lightning as pl
 
 
-class HeadWarmup(pl.Callback):
-    """Keep the backbone's weights and batch statistics as they are for the first epochs.
+class FreezeBackbone(pl.Callback):
+    """Keep the backbone's weights and batch statistics fixed for the first epochs.
 
     A head that is still random would send large gradients into pretrained weights. The optimiser holds all
-    parameters from the start and passes over those without a gradient, so the schedule runs over the whole training.
+    parameters from the start and skips those without a gradient, so the schedule runs over the whole training.
 
     Args:
         epochs: how many.
@@ -17,9 +17,9 @@ class HeadWarmup(pl.Callback):
         self.epochs = epochs
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or not: a run that goes on in the middle of an epoch does not come by that epoch's start."""
+        """Freeze or unfreeze: a run that is resumed in the middle of an epoch skips that epoch's start."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or thaw, by the epoch's number alone."""
+        """Freeze or unfreeze, by the epoch's number alone."""
         pl_module.backbone.freeze(trainer.current_epoch < self.epochs)

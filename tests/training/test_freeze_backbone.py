@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from seti.training import fold as training
+from seti.training.callbacks.history import History
 
 HEAD = {"backbone.network.fc.weight", "backbone.network.fc.bias"}
 
@@ -21,7 +22,7 @@ def states(monkeypatch) -> list[dict[str, torch.Tensor]]:
     def keep(module):
         kept.append({name: value.detach().clone() for name, value in module.state_dict().items()})
 
-    start, end = training.History.on_fit_start, training.History.on_train_epoch_end
+    start, end = History.on_fit_start, History.on_train_epoch_end
 
     def on_fit_start(self, trainer, module):
         keep(module)
@@ -31,8 +32,8 @@ def states(monkeypatch) -> list[dict[str, torch.Tensor]]:
         keep(module)
         end(self, trainer, module)
 
-    monkeypatch.setattr(training.History, "on_fit_start", on_fit_start)
-    monkeypatch.setattr(training.History, "on_train_epoch_end", on_train_epoch_end)
+    monkeypatch.setattr(History, "on_fit_start", on_fit_start)
+    monkeypatch.setattr(History, "on_train_epoch_end", on_train_epoch_end)
     return kept
 
 
@@ -64,6 +65,6 @@ def test_a_network_without_a_head_is_refused_before_anything_is_written(train, o
         return torch.nn.Identity()
 
     monkeypatch.setattr(timm.models.resnet.ResNet, "get_classifier", fail)
-    with pytest.raises(training.SetiError, match=r"model\.head_epochs train the head alone"):
+    with pytest.raises(training.SetiError, match=r"model\.head_epochs train only the head"):
         train("model.head_epochs=1")
     assert not list(outputs.rglob("*.ckpt"))

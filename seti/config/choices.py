@@ -1,0 +1,27 @@
+"""The choices of every setting that takes one of several words; the comments in `conf/` have their meaning."""
+
+from collections.abc import Collection
+
+from seti.data.cadence import PANEL_CHOICES
+from seti.simulation.signals import SHAPES
+from seti.transforms.layouts import LAYOUTS
+
+BEST = {"val_auc": "max", "val_loss": "min"}  # `checkpoint.monitor`, and the mode in which it keeps the best epoch
+
+CHOICES: dict[str, Collection[str]] = {
+    "data.panels": tuple(PANEL_CHOICES),
+    "data.layout": LAYOUTS,
+    "data.normalise": ("none", "panel", "robust", "flatten", "whiten"),
+    "data.interpolation": ("linear", "area"),
+    "data.packed": ("auto", "true", "false"),
+    "data.on_error": ("raise", "skip"),
+    "data.augment_on": ("auto", "device", "host"),
+    "augment.inject_shapes": SHAPES,
+    "mixup.label": ("interpolate", "union"),
+    "model.pool": ("gem",),
+    "schedule.name": ("onecycle", "cosine"),
+    "loss.name": ("bce", "focal"),
+    "checkpoint.mode": ("min", "max"),
+    "checkpoint.monitor": tuple(BEST),
+    "average": ("mean", "rank"),
+}

@@ -1,0 +1,96 @@
+"""Schemas of the commands other than training and prediction; see `seti.config.schema` for those."""
+
+from dataclasses import dataclass, field
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from seti.simulation.settings import SimulationSettings
+
+
+@dataclass
+class StackConfig:
+    """Settings of `stack`."""
+
+    output_dir: str = MISSING
+    experiments: list[str] | None = None
+    meta: str = MISSING
+    calibrate: str = MISSING
+    seed: int = MISSING
+    n_jobs: int | None = None
+
+
+@dataclass
+class CheckDataConfig:
+    """Data set to check."""
+
+    root: str = MISSING
+    pack_dir: str | None = None
+
+
+@dataclass
+class CheckConfig:
+    """Settings of `check`."""
+
+    data: CheckDataConfig = field(default_factory=CheckDataConfig)
+    report: str = MISSING
+    workers: int | None = None
+
+
+@dataclass
+class PackDataConfig:
+    """Data set to pack."""
+
+    root: str = MISSING
+
+
+@dataclass
+class PackConfig:
+    """Settings of `pack`."""
+
+    data: PackDataConfig = field(default_factory=PackDataConfig)
+    panels: str = MISSING
+    split: list[str] = MISSING
+    pack_dir: str | None = None
+    workers: int | None = None
+    force: bool = MISSING
+
+
+@dataclass
+class ShowDataConfig:
+    """Data set that holds the cadences."""
+
+    root: str | None = None
+
+
+@dataclass
+class ShowConfig:
+    """Settings of `show`."""
+
+    data: ShowDataConfig = field(default_factory=ShowDataConfig)
+    ids: list[str] = MISSING
+    ckpt_dir: str | None = None
+    out: str = MISSING
+
+
+@dataclass
+class BaselineDataConfig:
+    """Data set to score."""
+
+    root: str = MISSING
+
+
+@dataclass
+class BaselineConfig:
+    """Settings of `baseline`."""
+
+    data: BaselineDataConfig = field(default_factory=BaselineDataConfig)
+
+
+_store = ConfigStore.instance()
+_store.store(name="stack_schema", node=StackConfig)
+_store.store(name="simulate_schema", node=SimulationSettings)
+_store.store(name="check_schema", node=CheckConfig)
+_store.store(name="pack_schema", node=PackConfig)
+_store.store(name="show_schema", node=ShowConfig)
+_store.store(name="baseline_schema", node=BaselineConfig)

@@ -1,0 +1,103 @@
+"""The identity of a training run: two runs with the same one train the same fold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seti.errors import SetiError, brief
+
+# Settings of where, how fast or how verbosely a fold is trained: they do not change its result.
+NOT_COMPARED = (
+    "fold",
+    "force",
+    "output_dir",
+    "exp_name",
+    "threads",
+    "retries",  # result.json says which seed the fold was trained with
+    "watch",
+    "lr_range",
+    "lr_range_test",
+    "data.root",  # the fingerprint of its label table identifies the data set, wherever it is
+    "data.num_workers",
+    "data.packed",
+    "data.pack_dir",
+    "data.on_error",  # leaving cadences out changes the fingerprint
+    "data.augment_on",  # the same images, up to the rounding of their interpolation
+    "model.compile",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Configuration, label table and seed of a run, as its checkpoints and records keep them.
+
+    Attributes:
+        config: the whole configuration as plain values.
+        fingerprint: of the label table, see `seti.data.folds.fingerprint`.
+        seed: in use, which a retry changes and `config` does not show; None where it does not matter.
+    """
+
+    config: dict[str, Any]
+    fingerprint: str
+    seed: int | None = None
+
+    @classmethod
+    def from_plain(cls, content: Any) -> "RunIdentity | None":
+        """Read what `plain` gave, out of a file; None where it is anything else."""
+        own = isinstance(content, dict) and isinstance(content.get("config"), dict) and "fingerprint" in content
+        return cls(content["config"], content["fingerprint"], content.get("seed")) if own else None
+
+    def plain(self) -> dict[str, Any]:
+        """Keys config, fingerprint and, where it is set, seed."""
+        content = {"config": self.config, "fingerprint": self.fingerprint}
+        return content if self.seed is None else content | {"seed": self.seed}
+
+    def differences(self, other: "RunIdentity") -> list[str]:
+        """List, as `name: own -> other`, every difference that changes the trained fold; seeds are not compared."""
+        different = differences(self.config, other.config)
+        if self.fingerprint != other.fingerprint:
+            different.append(f"label table: {brief(self.fingerprint)} -> {brief(other.fingerprint)}")
+        return different
+
+    def check_same(self, other: "RunIdentity", folder: Path) -> None:
+        """Refuse to continue a fold of this identity with another one.
+
+        Args:
+            other: of the run that wants to.
+            folder: the fold's.
+
+        Raises:
+            SetiError: naming every difference.
+        """
+        different = self.differences(other)
+        if different:
+            msg = (
+                f"{folder} was trained with other settings ({'; '.join(different)}): give another exp_name, "
+                "or force=true to replace that fold"
+            )
+            raise SetiError(msg)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """List, as `key: old -> new`, the settings by which two configurations train different folds."""
+    flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
+    return [
+        f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"
+        for key in sorted(flat_old.keys() | flat_new.keys())
+        if flat_old.get(key) != flat_new.get(key)
+        and not any(key == skip or key.startswith(skip + ".") for skip in NOT_COMPARED)
+    ]
+
+
+def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

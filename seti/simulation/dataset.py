@@ -1,0 +1,189 @@
+"""Simulated data sets in the competition's layout.
+
+One or more cadences are cut from a field (`seti.simulation.spectra`), and each gets its own signal. The bytes of a set
+do not depend on how many processes make it.
+"""
+
+import functools
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seti.data.competition import LABELS, SUBMISSION, TEST_LABELS, cadence_path
+from seti.errors import SetiError
+from seti.simulation.plan import SPLITS, Planned, draw_cadence_signal, plan, rng_for
+from seti.simulation.settings import SimulationSettings
+from seti.simulation.signals import Signal
+from seti.simulation.spectra import (
+    BINS,
+    FILE_SIZE,
+    Field,
+    add_signal,
+    draw_field,
+    import_setigen,
+    render_field,
+    standardise,
+)
+from seti.simulation.validation import check_settings
+from seti.utils import files, locks
+from seti.utils.console import cadence_progress
+from seti.utils.processes import available_cores, parallel_map
+
+TRUTH = "truth.csv"
+SETTINGS = "simulation.json"
+FORMAT = 1  # raised when the same settings give other bytes than before
+
+
+def simulate(settings: SimulationSettings) -> Path:
+    """Make a data set, or go on with one that was begun with the same settings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SetiError: a setting cannot work; the folder holds something else, or cannot be written; setigen is missing.
+    """
+    check_settings(settings)
+    import_setigen()  # before anything is written
+    root = Path(settings.root)
+    groups = plan(settings)
+    with _system_errors(root), _locked(root):
+        _claim(root, settings)
+        for split in SPLITS:
+            for folder in (root / split).glob("*"):
+                files.remove_stale_parts(folder)
+        truth = pd.DataFrame(_make(settings, groups)).sort_values(["split", "id"], ignore_index=True)
+        _write_tables(root, truth)
+    return root
+
+
+def count_needles(root: Path) -> dict[str, tuple[int, int]]:
+    """Count a simulated set's cadences and those with a needle, by split."""
+    truth = pd.read_csv(root / TRUTH)
+    counts = {split: truth.loc[truth["split"] == split, "target"] for split in SPLITS}
+    return {split: (len(targets), int(targets.sum())) for split, targets in counts.items()}
+
+
+def _make(settings: SimulationSettings, groups: list[list[Planned]]) -> list[dict[str, Any]]:
+    """Write every cadence that is not there yet, with a progress bar; returns the rows of the truth table."""
+    workers = min(settings.workers or available_cores(), len(groups))
+    work = functools.partial(_make_group, settings)
+    rows = []
+    with cadence_progress() as progress:
+        task = progress.add_task("simulating", total=sum(map(len, groups)))
+        for made in parallel_map(work, range(len(groups)), groups, workers=workers, chunk=4):
+            rows += made
+            progress.advance(task, len(made))
+    return rows
+
+
+def _make_group(settings: SimulationSettings, number: int, group: list[Planned]) -> list[dict[str, Any]]:
+    drawn = draw_field(rng_for(settings.seed, "field", number), settings.background, len(group))
+    rendered = None
+    rows = []
+    for cadence, offset in zip(group, drawn.offsets, strict=True):
+        signal = draw_cadence_signal(settings, cadence, drawn.times)
+        rows.append(_truth(cadence, signal, drawn, number, int(offset)))
+        path = cadence_path(Path(settings.root), cadence.split, cadence.id)
+        if path.is_file() and path.stat().st_size == FILE_SIZE:
+            continue
+        if rendered is None:
+            rendered = render_field(drawn)
+        panels = rendered[:, :, offset : offset + BINS].copy()
+        if signal is not None:
+            add_signal(panels, drawn.times, signal)
+        content = io.BytesIO()  # numpy would tell of a full disk by an error that does not say so
+        np.save(content, standardise(panels))
+        # Not durable: thousands of files. One that a power cut empties is made again, told by its size.
+        with files.atomic_write(path, durable=False) as temporary:
+            temporary.write_bytes(content.getbuffer())
+    return rows
+
+
+def _truth(cadence: Planned, signal: Signal | None, drawn: Field, number: int, offset: int) -> dict[str, Any]:
+    return {
+        "id": cadence.id,
+        "split": cadence.split,
+        "target": int(cadence.kind == "needle"),
+        "kind": cadence.kind,
+        "shape": signal.shape if signal else "",
+        "snr": round(signal.snr, 3) if signal else np.nan,
+        "drift_rate": round(signal.drift_rate, 6) if signal else np.nan,
+        "panels": " ".join(map(str, signal.panels)) if signal else "",
+        "background": number,
+        "offset": offset,
+        "features": " ".join(drawn.features),
+    }
+
+
+def _write_tables(root: Path, truth: pd.DataFrame) -> None:
+    """Write the tables; the label table comes last, so a folder that has one is whole."""
+    os.sync()  # the cadences
+    test = truth[truth["split"] == "test"]
+    files.write_csv(root / TRUTH, truth)
+    files.write_csv(root / TEST_LABELS, test[["id", "target"]])
+    files.write_csv(root / SUBMISSION, test[["id"]].assign(target=0.5))
+    files.write_csv(root / LABELS, truth.loc[truth["split"] == "train", ["id", "target"]])
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with locks.hold(root, "simulating", fix="another root can be simulated beside it"):
+        yield
+
+
+def _claim(root: Path, settings: SimulationSettings) -> None:
+    """Write the settings into the folder, unless it holds anything else."""
+    wanted = {
+        "format": FORMAT,
+        **{k: v for k, v in asdict(settings).items() if k not in ("root", "workers", "force")},
+    }
+    stored = root / SETTINGS
+    if stored.exists():
+        held = files.read_json(stored)
+        if held != wanted and not settings.force:
+            other = [name for name in wanted if held.get(name) != wanted[name]]
+            name = other[0] if other else "an unknown setting"
+            msg = (
+                f"{root} holds a set made with other settings ({name}: {held.get(name)}, now {wanted.get(name)}): "
+                "set force=true to replace it, or another root"
+            )
+            raise SetiError(msg)
+        if settings.force:
+            for table in (LABELS, SUBMISSION, TEST_LABELS, TRUTH):
+                (root / table).unlink(missing_ok=True)
+            for split in SPLITS:
+                shutil.rmtree(root / split, ignore_errors=True)
+    elif any((root / name).exists() for name in (LABELS, SUBMISSION, *SPLITS)):
+        msg = f"{root} holds data that the simulator did not make: set root to another folder"
+        raise SetiError(msg)
+    present = sum(1 for split in SPLITS for _ in (root / split).glob("*/*.npy"))
+    needed = (settings.train + settings.test - present) * FILE_SIZE
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        msg = f"{root} needs {_size(needed)} and has {_size(free)} free: free some, or set another root"
+        raise SetiError(msg)
+    files.write_json(stored, wanted)
+
+
+@contextmanager
+def _system_errors(root: Path) -> Iterator[None]:
+    """Turn a full disk and a missing right into one line."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write to {root}: {error.strerror or error}; fix that, or set root to another folder"
+        raise SetiError(msg) from error

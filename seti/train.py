@@ -1,0 +1,34 @@
+"""Train one configuration: `seti train -m fold=0,1,2,3,4 model=effnet_b1`. Settings: conf/train.yaml."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seti.cli import program
+
+if TYPE_CHECKING:
+    from seti.config.schema import TrainConfig
+
+
+@program.program("train")
+def main(cfg: "TrainConfig") -> float:
+    """Train one fold, or run the learning-rate range test for it."""
+    # Imported here: --help and shell completion need no torch.
+    from hydra.core.hydra_config import HydraConfig
+
+    from seti.reports import cross_validation
+    from seti.training import fold, lr_range
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if cfg.lr_range_test:
+        score = lr_range.run(cfg, folder)
+        report, of = lr_range.collect, folder.parent.parent
+    else:
+        score = fold.train(cfg, list(HydraConfig.get().overrides.task), folder)
+        report, of = cross_validation.report, folder.parent
+    if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
+        report(of)
+    return score
+
+
+if __name__ == "__main__":
+    main()
