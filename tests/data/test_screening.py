@@ -9,7 +9,7 @@ import pytest
 from conftest import read_json
 from unit_helpers import DATA, NO_AUGMENT, make_train_set
 
-from seti import pack
+from seti.data import pack_writer as pack
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, read_cadence
 from seti.data.pack_reader import PackedCadences, PackFiles
