@@ -1,14 +1,16 @@
 """The choices of every setting that takes one of several words; the comments in `conf/` have their meaning."""
 
+from collections.abc import Collection
+
 from seti.data.cadence import PANEL_CHOICES
 from seti.simulation.signals import SHAPES
 from seti.transforms.layouts import LAYOUTS
 
 BEST = {"val_auc": "max", "val_loss": "min"}  # `checkpoint.monitor`, and the mode in which it keeps the best epoch
 
-CHOICES: dict[str, tuple[str, ...]] = {
+CHOICES: dict[str, Collection[str]] = {
     "data.panels": tuple(PANEL_CHOICES),
-    "data.layout": tuple(LAYOUTS),
+    "data.layout": LAYOUTS,
     "data.normalise": ("none", "panel", "robust", "flatten", "whiten"),
     "data.interpolation": ("linear", "area"),
     "data.packed": ("auto", "true", "false"),

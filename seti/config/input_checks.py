@@ -44,7 +44,7 @@ def check_augment(augment: AugmentConfig, data: DataConfig) -> None:
     check_range("augment.scale", augment.scale, 0, 0.99)
     check_range("augment.rotate", augment.rotate, 0, 180)
     _check_crop_and_cutout(augment)
-    _check_recomposition(augment, data)
+    _check_panel_augmentation(augment, data)
 
 
 def check_reading(data: DataConfig | PredictDataConfig) -> None:
@@ -87,7 +87,7 @@ def _check_preparation(data: DataConfig) -> None:
         raise SetiError(msg)
 
 
-def _check_recomposition(augment: AugmentConfig, data: DataConfig) -> None:
+def _check_panel_augmentation(augment: AugmentConfig, data: DataConfig) -> None:
     for name in ("swap_off", "shuffle_on", "shuffle_off", "inject", "inject_decoys"):
         check_range(f"augment.{name}", augment[name], 0, 1)
     check_range("augment.roll", augment.roll, 0, 0.5)

@@ -1,7 +1,7 @@
-"""What a cadence is: six panels of a spectrogram, read from a `.npy` and picked.
+"""Cadence files: reading panels of a `.npy` that holds the six panels of a spectrogram.
 
-A panel is `(rows, bins)`: time downwards, frequency to the right. Green Bank points ON a star (A), away (B),
-ON (A), away (C), ON (A), away (D): a needle stands in ON panels and in no OFF panel.
+A panel is `(rows, bins)`: time downwards, frequency to the right. The telescope points at a star (A), away (B), back
+(A), away (C), back (A), away (D): a needle shows in ON panels (A) and in no OFF panel (B, C, D).
 """
 
 import errno
@@ -20,10 +20,10 @@ ON_PANELS = (0, 2, 4)
 OFF_PANELS = (1, 3, 5)
 PANEL_CHOICES = {"A": ON_PANELS, "all": tuple(range(6))}
 
-HEADER_BYTES = 128  # what numpy writes for any array of few dimensions, padding included
-LONGEST_HEADER = 10_000  # numpy reads none that is longer, but makes room for it first
+HEADER_BYTES = 128  # length that numpy pads the header of an array of few dimensions to
+LONGEST_HEADER = 10_000  # numpy refuses longer ones, but allocates memory for them first
 
-# O_NONBLOCK: opening a pipe would wait for somebody to write; a file does not care.
+# O_NONBLOCK: opening a pipe would wait for a writer; regular files ignore the flag.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 # Unsigned and signed integers of a float's width, and the bits of negative and positive infinity in them.
@@ -40,12 +40,12 @@ def read_cadence(
     out: np.ndarray | None = None,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Read some panels of a cadence file; the others are not touched.
+    """Read some panels of a cadence file, and none of the others.
 
     Args:
         path: a `.npy` of shape `(6, rows, bins)`, floating point, of either byte order.
         panels: which of the six to read.
-        out: `(len(panels), rows, bins)`, C order: read into, such as a place in a batch. Its type must hold the
+        out: `(len(panels), rows, bins)`, C order, to be read into, such as a place in a batch. Its type must hold the
             file's values without loss.
         size: `(rows, bins)` that the file must have; None for any.
 
@@ -80,13 +80,13 @@ def read_cadence(
 
 
 def read_format(path: str | Path) -> tuple[tuple[int, int], np.dtype]:
-    """Read how large a cadence's panels are, and of what type, without its values.
+    """Read size and type of a cadence's panels, without its values.
 
     Returns:
-        `(rows, bins)` and the type.
+        `(rows, bins)` and the floating-point type.
 
     Raises:
-        SetiError: as `read_cadence`, but for values that are not finite.
+        SetiError: as `read_cadence`, except for values that are not finite.
     """
     try:
         stored = _open(path)
@@ -99,16 +99,16 @@ def read_format(path: str | Path) -> tuple[tuple[int, int], np.dtype]:
 
 
 def all_finite(values: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite.
+    """Check that no value is NaN or infinite.
 
-    Seen as an unsigned integer, a negative float that is not finite is at least negative infinity; seen as a signed
-    one, a positive float that is not finite is at least positive infinity, and every negative one is below zero. Two
-    maxima need no memory, and are 40 times faster than numpy's float16 isfinite.
+    Read as unsigned integers, the bits of a negative float that is not finite are at least those of negative infinity.
+    Read as signed integers, those of a positive one are at least those of positive infinity, and every negative float
+    is below zero. So two maxima suffice; they need no memory and are 40 times faster than numpy's float16 isfinite.
     """
     if not values.dtype.isnative or values.dtype.itemsize not in _BITS:
         return bool(np.isfinite(values).all())
     unsigned, signed, minus, plus = _BITS[values.dtype.itemsize]
-    # The ufunc, not `max`, which is Python's.
+    # The ufunc itself: `ndarray.max` goes through Python first.
     highest = np.maximum.reduce
     return bool(highest(values.view(unsigned), axis=None) < minus and highest(values.view(signed), axis=None) < plus)
 
@@ -131,7 +131,7 @@ def check_finite(path: str | Path, cadence: np.ndarray, panels: tuple[int, ...])
 
 
 def _open(path: str | Path) -> np.ndarray:
-    """Map a cadence file into memory: whatever its header claims, no value is read and no memory taken."""
+    """Map a cadence file into memory, so that no header makes it read values or take memory."""
     mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode):
         msg = f"cadence {path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}: remove it"
@@ -147,7 +147,7 @@ def _open(path: str | Path) -> np.ndarray:
         msg = f"cadence {path} holds {stored.dtype}, not floats of 2, 4 or 8 bytes: remove or replace the file"
         raise SetiError(msg)
     surplus = Path(path).stat().st_size - stored.offset - stored.nbytes
-    if surplus:  # numpy does not mind, but two writers or a bad copy have been at it
+    if surplus:  # numpy ignores it, but it is the trace of two writers or a bad copy
         msg = f"cadence {path} is {surplus} bytes longer than its header says: remove or replace the file"
         raise SetiError(msg)
     return stored
@@ -157,7 +157,7 @@ def _check_header_length(path: str | Path) -> None:
     with Path(path).open("rb") as stream:
         start = stream.read(12)
     if start[:6] != b"\x93NUMPY" or len(start) < 12:
-        return  # numpy says what it is
+        return  # numpy names the error
     length = int.from_bytes(start[8:10] if start[6] == 1 else start[8:12], "little")
     if length > LONGEST_HEADER:
         msg = f"cadence {path} claims a header of {length} bytes: remove or replace the file"
@@ -172,7 +172,7 @@ def _other_size(path: str | Path, found: tuple[int, int], wanted: tuple[int, int
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """What is wrong with a file, in plainer words than numpy's, which advise to load pickles unsafely."""
+    """Reason why a file cannot be read; numpy's own messages advise to load pickles unsafely."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, OSError):
@@ -190,11 +190,11 @@ def _reason(path: Path, error: Exception) -> str:
 def _read_plain(
     path: str | Path, panels: tuple[int, ...], out: np.ndarray | None, size: tuple[int, int] | None
 ) -> np.ndarray | None:
-    """Read panels of the plain layout straight into the array.
+    """Read panels of a file of the usual layout straight into the array.
 
     Returns:
-        None for any other layout (Fortran order, another shape or type, a longer header), and for a file that is
-        not as long as its header says: numpy says what is wrong with those. Also None where `out` is of another type.
+        None for any other layout (Fortran order, another shape or type, a longer header), for a file that is not as
+        long as its header says, and where `out` has another type: these are left to numpy.
     """
     descriptor = os.open(path, _FLAGS)
     try:
@@ -202,7 +202,7 @@ def _read_plain(
         if layout is None:
             return None
         shape, dtype, length = layout
-        # The end, not fstat, of which Python makes an object of 20 fields.
+        # Not fstat, for which Python builds an object of 20 fields.
         if os.lseek(descriptor, 0, os.SEEK_END) != HEADER_BYTES + len(PANEL_LETTERS) * length:
             return None
         if size is not None and shape != size:
@@ -222,12 +222,16 @@ def _read_plain(
 
 
 def _is_float(dtype: np.dtype) -> bool:
-    return dtype.kind == "f" and dtype.itemsize <= 8  # torch knows no longer ones
+    return dtype.kind == "f" and dtype.itemsize <= 8  # torch has no longer ones
 
 
 @functools.lru_cache(maxsize=64)  # the files of a data set have the same header
 def _plain_layout(header: bytes) -> tuple[tuple[int, int], np.dtype, int] | None:
-    """Of a C-order `(6, rows, bins)` file of native floats and a 128-byte header: `(rows, bins)`, type, panel bytes."""
+    """Parse the header of a usual file: C order `(6, rows, bins)`, native floats, 128 bytes.
+
+    Returns:
+        `(rows, bins)`, type and bytes of a panel; None for any other file.
+    """
     stream = io.BytesIO(header)
     try:
         if np.lib.format.read_magic(stream) != (1, 0):

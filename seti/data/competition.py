@@ -1,4 +1,4 @@
-"""Which cadences there are: label table, paths of ids, folds."""
+"""The competition's layout of a data set: label tables, ids, and paths of cadence files."""
 
 import os
 import re
@@ -21,12 +21,12 @@ MISSING = "there is no such file"
 
 
 def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
-    """Where a cadence's file is: `root/split/<first character>/<id>.npy`."""
+    """Path of a cadence's file: `root/split/<first character>/<id>.npy`."""
     return root / split / cadence_id[0] / f"{cadence_id}.npy"
 
 
 def can_name_a_file(cadence_id: object) -> bool:
-    """Whether an id is a plain name: letters, digits, _ and -, of a length that every file system takes."""
+    """Check that an id is a plain file name: letters, digits, _ and -, at most 200 of them."""
     return isinstance(cadence_id, str) and re.fullmatch(r"\w[\w-]{0,199}", cadence_id, re.ASCII) is not None
 
 
@@ -34,10 +34,10 @@ def read_labels(root: Path) -> pd.DataFrame:
     """Read the label table.
 
     Returns:
-        Columns `id` (text) and `target` (0 or 1, int64), sorted by id, so that nothing depends on the file's order.
+        Columns `id` (text) and `target` (0 or 1, int64), sorted by id: results do not depend on the file's order.
 
     Raises:
-        SetiError: the folder, the table or a column is missing; an id is doubled or unfit for a file name; a
+        SetiError: the folder, the table or a column is missing; an id is listed twice or cannot name a file; a
             target is other than 0 or 1.
     """
     return _read_targets(root, LABELS).sort_values("id", ignore_index=True)
@@ -53,7 +53,7 @@ def read_test_ids(root: Path) -> pd.Series:
 
 
 def read_test_labels(root: Path) -> pd.DataFrame | None:
-    """Read the labels of the test set, which only simulated data has.
+    """Read the labels of the test set, which only simulated data sets have.
 
     Returns:
         Columns `id` and `target`, or None where there is no such table.
@@ -62,9 +62,9 @@ def read_test_labels(root: Path) -> pd.DataFrame | None:
 
 
 def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
-    """List the cadence files of a split: size in bytes and time of the last change in nanoseconds, by id.
+    """List size (bytes) and modification time (ns) of a split's cadence files, by id.
 
-    A file that lies in another folder than its id's first character says is none of them.
+    A file outside the folder named by the first character of its id is left out.
     """
     found = {}
     try:
@@ -74,7 +74,7 @@ def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
             with os.scandir(root / split / name) as entries:
                 for entry in entries:
                     if entry.name.endswith(".npy") and entry.name[0] == name:
-                        with suppress(FileNotFoundError):  # a link to nowhere
+                        with suppress(FileNotFoundError):  # a dangling link
                             status = entry.stat()
                             found[entry.name[:-4]] = status.st_size, status.st_mtime_ns
     except OSError as error:
@@ -86,10 +86,10 @@ def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:
 
 
 def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
-    """Find ids whose file is missing, or not as long as most of the others; names and sizes alone are looked at.
+    """Find ids whose file is missing or has another length than most; no file is opened.
 
     Returns:
-        What is wrong, by id.
+        The reason, by id.
     """
     present = list_files(root, split)
     sizes = Counter(present[i][0] for i in ids if i in present)
@@ -104,10 +104,10 @@ def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
 
 
 def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
-    """Refuse ids without a file and files of another size, before an epoch is spent on the others.
+    """Refuse missing files and files of another size, before an epoch is spent on the others.
 
     Raises:
-        SetiError: how many ids have no file, or one of another size than most, and the first three.
+        SetiError: number of ids whose file is missing or has another size than most, and the first three.
     """
     unfit = find_unfit(root, split, ids)
     missing = [i for i, problem in unfit.items() if problem == MISSING]
@@ -124,7 +124,7 @@ def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
         raise SetiError(msg)
     like = next((i for i in ids if i not in unfit), None)
     if len(named) == 1 and like is not None:
-        # What is wrong with a single one is soon found out.
+        # Reading a single file is quick, and gives a better reason.
         read_cadence(path, size=read_format(cadence_path(root, split, like))[0])
     msg = (
         f"{len(named)} of {len(ids)} {split} files have another size than the others ({first}): "
@@ -134,12 +134,12 @@ def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
 
 
 def check_overlap(root: Path) -> None:
-    """Refuse ids that stand in train and in test: their scores would be remembered, not predicted.
+    """Refuse ids that are in train and in test: their scores would be memorised, not predicted.
 
-    A table that is missing or damaged is left to whoever needs it.
+    Missing and damaged tables are ignored here: functions that read them raise the error.
 
     Raises:
-        SetiError: how many, and the first three.
+        SetiError: number of such ids, and the first three.
     """
     try:
         train, test = (files.read_csv(root / name, ["id"])["id"] for name in (LABELS, SUBMISSION))
@@ -153,10 +153,10 @@ def check_overlap(root: Path) -> None:
 
 
 def check_ids(path: Path, ids: pd.Series) -> None:
-    """Refuse ids that are no plain names: each becomes a part of a path.
+    """Refuse ids that are not plain names: each becomes a part of a path.
 
     Raises:
-        SetiError: how many a table has, and the first.
+        SetiError: number of such ids, and the first.
     """
     bad = [i for i in ids if not can_name_a_file(i)]
     if bad:

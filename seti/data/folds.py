@@ -11,15 +11,15 @@ from seti.errors import SetiError
 
 
 def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Assign each cadence to the fold that holds it out, with the share of positives alike in all folds.
+    """Assign each cadence to the fold that holds it out, stratified by target.
 
     Args:
         targets: `(N,)`, 0 or 1, in the label table's order of ids.
         n_folds: number of folds.
-        seed: shuffles; the same seed gives the same folds.
+        seed: of the shuffling; the same seed gives the same folds.
 
     Returns:
-        `(N,)` int64, fold numbers 0..n_folds-1.
+        `(N,)` int64, fold numbers 0 to n_folds-1.
 
     Raises:
         SetiError: a class has fewer cadences than there are folds.
@@ -37,7 +37,7 @@ def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
 
 
 def fingerprint(labels: pd.DataFrame) -> str:
-    """Tell a label table by its ids and targets: 16 hex digits of SHA-256, whatever the file's order or format."""
+    """Digest of a label table's ids and targets in any order: 16 hex digits of SHA-256."""
     table = labels.sort_values("id")
     digest = hashlib.sha256("\n".join(table["id"]).encode())
     digest.update(table["target"].to_numpy(np.int8).tobytes())

@@ -1,8 +1,8 @@
-"""A packed split: all its cadences in one file, which is mapped into memory.
+"""Reading packs: all cadences of a split in one file, which is mapped into memory.
 
-Three files in one folder, `<root>/packed` unless another is set: `train-A.npy`, a plain `.npy` of shape
-`(cadences, panels, rows, bins)`; `train-A.csv`, an id table with each source's size and time and each row's checksum;
-and `train-A.json`, the manifest, which is written last: without it there is no pack.
+A pack is three files in one folder, `<root>/packed` by default: `train-A.npy`, a plain `.npy` of shape
+`(cadences, panels, rows, bins)`; `train-A.csv`, a table of ids with size and time of each cadence file and a checksum
+of each row; and `train-A.json`, the manifest, which is written last: a pack without it is unfinished.
 """
 
 import copy
@@ -24,7 +24,7 @@ from seti.data.cadence import ON_PANELS, PANEL_CHOICES, all_finite
 from seti.errors import SetiError
 from seti.utils import files, hints
 
-FORMAT = 1  # raised when a pack's files change their meaning
+FORMAT = 1  # increased when the files of a pack change their meaning
 TABLE_COLUMNS = ["id", "size", "mtime_ns", "checksum"]
 NUMBERS = ("rows", "bins", "cadences", "bytes")
 MANIFEST_KEYS = ("format", "split", "panels", "dtype", "ids", "sources", "checksum", *NUMBERS)
@@ -32,12 +32,12 @@ MANIFEST_KEYS = ("format", "split", "panels", "dtype", "ids", "sources", "checks
 DTYPES = tuple(f"{order}f{size}" for order in "<>" for size in (2, 4, 8))
 
 _POPULATE_READ = 22  # MADV_POPULATE_READ of Linux 5.14, which Python 3.11 has no name for
-_WINDOW = 2**30  # bytes that are read before the map is made again, so that resident memory does not grow with the pack
+_WINDOW = 2**30  # bytes read before the file is mapped again, so that resident memory does not grow with the pack
 
 
 @dataclass(frozen=True)
 class PackFiles:
-    """The files of one pack, whether they exist or not."""
+    """Paths of the files of one pack, which need not exist."""
 
     folder: Path
     split: str
@@ -45,22 +45,22 @@ class PackFiles:
 
     @property
     def data(self) -> Path:
-        """The cadences."""
+        """Path of the cadences, a `.npy`."""
         return self.folder / f"{self.split}-{self.panels}.npy"
 
     @property
     def table(self) -> Path:
-        """The id table."""
+        """Path of the table of ids."""
         return self.data.with_suffix(".csv")
 
     @property
     def manifest(self) -> Path:
-        """Written last: this pack is whole."""
+        """Path of the manifest, which marks a pack as complete."""
         return self.data.with_suffix(".json")
 
     @property
     def partial(self) -> Path:
-        """The cadences while they are being packed."""
+        """Path of the cadences while they are being packed."""
         return self.data.with_suffix(".npy.part")
 
     def read_manifest(self) -> dict[str, Any]:
@@ -94,44 +94,44 @@ class PackFiles:
 
 
 def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """The header that a `.npy` file of such an array begins with."""
+    """Header of the `.npy` file of an array of that type and shape."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
     return stream.getvalue()
 
 
 def _array_bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes of such an array."""
+    """Size in bytes of an array of that type and shape, without a header."""
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def pack_folder(root: Path, pack_dir: str | Path | None) -> Path:
-    """Where a data set's packs are."""
+    """Folder of a data set's packs: `pack_dir`, or `<root>/packed`."""
     return root / "packed" if pack_dir is None else Path(pack_dir)
 
 
 def pack_command(root: Path, panels: tuple[int, ...], pack_dir: str | Path | None) -> str:
-    """Give the command that packs those panels there."""
+    """Command that packs those panels into that folder."""
     folder = [] if pack_dir is None else [f"pack_dir={pack_dir}"]
     name = "A" if set(panels) <= set(ON_PANELS) else "all"
     return hints.command("pack", f"data.root={root}", f"panels={name}", *folder)
 
 
 def digest(values: pd.Series) -> str:
-    """16 hex digits that tell a column of a table."""
+    """Digest of a column: 16 hex digits of SHA-256."""
     return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:16]
 
 
 def table_digests(table: pd.DataFrame) -> dict[str, str]:
-    """What the manifest says of the id table: digests of its ids, of its sources and of its checksums."""
+    """Digests of the id table's ids, sources and checksums, as the manifest records them."""
     sources = table["id"] + " " + table["size"].astype(str) + " " + table["mtime_ns"].astype(str)
     return {"ids": digest(table["id"]), "sources": digest(sources), "checksum": digest(table["checksum"])}
 
 
 def changed_sources(root: Path, split: str, table: pd.DataFrame) -> list[str]:
-    """Name the ids whose file is no longer the one that was packed; none where the split has no files any more.
+    """List ids whose file has changed since it was packed; none where no files are left.
 
-    Told by size and time alone, which takes a second for 200,000 files.
+    Compares size and time only, which takes a second for 200,000 files.
     """
     present = competition.list_files(root, split)
     if not present:
@@ -141,17 +141,17 @@ def changed_sources(root: Path, split: str, table: pd.DataFrame) -> list[str]:
 
 
 class PackedCadences:
-    """Cadences of one split, read from a pack.
+    """Cadences of one split, read from a pack: a `seti.data.sources.CadenceSource`.
 
     Args:
-        pack: a whole pack.
+        pack: a complete pack.
         root: the data set's folder.
         ids: `(N,)` text, all of which the pack must hold.
         panels: which of the six are read.
-        sources: whether the files that were packed must still be the same.
+        sources: refuse a pack whose cadence files have changed since.
 
     Raises:
-        SetiError: why the pack cannot serve these ids.
+        SetiError: the pack is damaged or out of date, or lacks some of the ids.
     """
 
     def __init__(
@@ -188,12 +188,12 @@ class PackedCadences:
         shape = manifest["cadences"], len(PANEL_CHOICES[self.pack.panels]), manifest["rows"], manifest["bins"]
         header = npy_header(manifest["dtype"], shape)
         with self.pack.data.open("rb") as stream:
-            if stream.read(len(header)) != header:  # the manifest is read wrong, or the data
-                msg = f"{self.pack.data.name} is not of the shape and type that its manifest tells"
+            if stream.read(len(header)) != header:  # manifest and data do not belong together
+                msg = f"{self.pack.data.name} is not of the shape and type that its manifest states"
                 raise SetiError(msg)
         table = self.pack.read_table()
-        told = {key: manifest[key] for key in ("ids", "sources", "checksum")}
-        if len(table) != manifest["cadences"] or table_digests(table) != told:
+        recorded = {key: manifest[key] for key in ("ids", "sources", "checksum")}
+        if len(table) != manifest["cadences"] or table_digests(table) != recorded:
             msg = f"{self.pack.table.name} is not the table that was packed"
             raise SetiError(msg)
         wanted = table[table["id"].isin(self.ids)]
@@ -207,16 +207,12 @@ class PackedCadences:
         return len(self.ids)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A map cannot be sent to another process: it opens its own."""
+        """Leave the memory map out: another process opens its own."""
         return self.__dict__ | {"_map": None, "_rows": None, "_seen": None}
 
     def take(self, indices: np.ndarray) -> Self:
-        """Some of these cadences, without looking through table and sources once more.
-
-        Args:
-            indices: `(M,)`, of the ids.
-        """
-        taken = copy.copy(self)  # by __getstate__: with a map of its own
+        """Select cadences without checking the pack again: `indices` `(M,)` are places in `ids`."""
+        taken = copy.copy(self)  # through __getstate__: it opens a map of its own
         taken.ids, taken._places = self.ids[indices], self._places[indices]
         return taken
 
@@ -229,12 +225,11 @@ class PackedCadences:
         """Read one cadence.
 
         Args:
-            index: of its id.
+            index: place in `ids`.
             out: `(len(panels), rows, bins)`: copied into.
 
         Returns:
-            `(len(panels), rows, bins)` in the pack's own precision, not to be written to: where the pack holds
-            just the panels in use, this is the pack's own memory. Or `out`.
+            `(len(panels), rows, bins)` in the pack's own precision, read-only where it is the memory map; or `out`.
 
         Raises:
             SetiError: the pack was replaced, cut short or damaged since it was opened.
@@ -243,7 +238,7 @@ class PackedCadences:
             self._open()
         place = int(self._places[index])
         if not self._seen[place]:
-            self._bring_in(place)
+            self._load_pages(place)
         cadence = self._rows[place]
         if self._picked is not None:
             cadence = cadence[self._picked]
@@ -255,7 +250,7 @@ class PackedCadences:
         return out
 
     def _open(self) -> None:
-        # Arrays of cadences keep the old map for as long as they are in use.
+        # Cadences that were read from the old map keep it alive.
         try:
             manifest = self.pack.read_manifest()
             with self.pack.data.open("rb") as stream:
@@ -265,21 +260,21 @@ class PackedCadences:
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise SetiError(self._failure(error.strerror or str(error))) from error
-        # torch warns once of an array that it could write to; nothing here writes into a cadence.
+        # torch warns of arrays that are read-only; nothing here writes into a cadence.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
         shape = (manifest["cadences"], self._held, self.rows, self.bins)
         self._rows = np.frombuffer(self._map, self.dtype, offset=self._offset).reshape(shape)
         self._seen = bytearray(manifest["cadences"])
         self._touched = 0
 
-    def _bring_in(self, place: int) -> None:
-        """Map one cadence's pages: a file cut short or a failing disk is an error here, and else a killed process."""
+    def _load_pages(self, place: int) -> None:
+        """Load one cadence's pages, so that a truncated file raises instead of killing the process."""
         start = self._offset + place * self._row_bytes
         first = start - start % mmap.PAGESIZE
         try:
             self._map.madvise(_POPULATE_READ, first, start + self._row_bytes - first)
         except (OSError, AttributeError) as error:
-            if getattr(error, "errno", None) not in (None, 22):  # 22: an older system does not know this advice
+            if getattr(error, "errno", None) not in (None, 22):  # 22: the kernel is older than this advice
                 raise SetiError(self._failure(error.strerror or str(error))) from error
         self._seen[place] = 1
         self._touched += self._row_bytes
@@ -291,10 +286,10 @@ class PackedCadences:
 def open_packed(
     root: Path, split: str, ids: np.ndarray, panels: tuple[int, ...], pack_dir: str | Path | None
 ) -> tuple[PackedCadences | None, str]:
-    """Open the pack that serves some ids and panels, if there is one.
+    """Open the pack that holds some ids and panels, if there is one.
 
     Returns:
-        The cadences, or None; and why not, which is empty where there is no pack at all.
+        The cadences, or None; and the reason why no existing pack is used, empty where there is none.
     """
     reasons = []
     for name, held in PANEL_CHOICES.items():

@@ -1,4 +1,4 @@
-"""Screening for damage, for `data.on_error=skip`: reads every cadence once, and records those that are left out."""
+"""Screening for `data.on_error=skip`: finds and records damaged cadences."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -64,7 +64,7 @@ def usual_size(root: Path, split: str, ids: Iterable[str]) -> tuple[int, int] | 
 
 
 def write_skipped(path: Path, skipped: dict[str, str]) -> None:
-    """Write ids and reasons of skipped cadences as a CSV table; remove the file where none was skipped."""
+    """Write ids and reasons of skipped cadences as CSV; without any, remove the file."""
     if skipped:
         files.write_csv(path, pd.DataFrame({"id": list(skipped), "reason": list(skipped.values())}))
     else:

@@ -1,4 +1,4 @@
-"""Sources of cadences: the interface that a dataset reads through, and the files of the competition's layout.
+"""Sources of cadences: the interface of datasets to data on disk, and the cadence files.
 
 `seti.data.pack_reader.PackedCadences` is another source; `seti.data.splits` chooses between files and pack.
 """
@@ -14,7 +14,7 @@ from seti.data.cadence import read_cadence, read_format
 
 
 class CadenceSource(Protocol):
-    """Cadences of one size, each read by its index in `ids`; all that `CadenceDataset` knows of where they lie.
+    """Cadences of one size, each read by its place in `ids`.
 
     To add a source (tiles of an observation, cadences with their background subtracted), write a class with these
     members and pass an instance to `seti.dataloading.dataset.CadenceDataset`: nothing else needs to know it. It need
@@ -47,7 +47,7 @@ class CadenceSource(Protocol):
 
     @property
     def description(self) -> str:
-        """Origin of the cadences, to complete "cadences are read from ..." in logs and error messages."""
+        """Origin of the cadences, as in the log line "cadences are read from ..."."""
         ...
 
     def read(self, index: int, out: np.ndarray | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Opening a split: from its pack where one serves, else from its files, without damaged cadences if so chosen."""
+"""Opening a split: from a pack or from files, with or without its damaged cadences."""
 
 import logging
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def open_split(
     on_error: str = "raise",
     size: tuple[int, int] | None = None,
 ) -> OpenedSplit:
-    """Open a split's cadences: the pack where a whole, up-to-date one exists, otherwise the files.
+    """Open a split's cadences: a complete, up-to-date pack where there is one, else the files.
 
     Files are checked by name and length. With `on_error=skip`, every cadence is also read once.
 

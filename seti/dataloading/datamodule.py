@@ -1,4 +1,4 @@
-"""The LightningDataModule: training and validation cadences of one fold."""
+"""LightningDataModule of one fold: its training and validation cadences."""
 
 from dataclasses import fields
 from functools import cached_property
@@ -28,7 +28,7 @@ class CadenceDataModule(pl.LightningDataModule):
     Args:
         data: the `data` settings as plain values.
         augment: the `augment` settings as plain values.
-        fold: which fold is held out.
+        fold: number of the fold that is held out.
         seed: of the shuffling and the transforms.
 
     Raises:
@@ -41,13 +41,13 @@ class CadenceDataModule(pl.LightningDataModule):
         self.augment = augment
         self.fold = fold
         self.seed = seed
-        self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one begins later
+        self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one starts later
         self.batch_size = data["batch_size"]
         self.root = Path(data["root"])
 
     @property
     def on_device(self) -> bool:
-        """Whether images are made where the network runs; without a Trainer, on the host."""
+        """True where images are made on the network's device; never without a Trainer."""
         choice = self.data["augment_on"]
         if choice == "auto":
             return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
@@ -55,7 +55,7 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def labels(self) -> pd.DataFrame:
-        """Columns id, target, fold: every labelled cadence, sorted by id. Folds do not depend on what is damaged."""
+        """Columns id, target, fold of every labelled cadence, also damaged ones, sorted by id."""
         labels = competition.read_labels(self.root)
         competition.check_overlap(self.root)
         folds = assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
@@ -87,12 +87,12 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells this label table from others."""
+        """Digest of the labelled cadences that are not left out."""
         return fingerprint(self.table)
 
     @cached_property
     def spec(self) -> InputSpec:
-        """What the network takes in; rows and bins are those of the pack, or of the first cadence."""
+        """Input of the network; rows and bins are those of the source."""
         source = self._opened.source
         given = {key.name: self.data[key.name] for key in fields(InputSpec) if key.name in self.data}
         if LAYOUTS[self.data["layout"]].integrates and source.rows < 2:
@@ -110,7 +110,7 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def val_set(self) -> CadenceDataset:
-        """Cadences of the held-out fold, as they are."""
+        """Cadences of the held-out fold, not transformed."""
         return self._dataset(self.table["fold"] == self.fold, None)
 
     def _dataset(self, part: pd.Series, augment: dict[str, Any] | None) -> CadenceDataset:
@@ -118,7 +118,7 @@ class CadenceDataModule(pl.LightningDataModule):
         return CadenceDataset(source, self.table.loc[part, "target"].to_numpy(), self.spec, augment)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of `(images or panels, targets, indices)`; a last batch of one is dropped.
+        """Shuffled batches `(images or panels, targets, indices)`; a last batch of one is dropped.
 
         Batch normalisation cannot train on one image, nor mixup blend it.
         """

@@ -1,4 +1,4 @@
-"""Cadences as images, one by one and in batches, or as panels for the device to make images of."""
+"""Dataset of cadences: images with targets, or panels of which the device makes images."""
 
 import math
 from typing import Any
@@ -61,7 +61,7 @@ class CadenceDataset(Dataset):
 
     @property
     def most_bytes(self) -> int:
-        """Of one cadence in a batch, as an image or, of floats of 4 bytes, as panels."""
+        """Largest size of one cadence in a batch: as an image, or as panels of 4-byte floats."""
         images = self.image_maker.shape(self.spec.rows, self.spec.bins)
         return 4 * max(math.prod(images), len(self.image_maker.numbers) * self.spec.rows * self.spec.bins)
 
@@ -99,7 +99,7 @@ class CadenceDataset(Dataset):
         return self._batch(items, self.on_device)
 
     def _batch(self, items: list[int | tuple[int, int]], on_device: bool) -> Batch:
-        # One after the other: while a cadence is in the processor's cache, its image is made.
+        # One by one: an image is made while its cadence is in the processor's cache.
         cadences = (self._load(*_split(item)) for item in items)
         if on_device:
             loaded = list(cadences)
@@ -111,9 +111,9 @@ class CadenceDataset(Dataset):
         return inputs, torch.tensor(targets, dtype=torch.float32), indices
 
     def _load(self, index: int, seed: int | None) -> Cadence:
-        """Read a cadence, put it together again where that is wanted, and pick the panels that the network sees."""
+        """Read a cadence, augment its panels in training, and pick those that the network sees."""
         cadence, numbers, target = self.source.read(index), self.source.panels, float(self.targets[index])
-        cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch knows no other order of bytes
+        cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch has native byte order only
         now = np.array(numbers)
         if seed is not None and self.panel_augmentation.changes:
             cadence, now, target = self.panel_augmentation(cadence, numbers, target, seed)

@@ -1,4 +1,4 @@
-"""DataLoaders over a `CadenceDataset`: settings that all of them share, and what their worker processes need."""
+"""DataLoaders over a `CadenceDataset`: their shared settings and their workers."""
 
 from functools import partial
 from multiprocessing import get_start_method

@@ -1,4 +1,4 @@
-"""In which order an epoch sees its cadences, and the seed of each one's transforms."""
+"""Sampler of an epoch: order of its cadences, and the seed of each one's transforms."""
 
 from collections.abc import Iterator
 
@@ -7,17 +7,17 @@ from torch.utils.data import Sampler
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Shuffle again every epoch, and hand each cadence the seed of its transforms.
+    """Shuffle cadences in every epoch, and give each one a seed for its transforms.
 
-    The order and the seeds follow from `(seed, epoch)` alone. So they do not depend on the number of workers, no
-    two workers can draw the same transforms, and a resumed run goes on exactly as the uninterrupted one.
+    Order and seeds follow from `(seed, epoch)` alone. So they do not depend on the number of workers, no two workers
+    draw the same transforms, and a resumed run continues exactly as an uninterrupted one.
 
     Args:
         targets: `(N,)`, 0 or 1.
-        seed: a sequence of integers that tells this run from others.
-        balanced: draw, with replacement, as many positives as negatives.
-        first_epoch: the epoch that a resumed run goes on with.
-        done: how many cadences that epoch had seen when it was interrupted; they are left out.
+        seed: integers, different for every run and fold.
+        balanced: draw with replacement, positives as often as negatives.
+        first_epoch: epoch in which a resumed run continues.
+        done: number of cadences that this epoch had seen when it was interrupted; they are left out.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.targets = targets
         self.seed = seed
         self.balanced = balanced
-        # Lightning sets the epoch after it has begun to iterate, when workers have loaded the first batches already.
+        # Lightning sets the epoch after it has started to iterate, when workers have already loaded the first batches.
         self.epoch = self.first_epoch = first_epoch
         self.done = done
 
@@ -35,7 +35,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Of a whole epoch, an interrupted one too: the learning rate is planned by it."""
+        """Length of a whole epoch, also of an interrupted one, for the learning-rate schedule."""
         return len(self.targets)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

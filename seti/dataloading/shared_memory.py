@@ -1,9 +1,9 @@
-"""Memory in which DataLoader workers hand over their batches, used again and again.
+"""Shared memory in which DataLoader workers hand over batches, reused for each batch.
 
-torch makes a file of shared memory for every tensor of every batch. The system fills it with zeros page by page, the
-training process asks a thread of the worker for it, which waits for the worker's Python, and maps and unmaps it: 2 ms
-for a batch of 1.5 MB, and 12 ms for one of 32 MB, in which the network stands still. Here a worker writes into a slot
-of memory that both processes have from the beginning, and sends its number.
+torch makes a file of shared memory for every tensor of every batch. The system fills it with zeros page by page; the
+training process requests it from a thread of the worker, which waits for the interpreter lock, and maps and unmaps it:
+2 ms for a batch of 1.5 MB and 12 ms for one of 32 MB, while the network idles. Here a worker writes into a slot of
+memory that both processes share from the start, and sends its number.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from torch.utils.data import get_worker_info
 
 from seti.transforms.batch import empty
 
-# In the training process that is the batch in work, the next one, which Lightning fetches ahead, and one to spare.
+# Slots in use by the training process: the current batch, the next one, which Lightning prefetches, and one spare.
 HELD = 3
 
 _slots: "SharedSlots | None" = None  # of this process, where it is a worker
@@ -29,41 +29,41 @@ _open: weakref.WeakValueDictionary[int, "SharedSlots"] = weakref.WeakValueDictio
 
 
 class SharedSlots:
-    """Slots of shared memory for the batches of workers; a slot is free again when no tensor lies in it any more.
+    """Slots of shared memory for the batches of workers; one without a tensor is free.
 
     Args:
-        workers: processes that are forked from this one later on, and write.
-        each: slots of every worker. Those that are never needed take no memory.
+        workers: number of processes that are forked from this one later, and write.
+        each: number of slots of every worker. Unused ones take no memory.
         size: bytes of a slot.
 
     Raises:
-        OSError: the system has not so much memory to promise.
+        OSError: the system cannot reserve that much memory.
     """
 
     def __init__(self, workers: int, each: int, size: int) -> None:
         self.each = each
         self.size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        # Of no name: forked processes share it, and it is gone with the last of them, however they end.
+        # Anonymous: forked processes share it, and it is freed with the last of them, however they end.
         self._memory = mmap.mmap(-1, workers * each * self.size)
         self._taken = np.frombuffer(mmap.mmap(-1, workers * each), np.uint8)
-        self._filling: int | None = None  # in a worker: taken, and not handed over yet
+        self._filling: int | None = None  # in a worker: the slot that is taken, but not handed over yet
         self._owner = os.getpid()
         self._number = next(_numbers)
         _open[self._number] = self
 
     @classmethod
     def for_batches(cls, workers: int, size: int, prefetched: int = 2) -> Self | None:
-        """Make slots for a DataLoader that asks each worker for `prefetched` batches ahead; None without memory."""
+        """Make slots for a DataLoader with that many prefetched batches; None without memory."""
         try:
             return cls(workers, prefetched + HELD, size)
         except (OSError, ValueError, OverflowError):
             return None
 
     def take(self, worker: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
-        """In a worker: an uninitialised tensor in a slot of its own.
+        """Take a free slot (in a worker) for an uninitialised tensor.
 
         Returns:
-            None if it has no slot free, or the tensor fits in none.
+            None where the worker has no free slot, or the tensor does not fit.
         """
         kind = torch.empty(0, dtype=dtype).numpy().dtype
         if math.prod(shape) * kind.itemsize > self.size:
@@ -78,7 +78,7 @@ class SharedSlots:
         return torch.from_numpy(self._array(self._filling, shape, kind))
 
     def hand_over(self, tensor: Tensor | None) -> Any:
-        """In a worker: what to send in place of a tensor; small ones go as they are, without a file."""
+        """Make the message (in a worker) that replaces a tensor; small ones are sent by value."""
         if tensor is None:
             return None
         array = tensor.numpy()
@@ -89,14 +89,14 @@ class SharedSlots:
         return _ByValue(array) if array.nbytes < mmap.PAGESIZE else tensor
 
     def receive(self, slot: int, shape: tuple[int, ...], dtype: str) -> Tensor:
-        """In the training process: the tensor that a worker has put into a slot."""
+        """Get the tensor (in the training process) that a worker has written into a slot."""
         array = self._array(slot, shape, dtype)
-        # torch holds on to the array as long as there is a tensor of this memory.
+        # torch keeps the array alive as long as a tensor uses its memory.
         weakref.finalize(array, self._release, slot).atexit = False
         return torch.from_numpy(array)
 
     def _release(self, slot: int) -> None:
-        if os.getpid() == self._owner:  # a process that was forked meanwhile has copies of what is held here
+        if os.getpid() == self._owner:  # a process forked in the meantime holds copies
             self._taken[slot] = 0
 
     def _array(self, slot: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -105,7 +105,7 @@ class SharedSlots:
 
 
 class _InSlot:
-    """Becomes a tensor where it is unpickled."""
+    """Message that becomes a tensor in a slot when it is unpickled."""
 
     def __init__(self, *where: Any) -> None:
         self.where = where
@@ -115,7 +115,7 @@ class _InSlot:
 
 
 class _ByValue:
-    """The same for a small array."""
+    """Message that becomes a tensor of a small array."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -135,7 +135,7 @@ def use_in_worker(slots: SharedSlots | None) -> None:
 
 
 def new_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Make an uninitialised tensor for a batch; in a worker, in shared memory, to be sent without a copy."""
+    """Make an uninitialised tensor for a batch; in a worker, in shared memory."""
     worker = get_worker_info()
     if worker is None:
         return empty(shape, dtype)

@@ -1,6 +1,8 @@
 """From panels to the network's input, on the host or on the device.
 
-In the order in which data flow: `panels` and `injection` change cadences while training, `normalisation` scales
-panels, `dedoppler` integrates along drift rates, `geometric` and `warp` move and resize, `image` makes one image and
-`batch` a batch of them, `cutout`, `mixup` and `cutmix` change batches; `input_spec` records what a network takes in.
+In the order in which data flow: `panel_augmentation` and `injection` change cadences while training, `panels` holds
+them on their way into a batch, `normalisation` scales panels, `geometric` builds the random transforms, `warp` applies
+them to one plane with OpenCV and `resampling` to batches with torch, `dedoppler` integrates along drift rates,
+`layouts` arranges panels as channels, `image` makes one image and `batch` a batch of them, `cutout` and `mixup` change
+batches; `input_spec` records the input of a network.
 """

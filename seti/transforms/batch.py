@@ -1,4 +1,4 @@
-"""Batches of images: made on the host, or handed over as panels and made on the device that the network runs on.
+"""Batches of images, made on the host, or handed over as panels and made on the device.
 
 Both give the same images, to interpolation error. Workers hand over panels as they were read and the moves drawn for
 them, and no step on the device waits for it.
@@ -58,7 +58,7 @@ def prepare(inputs: Tensor | Panels, maker: ImageMaker) -> Tensor:
 
 
 def fill(images: Tensor, cadences: Iterable[Cadence], maker: ImageMaker) -> list[float]:
-    """Make images on the host, in their places; each while its cadence is in the processor's cache.
+    """Make images on the host, in place, each while its cadence is in the processor's cache.
 
     Args:
         images: float32 `(B, channels, height, width)`, written to.

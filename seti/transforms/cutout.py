@@ -11,17 +11,17 @@ from seti.utils.device import copy_to_device
 
 @dataclass(frozen=True)
 class Cutout:
-    """Hide rectangles in some images of a batch, where the batch lies; by default, in none.
+    """Hide rectangles in some images of a batch, on the batch's device; by default, in none.
 
-    The target stays: a rectangle that covers a needle wholly makes it a wrong one, so rectangles are to be smaller
-    than needles are long. In a spatial stack a rectangle may reach over several panels.
+    The target stays, and is wrong where a rectangle covers a whole needle: rectangles should be smaller than needles
+    are long. In a spatial stack, a rectangle may reach over several panels.
 
-    Everything is drawn from torch's global generator on the processor, which training seeds before every batch.
+    Everything is drawn from torch's global generator on the CPU, which training seeds before every batch.
 
     Attributes:
-        probability: that an image has rectangles at all.
-        size: largest `(height, width)`, as shares of the image's; each side is drawn evenly, from one pixel on.
-        holes: how many rectangles; they may overlap.
+        probability: that an image has rectangles.
+        size: largest `(height, width)`, as shares of the image's; each side is drawn evenly, from one pixel up.
+        holes: number of rectangles; they may overlap.
     """
 
     probability: float = 0.0
@@ -29,7 +29,7 @@ class Cutout:
     holes: int = 1
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Fill rectangles with the mean of their channel: zeros would be bright in some images and dark in others.
+        """Fill rectangles with their channel's mean; zeros would be bright in some images.
 
         Args:
             images: `(B, C, H, W)`, left as they are.
@@ -53,8 +53,8 @@ class Cutout:
         """Draw the rectangles of `count` images of `height` by `width` pixels.
 
         Returns:
-            `(count, holes, 4)` whole numbers: rows `[top, bottom)` and bins `[left, right)`, inside of the image;
-            all zeros where an image keeps everything.
+            `(count, holes, 4)` integers: rows `[top, bottom)` and bins `[left, right)`, inside the image; all zeros
+            where an image has none.
         """
         chosen = torch.rand(count) < self.probability
         sides = []

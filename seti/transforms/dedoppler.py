@@ -1,12 +1,12 @@
-"""The de-Doppler transform: panels integrated along a fan of drift rates, aligned across the cadence.
+"""De-Doppler transform: panels integrated along drift rates, aligned across the cadence.
 
-A needle drifts: in a panel of hundreds of rows its power lies along a slanted line, a deviation a pixel. Summed along
-that line it stands out, and nothing else does. Searches for narrow signals have always done so (Taylor 1974, A&AS 15,
-367; Enriquez et al. 2017, ApJ 849, 104, turboSETI). Here it is a shear and a sum in Fourier space: a shift by any
-fraction of a bin is a phase, so one matrix product a frequency does all drift rates of a batch.
+A needle drifts: in a panel of hundreds of rows its power lies along a slanted line, at about one deviation of the noise
+in each pixel. Summed along that line, it stands out. Searches for narrow signals have always done so (Taylor 1974,
+A&AS 15, 367; Enriquez et al. 2017, ApJ 849, 104, turboSETI). Here it is a shear and a sum in Fourier space: a shift by
+any fraction of a bin is a phase, so one matrix product a frequency computes all drift rates of a batch.
 
-Every plane is an image of (drift rate, frequency), where the frequency is that in the middle of the whole cadence. So
-one needle falls on the same spot in the planes of all ON panels, and on nothing in those of the OFF panels.
+Each panel gives a plane (drift rate, frequency), the frequency being that at the middle of the whole cadence. So a
+needle falls on the same spot in the planes of all ON panels, and is absent from those of the OFF panels.
 """
 
 import functools
@@ -25,11 +25,11 @@ SMEAR = 0.5  # bins that the fastest track may cross in rows that are summed bef
 
 @dataclass(frozen=True)
 class Dedoppler:
-    """A fan of drift rates.
+    """Integration of panels along a range of drift rates.
 
     Attributes:
         max_drift: bins that the fastest track crosses in one panel, either way.
-        drifts: number of rates, evenly spaced from `-max_drift` to `max_drift`.
+        drifts: number of drift rates, evenly spaced from `-max_drift` to `max_drift`.
         gap: rows that pass unobserved between two panels, `[fewest, most]`: drawn while training, their mean otherwise.
     """
 
@@ -50,7 +50,7 @@ class Dedoppler:
 
         Args:
             panels: float32 `(B, panels, rows, bins)`, of median 0 and noise 1 (`seti.transforms.normalisation`).
-            numbers: `(B, panels)` or `(panels,)`: which of the cadence's six each panel is.
+            numbers: `(B, panels)` or `(panels,)`: number, 0 to 5, of each panel in its cadence.
             gaps: `(B,)` rows between two panels; None for the mean of `gap`.
 
         Returns:
@@ -71,7 +71,7 @@ class Dedoppler:
 
 
 def compress(planes: Tensor) -> Tensor:
-    """Inverse hyperbolic sine: brings a strong needle, of hundreds of deviations, near a weak one, of tens.
+    """Inverse hyperbolic sine: brings strong needles near weak ones, and keeps signs.
 
     By the logarithm, which torch computes 10 times as fast on a CPU.
     """
@@ -80,11 +80,11 @@ def compress(planes: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What depends on the panels' size alone.
+    """Constants of the transform for one size of panels.
 
     Attributes:
         group: rows summed beforehand.
-        length: bins with room for the longest shift.
+        length: bins, zero padding for the longest shift included.
         inside: complex `(K, D, R)`: phases that take each group of rows to the panel's middle.
         turn: `(D, K)`: radians by which a shift of one panel at each drift rate turns each frequency.
     """
@@ -96,13 +96,13 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=8)
-def _plan(fan: Dedoppler, rows: int, bins: int, device: torch.device) -> _Plan:
+def _plan(dedoppler: Dedoppler, rows: int, bins: int, device: torch.device) -> _Plan:
     # Rows within which even the fastest track hardly moves are summed beforehand, but never to less than 4 groups.
-    group = max(1, min(int(SMEAR * rows / max(fan.max_drift, 1e-9)), rows // 4))
+    group = max(1, min(int(SMEAR * rows / max(dedoppler.max_drift, 1e-9)), rows // 4))
     groups = math.ceil(rows / group)
-    reach = fan.max_drift * (MIDDLE * (1 + fan.gap[1] / rows) + 0.5)
+    reach = dedoppler.max_drift * (MIDDLE * (1 + dedoppler.gap[1] / rows) + 0.5)
     length = _round_up(bins + math.ceil(reach))
-    drifts = torch.linspace(-fan.max_drift, fan.max_drift, fan.drifts, dtype=torch.float64)
+    drifts = torch.linspace(-dedoppler.max_drift, dedoppler.max_drift, dedoppler.drifts, dtype=torch.float64)
     frequencies = 2 * math.pi * torch.arange(length // 2 + 1, dtype=torch.float64) / length
     turn = drifts[:, None] * frequencies  # a shift to the left by as many bins
     # Middles of the groups of rows, in panels from the panel's middle.
@@ -113,14 +113,14 @@ def _plan(fan: Dedoppler, rows: int, bins: int, device: torch.device) -> _Plan:
 
 
 def _sum_rows(panels: Tensor, group: int) -> Tensor:
-    """Sum rows that follow each other, at the end as many as are left: `(B, P, rows, F)` to `(B, P, groups, F)`."""
+    """Sum groups of consecutive rows: `(B, P, rows, F)` to `(B, P, groups, F)`."""
     left = panels.shape[2] % group
     whole = panels[:, :, : panels.shape[2] - left].unflatten(2, (-1, group)).sum(dim=3)
     return torch.cat([whole, panels[:, :, -left:].sum(dim=2, keepdim=True)], dim=2) if left else whole
 
 
 def _round_up(length: int) -> int:
-    """The next length that Fourier transforms are fast for: of factors 2, 3 and 5, and even."""
+    """Next length for which Fourier transforms are fast: even, with factors 2, 3 and 5 only."""
     length += length % 2
     while True:
         rest = length

@@ -1,4 +1,4 @@
-"""Geometric transforms of the `augment` config group: flips, shift, scale, rotation and crop.
+"""Geometric transforms of the `augment` settings: flips, shift, scale, rotation, crop.
 
 `seti.transforms.warp` draws their parameters and applies all of them as one interpolation.
 """
@@ -17,12 +17,13 @@ BORDER = cv2.BORDER_REFLECT_101
 def geometric_transforms(augment: dict[str, Any]) -> list[A.BasicTransform]:
     """Build the transforms of the `augment` config group; those with probability 0 are left out.
 
-    Only geometry: albumentations' noise, brightness, gamma and blur clip float images to 0..1 without a word.
+    Geometry only: albumentations' noise, brightness, gamma and blur silently clip float images to 0..1.
 
     Args:
         augment: `flip_frequency`, `flip_time`, `affine`: probabilities; `shift` (share of each side), `scale`
             (share) and `rotate` (degrees): limits, drawn evenly on both sides of zero. `crop`: probability;
-            `crop_scale`: `[low, high]`, the share of each side that is kept. The rest is `seti.transforms.cutout`'s.
+            `crop_scale`: `[low, high]`, the share of each side that is kept. The other fields are
+            those of `panel_augmentation` and `cutout`.
     """
     transforms: list[A.BasicTransform] = []
     if augment["flip_frequency"] > 0:
@@ -47,18 +48,18 @@ def geometric_transforms(augment: dict[str, Any]) -> list[A.BasicTransform]:
 
 
 class CropSides(A.DualTransform):
-    """Keep a random share of the rows and one of the bins, at a random place, resized to the image's own size.
+    """Crop random shares of rows and bins, at a random place, and resize to the image's size.
 
-    albumentations' crops draw an area and a ratio, or one side for both; time and frequency have nothing in common,
-    so their shares are drawn apart.
+    albumentations' crops draw an area and a ratio, or one side for both. Time and frequency are unrelated axes, so here
+    their shares are drawn independently.
 
     Args:
-        scale: `(low, high)`, what is kept of each side, drawn evenly.
+        scale: `(low, high)`, share of each side that is kept, drawn evenly.
         p: probability.
     """
 
     class InitSchema(A.BasicTransform.InitSchema):
-        """What albumentations checks the arguments by."""
+        """Types of the arguments, which albumentations checks."""
 
         scale: tuple[float, float]
 
@@ -67,7 +68,7 @@ class CropSides(A.DualTransform):
         self.scale = scale
 
     def draw(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Draw the part of an image of that size: `top, bottom, left, right` in pixels, the end not included."""
+        """Draw the part that is kept: `top, bottom, left, right` in pixels, ends not included."""
         sides = []
         for length in (height, width):
             kept = max(1, round(self.py_random.uniform(*self.scale) * length))
@@ -80,7 +81,7 @@ class CropSides(A.DualTransform):
         return {"part": self.draw(*params["shape"][:2])}
 
     def apply(self, img: np.ndarray, part: tuple[int, int, int, int], **params: Any) -> np.ndarray:
-        """Cut out and resize `(rows, bins, ...)`: what `seti.transforms.warp` does together with everything else."""
+        """Crop and resize `(rows, bins, ...)`; `SingleWarp` does so with all other transforms."""
         top, bottom, left, right = part
         kept = cv2.resize(img[top:bottom, left:right], img.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         return kept.reshape(img.shape)

@@ -1,7 +1,7 @@
-"""Simulated needles and decoys added to cadences while training, with labels accordingly.
+"""Injection of simulated needles and decoys into training cadences, with their labels.
 
-The tracks are those of `seti.simulation.signals`, as in simulated data sets; here they are drawn into panels as they
-were read. So a network meets every shape, also those that the training set lacks, on the real backgrounds.
+The tracks are those of `seti.simulation.signals`, as in simulated data sets, here added to panels as they were read. So
+a network sees every shape, including those that the training set lacks, on real backgrounds.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
 from seti.simulation.signals import SHAPES, Signal, draw_signal
 
 PANEL_SECONDS = 293.0  # of the competition's panels; shapes wander and beat by seconds
-REACH = 5  # bins to both sides of a track: four deviations of the widest signal
+REACH = 5  # bins on both sides of a track: four deviations of the widest signal
 
 
 @dataclass(frozen=True)
 class Injection:
-    """What is added, and how often.
+    """Random injection of signals into negatives.
 
     Attributes:
         needles: probability that a negative gets a needle, and becomes a positive.
         decoys: probability that another negative gets a decoy, half of them in all panels and half in OFF panels.
         shapes: names of `seti.simulation.signals.SHAPES`, equally likely.
-        snr: `(lowest, highest)`, drawn evenly in its logarithm: over one panel, against its thermal noise.
+        snr: `(lowest, highest)`, drawn evenly in its logarithm: over one panel, relative to its thermal noise.
         drift: bins that the fastest signal crosses in a panel, either way.
-        gap: rows that pass unobserved between two panels, `(fewest, most)`.
+        gap: unobserved rows between two panels, `(fewest, most)`.
         complete: share of the signals that are on in all of their panels; the others are on in one or two.
     """
 
@@ -45,8 +45,8 @@ class Injection:
 
         Args:
             cadence: `(panels, rows, bins)`, any floating-point type; it is left as it is.
-            numbers: which of the six the panels are; in the others a signal goes unseen.
-            target: of the cadence; positives are given back as they are.
+            numbers: 0 to 5, of the panels; signals in other panels are not seen.
+            target: of the cadence; positives are returned unchanged.
             rng: draws everything.
 
         Returns:
@@ -70,7 +70,7 @@ class Injection:
     def draw(self, rng: np.random.Generator, panels: tuple[int, ...], rows: int, bins: int) -> Signal:
         """Draw a signal that is on in those panels."""
         pitch = rows + rng.uniform(*self.gap)
-        # In seconds, for the shapes' sake: panels of any number of rows last as long.
+        # In seconds, by which shapes are defined: panels last equally long, whatever their number of rows.
         times = (np.arange(len(PANEL_LETTERS))[:, None] * pitch + np.arange(rows)) * (PANEL_SECONDS / rows)
         snr = float(np.exp(rng.uniform(*np.log(self.snr))))
         drift_rate = self.drift / PANEL_SECONDS * rng.uniform(-1, 1)
@@ -78,7 +78,7 @@ class Injection:
 
 
 def add(panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, width: float) -> None:
-    """Add a signal to a panel, in place; the panel's mean and deviation stay, for they would tell of it.
+    """Add a signal to a panel, in place, keeping mean and deviation, which would reveal it.
 
     At its centre it has `snr * noise / sqrt(rows)` times the profile, as in `seti.simulation.spectra`, and a
     Gaussian's shape across frequency.
@@ -105,12 +105,12 @@ def add(panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, w
 
 
 def _moments(panel: np.ndarray) -> tuple[float, float]:
-    """Mean and deviation; by a product, which is 10 times as fast as numpy's and torch's own."""
+    """Mean and deviation, by a dot product: 10 times as fast as numpy's and torch's own."""
     mean, flat = float(panel.mean()), panel.ravel()
     return mean, float(np.sqrt(max(np.dot(flat, flat) / flat.size - mean**2, 0.0)))
 
 
 def thermal_noise(panel: np.ndarray) -> float:
-    """The noise of a panel's pixels, by the differences of rows that follow each other: what is steady drops out."""
+    """Deviation of a panel's thermal noise: in differences of rows, steady signals cancel."""
     differences = np.abs(np.diff(panel[:: max(1, len(panel) // 91)], axis=0)).ravel() if len(panel) > 1 else panel
     return float(1.4826 / np.sqrt(2) * np.partition(differences, differences.size // 2)[differences.size // 2])

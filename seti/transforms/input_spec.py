@@ -1,4 +1,4 @@
-"""The record of what a network takes in, kept in every checkpoint."""
+"""Specification of a network's input, kept in every checkpoint."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,13 +10,13 @@ from seti.transforms.normalisation import Normalisation
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network takes in: kept in every checkpoint, so that prediction prepares cadences as training did.
+    """Input of a network, kept in its checkpoint: prediction prepares cadences as training did.
 
     Attributes:
         panels, layout, image_size, interpolation: as the settings of the same names.
         rows, bins: of every panel on disk.
         normalise, clip, remove_spike: the fields of `Normalisation`.
-        dedoppler: the fields of `Dedoppler`; other layouts than those with its planes ignore them.
+        dedoppler: the fields of `Dedoppler`; used by layouts that integrate along drift rates.
     """
 
     panels: str
@@ -31,7 +31,7 @@ class InputSpec:
     dedoppler: dict[str, Any] = field(default_factory=dict)
 
     def image_maker(self, augment: dict[str, Any] | None = None) -> ImageMaker:
-        """What turns panels into the network's images."""
+        """Build the maker of the network's images; `augment` are the training transforms, or None."""
         return ImageMaker(
             self.panels,
             self.layout,

@@ -84,7 +84,7 @@ class Layout(Protocol):
 
 @runtime_checkable
 class DrawnLayout(Layout, Protocol):
-    """A layout whose images the host draws one by one, with OpenCV; others are made of a few cadences at once."""
+    """A layout whose images the host draws one by one, with OpenCV instead of torch."""
 
     def draw(self, cadence: np.ndarray, move: Move, out: np.ndarray, interpolation: str) -> None:
         """Draw the image of one cadence.
@@ -113,7 +113,7 @@ class Spatial:
 
     @property
     def moves_as_one(self) -> bool:
-        """Whether the stack is moved, not each panel."""
+        """True where the stack is moved, False where each panel is."""
         return not set(self.panels) & set(OFF_PANELS)
 
     @property
@@ -190,7 +190,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class DedopplerPlanes:
-    """A channel a panel, with its de-Doppler plane: drift rate downwards, frequency to the right."""
+    """A channel a panel, its de-Doppler plane: drift rate downwards, frequency to the right."""
 
     integrates: ClassVar[bool] = True
     # A mirrored cadence drifts the other way, and its last panel comes first.
@@ -213,7 +213,7 @@ class DedopplerPlanes:
         return rows, bins
 
     def hand_over(self, cadences: Sequence[Cadence], moves: Sequence[Move] | None, stack: Stack) -> Panels:
-        """Mirrored panels with their numbers, by which they are aligned, and in training the gaps drawn."""
+        """Mirrored panels, with the numbers and gaps by which they are aligned."""
         return with_gaps(cadences, moves, self.dedoppler, stack)
 
     def images(self, inputs: Panels, size: Size, interpolation: str) -> Tensor:
@@ -266,7 +266,7 @@ LAYOUTS: dict[str, type[Layout]] = {
 
 
 def make_layout(name: str, panels: tuple[int, ...], dedoppler: Dedoppler | None) -> Layout:
-    """Build the layout of a name in `LAYOUTS` for some panels; `dedoppler` is for those that integrate."""
+    """Build a layout by its name in `LAYOUTS`; only those that integrate take `dedoppler`."""
     layout = LAYOUTS[name]
     return layout(panels, dedoppler) if layout.integrates else layout(panels)
 
@@ -282,7 +282,7 @@ def with_moves(
 
 
 def with_gaps(cadences: Sequence[Cadence], moves: Sequence[Move] | None, dedoppler: Dedoppler, stack: Stack) -> Panels:
-    """Batch of panels to be aligned by the time they were observed: flips are applied to the panels themselves."""
+    """Batch of panels that are aligned in time: they are flipped before, and bring numbers."""
     if moves is not None:
         cadences = [cadence.mirrored(move) for cadence, move in zip(cadences, moves, strict=True)]
     numbers = torch.from_numpy(np.stack([cadence.numbers for cadence in cadences]).astype(np.float32))

@@ -17,15 +17,15 @@ from seti.utils.device import copy_to_device
 
 @dataclass(frozen=True)
 class Mixing:
-    """What is done to a training batch by the `mixup` settings; by default, nothing.
+    """Mixup or CutMix of training batches, by the `mixup` settings; by default, neither.
 
     Everything is drawn from torch's global generator on the processor, which training seeds before every batch.
 
     Attributes:
-        alpha: of mixup's Beta distribution; None leaves mixup out.
+        alpha: of mixup's Beta distribution; None switches mixup off.
         label: `interpolate` or `union`, see `soft_targets`.
-        cutmix: alpha of CutMix; None leaves it out. With both on, a batch takes either with probability 1/2.
-        restandardise: give every channel its mean and deviation back, see `restandardised`.
+        cutmix: alpha of CutMix; None switches it off. With both on, a batch takes either with probability 1/2.
+        restandardise: restore mean and deviation of every channel, see `restandardised`.
         off_last: share of the epochs, at the end, in which nothing is mixed.
     """
 
@@ -36,7 +36,7 @@ class Mixing:
     off_last: float = 0.0
 
     def mixes(self, epoch: int, epochs: int | None) -> bool:
-        """Whether the batches of an epoch, counted from 0, are mixed in a training of so many epochs.
+        """Check if batches of an epoch, counted from 0, are mixed in a training of that many epochs.
 
         `off_last` epochs are rounded up to whole ones, but the first epoch is always mixed. A range test has no
         number of epochs (None, or -1 as Lightning has it) and mixes to its end.
@@ -87,7 +87,7 @@ def draw_lambda(alpha: float) -> float:
 
 
 def draw_beta(alpha: float) -> float:
-    """Draw from Beta(alpha, alpha), in 0..1: both ends for small alphas, the middle for large ones."""
+    """Draw from Beta(alpha, alpha): near 0 or 1 for small alphas, near 1/2 for large ones."""
     return torch.distributions.Beta(torch.tensor(alpha), torch.tensor(alpha)).sample().item()
 
 
@@ -96,8 +96,8 @@ def blend(images: Tensor, partner: Tensor, share: float) -> Tensor:
 
     Args:
         images: `(B, C, H, W)`, left as they are.
-        partner: `(B,)` whole numbers, whom each image is blended with.
-        share: lambda, what the first one counts.
+        partner: `(B,)` integers, the image that each one is blended with.
+        share: lambda, weight of the first.
 
     Returns:
         `lambda * first + (1 - lambda) * second`, `(B, C, H, W)`.
@@ -106,10 +106,10 @@ def blend(images: Tensor, partner: Tensor, share: float) -> Tensor:
 
 
 def draw_band(alpha: float, bins: int) -> tuple[int, int]:
-    """Draw the band `[low, high)` of bins that comes from the partner, from torch's global generator.
+    """Draw the band `[low, high)` of the partner's bins, from torch's global generator.
 
     As in the paper, its width is `1 - lambda` of all bins, lambda from Beta(alpha, alpha), to the nearest bin: none
-    and all of them are possible. It lies wholly inside of the image, everywhere as likely.
+    and all of them are possible. It lies inside the image, every position being equally likely.
     """
     width = round((1.0 - draw_beta(alpha)) * bins)
     low = int(torch.randint(bins - width + 1, ()))
@@ -117,11 +117,11 @@ def draw_band(alpha: float, bins: int) -> tuple[int, int]:
 
 
 def paste(images: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
-    """Give each image of a batch its partner's bins inside of the band.
+    """Give each image of a batch its partner's bins inside the band.
 
     Args:
         images: `(B, C, H, W)`, left as they are.
-        partner: `(B,)` whole numbers, from whom the band comes.
+        partner: `(B,)` integers, the image that the band comes from.
         band: `[low, high)` along `W`, frequency.
 
     Returns:
@@ -134,22 +134,22 @@ def paste(images: Tensor, partner: Tensor, band: tuple[int, int]) -> Tensor:
 
 
 def draw_partners(images: Tensor) -> Tensor:
-    """Draw whom each image of a batch `(B, ...)` is mixed with: a permutation `(B,)`, where the images lie."""
+    """Draw the partner of each image `(B, ...)`: a permutation `(B,)`, on the same device."""
     return copy_to_device(torch.randperm(len(images)), images.device)
 
 
 def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Tensor:
-    """Targets of mixed images, of those of their parts.
+    """Compute targets of mixed images from those of their parts.
 
     Args:
         first, second: `(B,)` in 0..1.
-        share: lambda, what the first counts: in brightness for mixup, in bins for CutMix.
+        share: lambda, weight of the first: of its brightness in mixup, of its bins in CutMix.
         label: `interpolate`: `lambda * first + (1 - lambda) * second`. Cross-entropy is linear in the target, so this
             is also the lambda-weighted mean of both parts' losses. `union`: `first + second - first * second`,
-            whatever lambda: a needle stays a needle however much is laid over it. Of a mixup with lambda near 1 that
-            is too much said, for the second's needle is too faint to be seen; a large alpha keeps lambda near 1/2.
-            Of a CutMix it is wrong wherever the needle lay in the bins that were cut away: the less of an image is
-            left, the more often the union calls a needle what has none.
+            whatever lambda: a needle stays a needle whatever it is blended with. For mixup with lambda near 1 this
+            overstates the second cadence, whose needle is too faint to be seen; a large alpha keeps lambda near 1/2.
+            For CutMix it is wrong where the needle lay in the bins that were cut away, which happens more often the
+            fewer bins of an image are left.
 
     Returns:
         `(B,)` in 0..1.
@@ -160,15 +160,15 @@ def soft_targets(first: Tensor, second: Tensor, share: float, label: str) -> Ten
 
 
 def restandardised(mixed: Tensor, images: Tensor, partner: Tensor, share: float) -> Tensor:
-    """Scale mixed images back to what their parts were: blending two independent noises makes them fainter.
+    """Restore the scale of mixed images: blending two independent noises lowers the deviation.
 
-    Every channel of each image gets the lambda-weighted means of both parts' mean and deviation. Standardised parts
-    so give a standardised mix, mean 0 and deviation 1. Not so by force: resizing averages noise away, and images
-    that were not mixed, as all are in validation, keep the smaller deviation that it leaves.
+    Every channel of each image gets the lambda-weighted means of both parts' mean and deviation, so that standardised
+    parts give a standardised mix. Not mean 0 and deviation 1: resizing averages noise, and images that are not mixed,
+    as in validation, keep the smaller deviation that it leaves.
 
     Args:
-        mixed, images: `(B, C, H, W)`, behind and before the mixing.
-        partner, share: whom with, and what the first counts.
+        mixed, images: `(B, C, H, W)`, after and before mixing.
+        partner, share: of each image, and lambda, the weight of the first.
 
     Returns:
         `(B, C, H, W)`.
@@ -176,7 +176,7 @@ def restandardised(mixed: Tensor, images: Tensor, partner: Tensor, share: float)
     deviation, mean = _moments(images)
     has_deviation, has_mean = _moments(mixed)
     wanted_deviation, wanted_mean = (blend(moment, partner, share) for moment in (deviation, mean))
-    # A channel without any deviation stays flat.
+    # A constant channel stays constant.
     return (mixed - has_mean) * (wanted_deviation / has_deviation.clamp_min(1e-6)) + wanted_mean
 
 

@@ -1,4 +1,4 @@
-"""Scales and backgrounds of panels: what is taken off and divided by before the network sees them, a batch at once.
+"""Normalisation of panels: backgrounds subtracted and scales divided out, a batch at once.
 
 The competition's panels have mean 0 and deviation 1, but one bright bin or burst holds most of that deviation. Noise
 then has another scale in every panel; the choices here bring it back to one.
@@ -11,25 +11,25 @@ import torch
 from torch import Tensor
 
 TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviation
-ENOUGH = (
-    91  # rows of a panel for its scales; medians that are taken off need all, as sums over the rows meet them again
-)
-LEAST = 0.3  # of a panel's noise: a frequency or a row is divided by no less
-SPIKE_SNR = 10.0  # how far a spike stands above the scatter from bin to bin, in every panel
-SPIKE_SHARE = 0.2  # of its height may its neighbours have: a signal two bins wide has half
+# Rows of a panel that suffice for its scale. Medians that are subtracted need all rows: sums over rows bring out their
+# errors.
+ENOUGH = 91
+LEAST = 0.3  # smallest divisor of a frequency or a row, relative to the panel's noise
+SPIKE_SNR = 10.0  # least height of a spike in every panel, relative to the scatter from bin to bin
+SPIKE_SHARE = 0.2  # largest height of its neighbours, relative to its own; 0.5 in a signal two bins wide
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How panels are scaled.
+    """Scaling of panels before the network sees them.
 
     Attributes:
         how: `none` leaves panels as they are; `panel` gives each mean 0 and deviation 1; `robust` median 0 and, by the
-            median absolute deviation, 1; `flatten` takes off each row's median, then each frequency's in its panel, and
-            divides each panel as `robust` does; `whiten` does so too, and then divides each frequency of the cadence
-            and each row by its own median absolute deviation, for bright frequencies and flickering rows are noisier
-            (a radiometer's noise grows with its power). A signal that does not drift goes with the background, as in
-            searches for drifting signals anyway: what stands still stands on the ground.
+            median absolute deviation, 1; `flatten` subtracts each row's median, then each frequency's in its panel, and
+            divides each panel as `robust` does; `whiten` then also divides each frequency of the cadence and
+            each row by its own median absolute deviation, because bright frequencies and flickering rows are noisier (a
+            radiometer's noise grows with its power). `flatten` and `whiten` remove signals that do not drift, which
+            searches take for terrestrial.
         clip: `[lowest, highest]` value afterwards, or None.
         remove_spike: replace the DC bin, where there is one, by its neighbours, before everything else.
     """
@@ -40,7 +40,7 @@ class Normalisation:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is done."""
+        """True unless panels are left as they are."""
         return self.how != "none" or self.clip is not None or self.remove_spike
 
     def __call__(self, panels: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Normalisation:
         """
         if panels.device.type != "cpu":
             return self._in_place(panels.to(torch.float32, copy=True))
-        # One cadence after the other, each of which stays in the processor's cache: 4 times as fast as all at once.
+        # One by one, so that each cadence stays in the processor's cache: 4 times as fast as all at once.
         out = torch.from_numpy(np.empty(panels.shape, np.float32))
         for cadence, place in zip(panels.split(1), out.split(1), strict=True):
             place.copy_(cadence)
@@ -83,16 +83,16 @@ class Normalisation:
 
 
 def median(values: Tensor) -> Tensor:
-    """The median over the last axis, the lower one of the middle two: `(..., N)` to `(...)`."""
+    """Median over the last axis, the lower of two where N is even: `(..., N)` to `(...)`."""
     if values.device.type != "cpu":
         return values.median(dim=-1).values
-    # numpy selects, torch sorts: 10 times the time.
+    # numpy partitions, torch sorts, which takes 10 times as long.
     middle = (values.shape[-1] - 1) // 2
     return torch.from_numpy(np.partition(np.ascontiguousarray(values.numpy()), middle, axis=-1)[..., middle])
 
 
 def noise(panels: Tensor) -> Tensor:
-    """A panel's deviation by its median absolute deviation about 0, which bright signals do not move.
+    """Noise of a panel, by the median absolute deviation about 0, robust to bright signals.
 
     Args:
         panels: `(B, panels, rows, bins)` of median 0.
@@ -108,16 +108,16 @@ def noise(panels: Tensor) -> Tensor:
 def remove_spike(panels: Tensor) -> Tensor:
     """Replace the DC bin by the mean of its neighbours.
 
-    It is one bin wide and stands in every panel, all the time: a bin whose mean is `SPIKE_SNR` above the scatter
-    between neighbouring bins in every panel, while its neighbours do not rise with it.
+    The DC bin is one bin wide and bright in every panel, all the time. It is found as a bin whose mean is, in every
+    panel, `SPIKE_SNR` times the scatter between neighbouring bins above its surroundings, unlike its neighbours.
 
     Args:
-        panels: `(B, panels, rows, bins)`; of fewer than 5 bins it is given back as it is.
+        panels: `(B, panels, rows, bins)`; with fewer than 5 bins, returned unchanged.
     """
     if panels.shape[-1] < 5:
         return panels
     profile = panels.mean(dim=2)
-    # At the edges the two bins on the inner side stand for those that are missing.
+    # At the edges, the two bins on the inner side replace the missing ones.
     wide = torch.cat([profile[..., 3:5], profile, profile[..., -5:-3]], dim=-1)
     around = torch.stack([wide[..., :-4], wide[..., 4:]]).mean(dim=0)
     near = torch.stack([wide[..., 1:-3], wide[..., 3:-1]])

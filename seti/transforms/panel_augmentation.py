@@ -1,7 +1,7 @@
-"""Training cadences put together again from their own panels, before anything else is done to them.
+"""Augmentation of training cadences: panels injected into, shuffled, swapped and rolled.
 
-What is moved here are panels as they were read, so every layout can have it. Which of the cadence's six a panel is goes
-along with it: the de-Doppler transform aligns panels by the time at which they were observed.
+It works on panels as they were read, before anything else is done to them, so every layout can use it. A panel keeps
+its number when it changes places: the de-Doppler transform aligns panels by the time at which they were observed.
 """
 
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from seti.transforms.injection import Injection
 
 @dataclass(frozen=True)
 class PanelAugmentation:
-    """What is done, and how often.
+    """Random changes of a cadence's panels; by default, none.
 
     Attributes:
         injection: signals added to negatives.
-        swap_off: probability that a needle's OFF panels take the places of its ON panels and the other way round: what
-            stands in OFF panels is no needle. Not of negatives: a decoy in OFF panels would come out as a needle.
-        shuffle_on, shuffle_off: probabilities that the ON panels, or the OFF panels, change places among themselves.
-        roll: the largest shift along frequency, as a share of the band; bins that leave it come in on the other side.
+        swap_off: probability that ON and OFF panels of a positive change places, which makes it a negative. Not of a
+            negative: a decoy in OFF panels would become a needle.
+        shuffle_on, shuffle_off: probabilities that the ON panels, or the OFF panels, are shuffled among themselves.
+        roll: the largest shift along frequency, as a share of the band; bins that leave it re-enter on the other side.
     """
 
     injection: Injection = field(default_factory=Injection)
@@ -33,7 +33,7 @@ class PanelAugmentation:
 
     @classmethod
     def of(cls, augment: dict[str, Any]) -> "PanelAugmentation":
-        """From the fields of the `augment` config group; those that are left out change nothing."""
+        """Build from fields of the `augment` config group; missing ones change nothing."""
         names = {"inject": "needles", "inject_decoys": "decoys"}
         injected = {key: value for key, value in augment.items() if key.startswith("inject")}
         moved = {key: augment[key] for key in ("swap_off", "shuffle_on", "shuffle_off", "roll") if key in augment}
@@ -45,28 +45,28 @@ class PanelAugmentation:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is done."""
+        """True unless cadences are left as they are."""
         added = self.injection.needles + self.injection.decoys
         return added + self.swap_off + self.shuffle_on + self.shuffle_off + self.roll > 0
 
     @property
     def needs_off(self) -> bool:
-        """Whether OFF panels are needed, also where the network sees ON panels alone."""
+        """True where OFF panels must be read although the network may see ON panels only."""
         return self.swap_off > 0
 
     def __call__(
         self, cadence: np.ndarray, numbers: tuple[int, ...], target: float, seed: int
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Put one cadence together again.
+        """Augment one cadence.
 
         Args:
-            cadence: `(panels, rows, bins)`; it is left as it is.
-            numbers: which of the six the panels are.
+            cadence: `(panels, rows, bins)`, left as it is.
+            numbers: 0 to 5, of the panels.
             target: 0 or 1.
             seed: draws everything.
 
         Returns:
-            The cadence; for every place the number of the panel that is there now; the target.
+            The cadence; the number of the panel that is now in each place; the target.
         """
         rng = np.random.default_rng(seed)
         cadence, target = self.injection(cadence, numbers, target, rng)

@@ -1,4 +1,4 @@
-"""Panels on their way into a batch: one cadence, and a batch of cadences that are not images yet."""
+"""Panels before they are images: those of one cadence, and those of a batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -69,8 +69,7 @@ class Panels(NamedTuple):
         return self._replace(panels=self.panels.flip(2), numbers=now.expand(len(self.panels), -1))
 
 
-# Makes uninitialised tensors of a shape and type.
-Empty = Callable[[tuple[int, ...], torch.dtype], Tensor]
+Empty = Callable[[tuple[int, ...], torch.dtype], Tensor]  # makes an uninitialised tensor of a shape and type
 
 
 def stack_panels(cadences: Sequence[Cadence], empty: Empty) -> Tensor:

@@ -1,4 +1,4 @@
-"""Albumentations without its search for a newer release, which would use the network."""
+"""Albumentations, imported without its search for a newer release on the network."""
 
 import os
 

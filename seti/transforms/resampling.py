@@ -1,4 +1,4 @@
-"""Moving and resizing batches of planes with torch, as `seti.transforms.warp` does one plane with OpenCV."""
+"""Moving and resizing batches of planes with torch; `warp` does one plane with OpenCV."""
 
 import functools
 
@@ -38,7 +38,7 @@ def warp(planes: Tensor, moves: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize(planes: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
-    """Resize planes `(B, C, rows, bins)` to `(B, C, height, width)`, `interpolation` being `linear` or `area`."""
+    """Resize planes `(B, C, rows, bins)` to `(B, C, height, width)`, by `linear` or `area`."""
     native = tuple(planes.shape[2:])
     if native == tuple(size):
         return planes
@@ -49,14 +49,14 @@ def resize(planes: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
 
 
 def _centres(length: int, to: int, device: torch.device) -> Tensor:
-    """Centres of `to` pixels on a side of `length` pixels; beyond the outer centres, resizing repeats the border."""
+    """Centres of `to` pixels on a side of `length`, clamped as resizing repeats the border."""
     centres = (torch.arange(to, device=device, dtype=torch.float32) + 0.5) * (length / to) - 0.5
     return centres.clamp(0, length - 1)
 
 
 @functools.lru_cache(maxsize=8)
 def _area_weights(native: tuple[int, int], size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Weights of OpenCV's `area` resizing: `(height, rows)` along time and `(width, bins)` along frequency.
+    """Weights of OpenCV's `area` resizing: `(height, rows)` and `(width, bins)`.
 
     Taken from OpenCV itself, which averages when both sides shrink and interpolates when one of them grows.
     """

@@ -1,4 +1,4 @@
-"""Flips, shift, scale, rotation, crop and resizing of an image as one interpolation instead of one each."""
+"""Flips, affine moves, crop and resizing of a plane as one interpolation, with OpenCV."""
 
 import math
 import random
@@ -26,11 +26,11 @@ STILL: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 @dataclass(frozen=True)
 class Move:
-    """Where the pixels of an image go, at the image's own size.
+    """A geometric move of an image, at the image's own size.
 
     Attributes:
-        flip_time, flip_frequency: mirrored first.
-        affine: shift, scale, rotation and crop, applied behind the flips; None leaves pixels where they are.
+        flip_time, flip_frequency: applied first.
+        affine: shift, scale, rotation and crop, applied after the flips; None leaves pixels where they are.
     """
 
     flip_time: bool = False
@@ -39,11 +39,11 @@ class Move:
 
     @property
     def moves(self) -> bool:
-        """Whether anything changes."""
+        """True unless pixels stay where they are."""
         return self.flip_time or self.flip_frequency or self.affine is not None
 
     def matrix(self, height: int, width: int) -> Matrix:
-        """Flips and affine in one, for an image of that size."""
+        """Matrix of flips and affine together, for an image of that size in pixels."""
         along = (-1.0, width - 1.0) if self.flip_frequency else (1.0, 0.0)
         down = (-1.0, height - 1.0) if self.flip_time else (1.0, 0.0)
         mirror = (along[0], 0.0, along[1], 0.0, down[0], down[1])
@@ -58,7 +58,7 @@ class Move:
         return np.array(invert(self.matrix(height, width)), np.float32).reshape(2, 3)
 
     def apply(self, plane: np.ndarray, out: np.ndarray, interpolation: str) -> None:
-        """Draw an image where the move puts it, resized to the size of `out`.
+        """Move an image and resize it to the size of `out`.
 
         Args:
             plane: `(rows, bins)` of any native floating-point type, left as it is.
@@ -85,14 +85,14 @@ class Move:
 
 
 def compose(second: Matrix, first: Matrix) -> Matrix:
-    """One matrix for `first` and then `second`."""
+    """Compose two matrices: `first`, then `second`."""
     a, b, c, d, e, f = second
     u, v, w, x, y, z = first
     return a * u + b * x, a * v + b * y, a * w + b * z + c, d * u + e * x, d * v + e * y, d * w + e * z + f
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The way back."""
+    """Invert a matrix."""
     a, b, c, d, e, f = matrix
     size = a * e - b * d
     a, b, d, e = e / size, -b / size, -d / size, a / size
@@ -100,15 +100,15 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 class SingleWarp(A.Compose):
-    """Flips, affine transforms and crops with a resizing behind them, like `A.Compose`, but applied as one warp.
+    """Flips, affine transform, crop and resizing, drawn like `A.Compose`, applied as one warp.
 
     The parameters are drawn by the transforms themselves, in their order and from the composition's random state: a
     seed gives those that `A.Compose` with the same transforms would draw.
 
     Args:
-        transforms: `A.HorizontalFlip` (frequency), `A.VerticalFlip` (time), and behind them at most one `A.Affine`
-            with `BORDER` as its border, and behind that at most one `CropSides`. The crop comes last so that borders
-            are those of the whole image: the one warp sees what lies beside the part that is kept.
+        transforms: `A.HorizontalFlip` (frequency), `A.VerticalFlip` (time), then at most one `A.Affine` whose border is
+            `BORDER`, then at most one `CropSides`. The crop comes last so that borders are those of the whole image:
+            the warp also sees the pixels around the part that is kept.
         size: `(height, width)` to resize to, or None.
         interpolation: one of `INTERPOLATIONS`.
     """
@@ -141,7 +141,7 @@ class SingleWarp(A.Compose):
         return Move(**flips, affine=None if affine == STILL else affine)
 
     def start(self, seed: int) -> None:
-        """Begin the stream of a seed; numpy's generator, of which no transform here draws, is left alone."""
+        """Seed the random stream; no transform here draws from numpy's generator."""
         self.py_random.seed(seed)
 
     def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class SingleWarp(A.Compose):
 
 
 def _draw_affine(transform: A.Affine, height: int, width: int) -> Matrix:
-    """Draw as `get_params_dependent_on_data`, of which this is the order, but without its second matrix for boxes."""
+    """Draw in the order of `get_params_dependent_on_data`, without its matrix for boxes."""
     shift = transform._get_translate_params((height, width))
     transform._get_shear_params()
     scale = transform._get_scale(transform.scale, transform.keep_ratio, transform.balanced_scale, transform.py_random)
@@ -171,7 +171,7 @@ _own = threading.local()
 
 
 def _scratch(height: int, width: int) -> np.ndarray:
-    """Memory for one image at a time: fresh one costs a fifth of a resizing."""
+    """Memory for one image at a time: allocating it would cost a fifth of a resizing."""
     memory = getattr(_own, "memory", None)
     if memory is None or memory.size < height * width:
         memory = _own.memory = np.empty(height * width, np.float32)
@@ -192,13 +192,13 @@ def _resize(plane: np.ndarray, out: np.ndarray, interpolation: str) -> None:
 
 
 def _scaling(shape: tuple[int, ...], to: tuple[int, ...]) -> Matrix:
-    """Where resizing takes a pixel's centre: the images' edges lie on each other, half a pixel outside."""
+    """Matrix of a resizing for centres of pixels; outer edges of both images coincide."""
     down, right = to[0] / shape[0], to[1] / shape[1]
     return right, 0.0, (right - 1) / 2, 0.0, down, (down - 1) / 2
 
 
 def _enlarging(part: tuple[int, int, int, int], height: int, width: int) -> Matrix:
-    """Where a crop's resizing takes a pixel's centre: `part` is top, bottom, left and right of what is kept."""
+    """Matrix of a crop, `part` (top, bottom, left, right), that is enlarged to the whole."""
     top, bottom, left, right = part
     return compose(_scaling((bottom - top, right - left), (height, width)), (1.0, 0.0, -left, 0.0, 1.0, -top))
 
@@ -224,15 +224,15 @@ def _warp(plane: np.ndarray, matrix: Matrix, out: np.ndarray) -> None:
 
 
 def _reach(along: float, down: float, start: float, length: int) -> tuple[int, int]:
-    """How far before and behind a side of `length` the corners of an image lie, in whole pixels."""
+    """Whole pixels by which the corners of an image reach before and after a side of `length`."""
     corners = start, start + along, start + down, start + along + down
     return max(0, math.ceil(-min(corners))), max(0, math.ceil(max(corners)) - length + 2)
 
 
-def _mirror(lines: np.ndarray, before: int, behind: int) -> None:
-    """Fill the first and the last lines with their neighbours, as BORDER_REFLECT_101: the edge itself once."""
-    end = len(lines) - behind
+def _mirror(lines: np.ndarray, before: int, after: int) -> None:
+    """Fill the first and last lines by mirroring, as BORDER_REFLECT_101 (edge not repeated)."""
+    end = len(lines) - after
     if before:
         lines[:before] = lines[2 * before : before : -1]
-    if behind:
-        lines[end:] = lines[end - 2 : end - 2 - behind : -1] if end - 2 - behind >= 0 else lines[end - 2 :: -1][:behind]
+    if after:
+        lines[end:] = lines[end - 2 : end - 2 - after : -1] if end - 2 - after >= 0 else lines[end - 2 :: -1][:after]

@@ -104,7 +104,7 @@ def test_not_an_npy(tmp_path, content):
     path = tmp_path / "c.npy"
     path.write_bytes(content)
     message = refusal(path)
-    assert "allow_pickle" not in message, "numpy's advice to load unsafely must not reach a person"
+    assert "allow_pickle" not in message, "numpy's advice to load unsafely must not reach the user"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_format_is_read_without_values(tmp_path):
 def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path):
     path = tmp_path / "c.npy"
     path.write_bytes(b"\x93NUMPY\x02\x00" + (2**32 - 16).to_bytes(4, "little") + b"{'descr': '<f2'}" * 20)
-    os.truncate(path, 2**33)  # takes no room on the disk, but reading it would take memory
+    os.truncate(path, 2**33)  # takes no space on the disk, but reading it would take memory
     tracemalloc.start()
     try:
         assert "claims a header of 4294967280 bytes" in refusal(path)

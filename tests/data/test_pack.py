@@ -241,7 +241,7 @@ def test_killed_in_the_very_last_step(root, tmp_path, monkeypatch):
     assert contents(pack.pack_split(root, "train", "A").folder) == contents(whole.folder)
 
 
-def test_a_partial_pack_of_changed_sources_is_begun_anew(root, monkeypatch):
+def test_a_partial_pack_of_changed_sources_is_started_again(root, monkeypatch):
     monkeypatch.setattr(pack, "_sync", lambda path: (_ for _ in ()).throw(Interrupted(signal.SIGINT)))
     stopped(pack.pack_split, root, "train", "A")
     monkeypatch.undo()

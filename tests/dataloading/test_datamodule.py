@@ -35,12 +35,12 @@ def module(root, fold=0, seed=7, augment=NO_AUGMENT, **data) -> CadenceDataModul
 
 
 def epoch_of(batches, epoch: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """One epoch of a loader, whose sampler is told the epoch as Lightning does."""
+    """One epoch of a loader, whose sampler gets the epoch as from Lightning."""
     batches.sampler.set_epoch(epoch)
     return [tuple(part.numpy() for part in batch) for batch in batches]
 
 
-def pictures_by_index(batches) -> dict[int, bytes]:
+def images_by_index(batches) -> dict[int, bytes]:
     return {
         int(index): image.tobytes()
         for images, _, indices in batches
@@ -71,7 +71,7 @@ def spec(**changes) -> InputSpec:
         ("A", "spatial", [512, 320], 1, (512, 320)),
     ],
 )
-def test_spec_foretells_the_picture(panels, layout, image_size, channels, size):
+def test_spec_foretells_the_image(panels, layout, image_size, channels, size):
     what = spec(panels=panels, layout=layout, image_size=image_size)
     assert what.image_shape == size
     assert what.image_maker().channels == channels
@@ -96,7 +96,7 @@ def test_spec_is_plain_and_comes_back():
     assert InputSpec(**what.plain()) == what
 
 
-def test_an_item_is_the_cadences_picture_target_and_index(tmp_path):
+def test_an_item_is_the_cadences_image_target_and_index(tmp_path):
     cadences = make_cadences(tmp_path, "train", ["a1", "b2"])
     data = files_dataset(tmp_path, "train", ["a1", "b2"], [0, 1], spec(layout="channel", rows=ROWS, bins=BINS))
     image, target, index = data[1]
@@ -256,7 +256,7 @@ def test_workers_draw_other_transforms_than_each_other_and_than_in_other_epochs(
     seen = {}
     for workers in (0, 2):
         batches = make_loader(data, 4, workers, sampler=EpochSampler(np.zeros(16), (1,), balanced=False))
-        seen[workers] = [pictures_by_index(epoch_of(batches, epoch)) for epoch in (0, 1, 2)]
+        seen[workers] = [images_by_index(epoch_of(batches, epoch)) for epoch in (0, 1, 2)]
     assert seen[0] == seen[2], "the number of workers must not change an image"
     drawn = [image for epoch in seen[2] for image in epoch.values()]
     assert len(drawn) == 48
@@ -277,7 +277,7 @@ def test_fingerprint_tells_label_tables_apart(tmp_path, table):
     assert module(tmp_path).fingerprint != before
 
 
-def test_a_device_gets_panels_that_make_the_hosts_pictures(tmp_path, table):
+def test_a_device_gets_panels_that_make_the_hosts_images(tmp_path, table):
     kind = {"augment": AUGMENT, "layout": "spatial", "image_size": [20, 18]}
     host, device = (module(tmp_path, augment_on=where, **kind) for where in ("host", "device"))
     for one, two in (
@@ -295,7 +295,7 @@ def test_a_device_gets_panels_that_make_the_hosts_pictures(tmp_path, table):
             assert (made - images)[..., 1:-1, 1:-1].abs().mean() < 0.05
 
 
-def test_pictures_are_made_on_the_host_where_there_is_no_trainer(tmp_path, table):
+def test_images_are_made_on_the_host_where_there_is_no_trainer(tmp_path, table):
     images, _, _ = next(iter(module(tmp_path).train_dataloader()))
     assert isinstance(images, torch.Tensor)
 

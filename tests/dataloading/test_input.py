@@ -1,4 +1,4 @@
-"""Cadences on their way to the network: what is normalised, put together again, transformed, and where."""
+"""Cadences on their way to the network: what is normalised, augmented, transformed, and where."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from seti.transforms.batch import prepare
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.normalisation import Normalisation
 
-FAN = {"max_drift": 4, "drifts": 5, "gap": [0, 4]}
+DRIFTS = {"max_drift": 4, "drifts": 5, "gap": [0, 4]}
 IDS = np.array([f"{number:x}{number:03d}" for number in range(8)])
 SEEDED = [(number, 100 + number) for number in range(8)]
 FLIPS = NO_AUGMENT | {"flip_frequency": 0.5, "flip_time": 0.5}
@@ -21,7 +21,7 @@ FLIPS = NO_AUGMENT | {"flip_frequency": 0.5, "flip_time": 0.5}
 
 def dataset(root, augment=None, on_device=False, targets=None, **changes) -> CadenceDataset:
     values = {"panels": "all", "layout": "dedoppler", "image_size": None, "interpolation": "linear"}
-    values |= {"rows": ROWS, "bins": BINS, "normalise": "robust", "dedoppler": FAN}
+    values |= {"rows": ROWS, "bins": BINS, "normalise": "robust", "dedoppler": DRIFTS}
     spec = InputSpec(**(values | changes))
     if not (root / "train").exists():
         make_cadences(root, "train", list(IDS))
@@ -50,7 +50,7 @@ def test_shapes_of_the_layouts_with_planes(tmp_path, layout, panels, size, shape
     assert data[0][0].shape == shape
 
 
-def test_planes_are_compressed_and_stand_behind_the_panels(tmp_path):
+def test_planes_are_compressed_and_follow_the_panels(tmp_path):
     alone, joined = (dataset(tmp_path, layout=layout) for layout in ("dedoppler", "channel_dedoppler"))
     read = torch.from_numpy(np.stack([alone.source.read(number) for number in range(2)]))
     panels = Normalisation("robust")(read)
@@ -63,7 +63,7 @@ def test_planes_are_compressed_and_stand_behind_the_panels(tmp_path):
 
 @pytest.mark.parametrize("layout", ["dedoppler", "channel_dedoppler", "channel", "spatial"])
 @pytest.mark.parametrize("panels", ["A", "all"])
-def test_host_and_device_make_the_same_pictures(tmp_path, layout, panels):
+def test_host_and_device_make_the_same_images(tmp_path, layout, panels):
     augment = FLIPS | {"shuffle_on": 0.5, "roll": 0.5, "inject": 0.5, "inject_snr": [50, 50]}
     clean = {"normalise": "whiten", "clip": [-2, 3], "remove_spike": True}
     host, device = (
@@ -87,7 +87,7 @@ def test_mirrored_planes_are_those_of_the_mirrored_cadence(tmp_path):
     still = dataset(tmp_path, normalise="robust")
     flat = made(still, [0])[0]
     fixed = NO_AUGMENT | {"flip_time": 1.0}
-    gapless = FAN | {"gap": [2, 2]}  # what is drawn is then what is usual
+    gapless = DRIFTS | {"gap": [2, 2]}  # what is drawn is then what is usual
     flat = made(dataset(tmp_path, dedoppler=gapless), [0])[0]
     backwards = made(dataset(tmp_path, fixed, dedoppler=gapless), [(0, 3)])[0]
     torch.testing.assert_close(backwards, flat.flip(1), rtol=1e-3, atol=1e-3)
@@ -107,14 +107,14 @@ def test_gaps_are_drawn_in_training_alone(tmp_path):
 
 @pytest.mark.parametrize("layout", ["dedoppler", "channel_dedoppler"])
 def test_four_views_of_planes(tmp_path, layout):
-    data = dataset(tmp_path, layout=layout, dedoppler=FAN | {"gap": [2, 2]})
+    data = dataset(tmp_path, layout=layout, dedoppler=DRIFTS | {"gap": [2, 2]})
     views = MirroredViews(data, flips=True)
     with views.panels_if_needed():
         inputs, _, _ = data.__getitems__([0, 1])
         seen = list(views(inputs))
     assert len(seen) == 4
     turns = [
-        dataset(tmp_path, NO_AUGMENT | turn, layout=layout, dedoppler=FAN | {"gap": [2, 2]})
+        dataset(tmp_path, NO_AUGMENT | turn, layout=layout, dedoppler=DRIFTS | {"gap": [2, 2]})
         for turn in ({}, {"flip_frequency": 1.0}, {"flip_time": 1.0}, {"flip_frequency": 1.0, "flip_time": 1.0})
     ]
     for view, turned in zip(seen, turns, strict=True):

@@ -23,14 +23,14 @@ def slots() -> SharedSlots:
 
 
 def fill(slots: SharedSlots, value: float, worker: int = 0) -> object:
-    """What a worker does; gives what it sends."""
+    """Fill a slot as a worker does, and return its message."""
     tensor = slots.take(worker, SHAPE, torch.float32)
     tensor.fill_(value)
     return slots.hand_over(tensor)
 
 
 def received(sent: object) -> torch.Tensor:
-    """What becomes of it in the training process."""
+    """Unpickle a message, as the training process does."""
     function, given = sent.__reduce__()
     return function(*given)
 
@@ -121,7 +121,7 @@ def test_no_batch_is_overwritten_however_many_are_held(keep):
                 assert torch.equal(index.float(), target)
 
 
-def test_a_loader_that_nobody_else_holds_gives_its_batches():
+def test_a_loader_that_nothing_else_holds_gives_its_batches():
     assert [int(indices[0]) for _, _, indices in make_loader(Numbers(), 20, num_workers=1)] == [0, 20, 40]
 
 

@@ -51,7 +51,7 @@ def both(panels, layout, size, interpolation, augment) -> tuple[np.ndarray, np.n
 @pytest.mark.parametrize("interpolation", ["linear", "area"])
 @pytest.mark.parametrize("size", [None, [20, 30], [64, 90], [64, 30]])
 @pytest.mark.parametrize("augment", [RECIPE, CROP, CROPPED])
-def test_moved_pictures_are_the_hosts(panels, layout, interpolation, size, augment):
+def test_moved_images_are_the_hosts(panels, layout, interpolation, size, augment):
     host, made = both(panels, layout, size, interpolation, augment)
     assert made.shape == host.shape
     assert np.abs(made - host).mean() < 0.005
@@ -62,9 +62,7 @@ def test_moved_pictures_are_the_hosts(panels, layout, interpolation, size, augme
 @pytest.mark.parametrize("interpolation", ["linear", "area"])
 @pytest.mark.parametrize("size", [None, [20, 30], [64, 90], [64, 30]])
 @pytest.mark.parametrize("augment", [None, NO_AUGMENT | {"flip_frequency": 0.5, "flip_time": 0.5}])
-def test_pictures_that_are_flipped_or_still_are_the_hosts_to_the_last_bits(
-    panels, layout, interpolation, size, augment
-):
+def test_images_that_are_flipped_or_still_are_the_hosts_to_the_last_bits(panels, layout, interpolation, size, augment):
     host, made = both(panels, layout, size, interpolation, augment)
     np.testing.assert_allclose(made, host, atol=2e-5)
 
@@ -86,7 +84,7 @@ def test_any_float_becomes_float32_even_where_the_network_computes_in_half(dtype
     np.testing.assert_allclose(made, np.stack([maker(cadence.numpy()) for cadence in panels]), atol=2e-6)
 
 
-def test_pictures_that_are_ready_come_back():
+def test_images_that_are_ready_come_back():
     ready = torch.zeros(2, 1, 4, 5)
     assert prepare(ready, ImageMaker("A", "spatial", [4, 5], "linear")) is ready
 

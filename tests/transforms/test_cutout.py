@@ -64,7 +64,7 @@ def test_sides_fill_their_range_evenly_and_lie_anywhere():
     assert abs(np.corrcoef(bottom - top, right - left)[0, 1]) < 0.06
 
 
-def test_pictures_are_chosen_at_their_rate_each_by_itself():
+def test_images_are_chosen_at_their_rate_each_by_itself():
     result = Cutout(0.3, [0.5, 0.5])(made := images(2000, 1))
     changed = (result != made).flatten(1).any(1).numpy()
     assert changed.mean() == pytest.approx(0.3, abs=0.04)

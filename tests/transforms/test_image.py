@@ -163,7 +163,7 @@ def test_all_panels_get_the_same_transform(panels, layout):
 
 
 @pytest.mark.parametrize(("panels", "layout"), CASES)
-def test_a_seed_tells_the_picture(panels, layout):
+def test_a_seed_tells_the_image(panels, layout):
     settings = {"flip_time": 0.5, "flip_frequency": 0.5, "affine": 1.0, "shift": 0.1, "scale": 0.1, "rotate": 10.0}
     cadence = np.random.default_rng(0).normal(size=(count(panels), 20, 24)).astype(np.float32)
     made = image_maker(panels, layout, **settings)
@@ -297,7 +297,7 @@ def test_linear_takes_the_pixels_around_the_centre_alone(layout):
     np.testing.assert_allclose(result, blocks.mean(axis=(2, 4)), atol=1e-6)
 
 
-@pytest.mark.parametrize("module", ["image", "warp", "crop"])
+@pytest.mark.parametrize("module", ["image", "warp", "geometric"])
 def test_albumentations_is_kept_from_asking_for_a_newer_release(module):
     environment = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
     code = f"""

@@ -62,7 +62,7 @@ def test_interpolated_targets_give_the_lambda_weighted_loss(share):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("label", ["interpolate", "union"])
-def test_mixup_blends_pictures_and_targets_of_the_same_pairs(seed, label):
+def test_mixup_blends_images_and_targets_of_the_same_pairs(seed, label):
     torch.manual_seed(seed)
     images, targets = batch()
     mixed, soft = Mixing(alpha=1.0, label=label)(images, targets)
@@ -99,7 +99,7 @@ def test_cutmix_takes_one_band_of_bins_and_its_share_of_the_target(seed, label):
     assert torch.equal(images, batch()[0])
 
 
-def test_partners_are_shuffled_anew():
+def test_partners_are_shuffled_for_every_batch():
     partners = {tuple(Mixing(alpha=5.0)(*batch())[0][:, 0, 0, 0].tolist()) for _ in range(10)}
     assert len(partners) == 10
 

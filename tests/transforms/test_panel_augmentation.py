@@ -13,7 +13,7 @@ def augmented(seed: int, target: float = 1.0, cadence=CADENCE, numbers=SIX, **se
 
 
 def panel_of(made: np.ndarray) -> list[int]:
-    """Which panel stands in each place, by its values."""
+    """Number of the panel in each place, by its values."""
     return (made.min(axis=(1, 2)) // 100).astype(int).tolist()
 
 

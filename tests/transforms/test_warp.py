@@ -74,7 +74,7 @@ def test_a_seed_draws_the_parameters_of_the_separate_transforms(augment):
     ("size", "interpolation"),
     [(None, "linear"), ((75, 80), "linear"), ((110, 180), "linear"), ((30, 30), "area"), ((75, 180), "area")],
 )
-def test_one_warp_draws_the_picture_of_the_separate_steps(channels, size, interpolation, augment):
+def test_one_warp_draws_the_image_of_the_separate_steps(channels, size, interpolation, augment):
     image = smooth(channels=channels)
     warp = SingleWarp(geometric_transforms(augment), size, interpolation)
     for seed in range(25):
@@ -97,7 +97,7 @@ def test_a_crop_is_a_slice_that_is_resized(seed):
     expected = cv2.resize(image[top:bottom, left:right], (BINS, ROWS), interpolation=cv2.INTER_LINEAR)
     once = seeded(warp, seed)(image=image)["image"][:, :, 0]
     np.testing.assert_allclose(once[1:-1, 1:-1], expected[1:-1, 1:-1], atol=0.01)  # of deviation 1
-    assert np.abs(once - expected).max() < 0.2  # resizing a part does not look beside it
+    assert np.abs(once - expected).max() < 0.2  # resizing a part does not use pixels around it
     np.testing.assert_allclose(CropSides((0.6, 0.9)).apply(image, (top, bottom, left, right))[:, :, 0], expected)
 
 
@@ -154,7 +154,7 @@ def test_flips_are_exact(size, interpolation):
 @pytest.mark.parametrize("layout", ["spatial", "channel"])
 @pytest.mark.parametrize("interpolation", ["linear", "area"])
 @pytest.mark.parametrize("augment", [RECIPE, CROPPED])
-def test_the_networks_picture_is_that_of_the_separate_steps(panels, layout, interpolation, augment):
+def test_the_networks_image_is_that_of_the_separate_steps(panels, layout, interpolation, augment):
     count, size = 3 if panels == "A" else 6, [60, 50]
     cadence = np.ascontiguousarray(smooth(40, 44, count).transpose(2, 0, 1))
     made = ImageMaker(panels, layout, size, interpolation, augment)
@@ -171,7 +171,7 @@ def test_the_networks_picture_is_that_of_the_separate_steps(panels, layout, inte
         assert np.corrcoef(result.ravel(), expected.ravel())[0, 1] > 0.998
 
 
-def test_a_picture_is_drawn_into_the_place_that_is_given():
+def test_a_image_is_drawn_into_the_place_that_is_given():
     cadence = np.random.default_rng(0).normal(size=(3, 20, 24)).astype(np.float16)
     made = ImageMaker("A", "channel", [10, 12], "linear", RECIPE)
     batch = np.full((2, 3, 10, 12), np.nan, np.float32)
