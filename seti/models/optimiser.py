@@ -88,7 +88,7 @@ def layer_groups(network: nn.Module, lr: float, decay: float) -> list[dict[str, 
 
 
 def make_schedule(optimizer: Optimizer, settings: dict[str, Any], steps: int, epochs: int) -> LRScheduler:
-    """Create the learning-rate schedule, stepped every batch, with the optimiser's rates as peak.
+    """Create the schedule, stepped every batch, with the optimiser's rates as its maximum.
 
     Args:
         optimizer: all of its groups follow the same curve, scaled to their own rates.

@@ -388,7 +388,7 @@ def test_settings_that_contradict_each_other_are_both_named(defaults, values, sa
 )
 def test_an_unknown_optimiser_gets_the_nearest(defaults, name, near):
     message = refusal(changed(defaults, optimizer__name=name))
-    assert f"optimizer.name={name} is no optimiser of timm" in message
+    assert f"optimizer.name={name} is not a first-order optimiser of timm" in message
     assert near in message.split("similar names: ")[1].split(", ")
 
 
@@ -399,7 +399,7 @@ def test_an_optimiser_that_this_machine_lacks_is_refused(defaults, monkeypatch):
 
     monkeypatch.setattr(optimiser, "create_optimizer_v2", fail)
     message = refusal(changed(defaults, optimizer__name="lamb"))
-    assert message.startswith("optimizer.name=lamb cannot be made on this machine (package is missing)")
+    assert message.startswith("optimizer.name=lamb cannot be created on this machine (package is missing)")
 
 
 @pytest.mark.parametrize(
