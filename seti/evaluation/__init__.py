@@ -1,1 +1,1 @@
-"""Evaluation of scores: calibration and rank averaging."""
+"""Evaluation of scores: `calibration`, the averaging of `ranks`, and `brightness_baseline`."""

@@ -1,1 +1,5 @@
-"""Prediction of a data set by an ensemble of trained networks."""
+"""Prediction of a data set by an ensemble of trained networks.
+
+`predict` serves the command, `ensemble` runs networks over batches, `batch_norm` folds batch normalisation into
+convolutions.
+"""

@@ -6,7 +6,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.loader import make_loader
-from seti.experiments.experiment import FoldFolder
+from seti.experiments.experiment import OOF_COLUMNS, FoldFolder
 from seti.experiments.fold_result import Scores
 from seti.inference.ensemble import predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
@@ -42,7 +42,8 @@ def predict_held_out(
             "fold": datamodule.fold,
             "target": held_out.targets.astype(int),
             "prob": probs[:, 0],
-        }
+        },
+        columns=OOF_COLUMNS,
     )
 
 

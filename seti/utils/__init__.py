@@ -1,1 +1,6 @@
-"""The machine: files, locks, processes, signals, memory, terminal, devices and safe loading."""
+"""The machine: files, locks, processes, signals, memory, terminal, devices and safe loading.
+
+`files` writes whole files, `locks` keeps two runs apart, `processes` and `threads` spread and limit work, `shutdown`
+handles signals, `malloc` keeps freed memory, `console` draws tables and progress bars, `hints` spells commands for
+messages, `checksums` and `safe_load` guard what is read, `device` chooses device and precision.
+"""
