@@ -118,10 +118,9 @@ def small(data_root, outputs) -> list[str]:
 
 def compose(name: str, overrides: list[str]):
     """Compose one of the configurations as the programs do."""
-    import hydra
+    from seti.config.compose import compose  # registers the schemas too, whichever test comes first
 
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return hydra.compose(name, overrides)
+    return compose(name, *overrides)
 
 
 @pytest.fixture
