@@ -183,6 +183,16 @@ def predict(outputs, monkeypatch) -> Callable:
     return run
 
 
+@pytest.fixture
+def small_searches(monkeypatch) -> None:
+    """Search four values of C in place of fifty, and one size and number of trees, when experiments are stacked."""
+    from seti.stacking.meta_models import boosted_trees, logistic
+
+    monkeypatch.setattr(logistic, "C_VALUES", (100.0, 5.0, 0.2, 0.01))
+    monkeypatch.setattr(boosted_trees, "ROUNDS", (5,))
+    monkeypatch.setattr(boosted_trees, "LEAVES", (5,))
+
+
 def _run_script(script: str, args: list[str], environment: dict[str, str], folder: str, out: str, err: str) -> None:
     gc.freeze()  # as in `pytest_collection_finish`
     os.environ.clear()  # the fork server's: as it was when the first program was started

@@ -15,6 +15,8 @@ from seti.stacking import stack as blending
 
 FOLDS, CADENCES, TESTED = 2, 80, 12
 
+pytestmark = pytest.mark.usefixtures("small_searches")
+
 
 def make_experiment(path, seed=0):
     rng = np.random.default_rng(seed)
