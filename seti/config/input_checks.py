@@ -1,4 +1,4 @@
-"""Checks of the settings that decide which images the network sees: groups `data` and `augment`."""
+"""Checks of the groups `data` and `augment`, which decide what images the network sees."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def check_data(data: DataConfig) -> None:
 
 
 def check_augment(augment: AugmentConfig, data: DataConfig) -> None:
-    """Refuse settings of the training transforms that cannot work, alone or with the images that they are for.
+    """Refuse training transforms that cannot work, alone or with the layout of the images.
 
     Raises:
         SetiError: naming the setting, its value, and what is allowed.
