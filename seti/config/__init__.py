@@ -1,4 +1,4 @@
-"""Configuration of the commands: schema, resolvers, choices, validation, guard of instantiation.
+"""Configuration of the commands: schema, resolvers, choices, validation, `_target_` guard.
 
 `schema` (training, prediction) and `commands` (all others) hold the types of the settings, `choices` the words that a
 setting accepts, `validation` with `input_checks`, `training_checks` and `checks` refuses values, `instantiation_guard`

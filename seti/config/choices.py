@@ -1,4 +1,4 @@
-"""The choices of every setting that takes one of several words; the comments in `conf/` have their meaning."""
+"""Choices of every setting that takes one of several words; `conf/` has their meaning."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Guard of `_target_`: a configuration may only instantiate classes of this program, Hydra and `logging`.
+"""Guard of `_target_`: only classes of this program, Hydra and `logging` are instantiated.
 
 Hydra calls the object that `_target_` names when it sets up callbacks, sweepers and launchers, and Python's logging
 the one in a formatter's or handler's `class` or `()`. A configuration file from elsewhere (`--config-dir`) could name
@@ -98,7 +98,7 @@ def _objection(target: Any, logged: bool) -> str:
 
 
 def _named(cfg: DictConfig) -> Iterator[tuple[str, Any, bool]]:
-    """Every key that is instantiated from: its values as written and as resolved, and if it is of logging."""
+    """Yield every key that Hydra instantiates: raw and resolved value, and if it is logging's."""
     yield from _walk(OmegaConf.to_container(cfg, resolve=False), "", False)
     hydra = cfg.get("hydra")
     for part in CALLED:

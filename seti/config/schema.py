@@ -240,7 +240,7 @@ def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[i
 
 
 def job_suffix(lr_range_test: bool, override_dirname: str) -> str:
-    """Path of a range test's own folder inside the fold's, named after its overrides; empty for training.
+    """Subfolder of a range test in the fold's folder, named after its overrides; else empty.
 
     A sweep of range tests over settings that are not in `exp_name` keeps its curves apart this way, and a finished
     fold keeps its log and configuration.
@@ -254,7 +254,7 @@ def job_suffix(lr_range_test: bool, override_dirname: str) -> str:
 
 
 def check_exp_name(name: str) -> str:
-    """Return the name, or refuse it: Hydra makes folders from it before anything else is checked.
+    """Return the name, or refuse it: Hydra makes folders from it before all other checks.
 
     Raises:
         SetiError: it does not name a folder directly in `output_dir`.

@@ -1,4 +1,4 @@
-"""Checks of the settings that decide how a fold is trained: network, optimiser, loss, mixing, Trainer."""
+"""Checks of how a fold is trained: network, optimiser, loss, mixing, Trainer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Refusal of settings that cannot work, before anything is read or written, each in one line.
+"""Refusal of settings that cannot work, in one line, before anything is read or written.
 
 Only the values are checked here. The packages that use the data or the network refuse what does not suit those.
 """

@@ -1,4 +1,4 @@
-"""The result of a finished fold: `result.json` as a dataclass that writes, reads and checks itself."""
+"""Result of a finished fold: `result.json` as a dataclass that writes and checks itself."""
 
 import math
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResult:
-    """Everything that `result.json` holds, in its order. Written last: it marks the fold as finished.
+    """Content of `result.json`, in its order. Written last: it marks the fold as finished.
 
     Attributes:
         fold, n_folds: number of the held-out fold, and how many there are.

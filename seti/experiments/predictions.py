@@ -1,4 +1,4 @@
-"""The record of a prediction, `predictions.json`: checkpoints and test set. A blend requires it."""
+"""Record of a prediction, `predictions.json`: checkpoints and test set. Stacking needs it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ VERSIONS = ("seti", "torch", "timm", "numpy")
 def describe_predictions(
     experiment: Experiment, root: Path, ids: Iterable[str], precision: str, average: str = "mean"
 ) -> dict[str, Any]:
-    """Describe what an experiment's present `predictions.csv` and `submission.csv` were made with.
+    """Describe how an experiment's present `predictions.csv` and `submission.csv` were made.
 
     Args:
         experiment: predicted by all of its finished folds.
@@ -86,7 +86,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
 
 
 def read_probabilities(experiment: Experiment) -> pd.DataFrame | None:
-    """Read predictions as `read_predictions` does, with prob always the mean of the folds' probabilities.
+    """Read predictions as `read_predictions`, with prob the mean of the folds' probabilities.
 
     A meta-model is fitted to out-of-fold probabilities, so it needs the same scale here, not ranks.
     """

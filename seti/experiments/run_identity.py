@@ -59,7 +59,7 @@ class RunIdentity:
         return content if self.seed is None else content | {"seed": self.seed}
 
     def differences(self, other: "RunIdentity") -> list[str]:
-        """List, as `name: own -> other`, every difference that changes the trained fold; seeds are not compared."""
+        """List the differences that change the trained fold, as `name: own -> other`; not the seed."""
         different = differences(self.config, other.config)
         if self.fingerprint != other.fingerprint:
             different.append(f"label table: {brief(self.fingerprint)} -> {brief(other.fingerprint)}")
@@ -85,7 +85,7 @@ class RunIdentity:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """List, as `key: old -> new`, the settings by which two configurations train different folds."""
+    """List the settings that make two configurations train different folds, as `key: old -> new`."""
     flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
     return [
         f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"

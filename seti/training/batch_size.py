@@ -1,4 +1,4 @@
-"""`data.batch_size=auto`: one number of cadences a batch for all folds of an experiment, kept in one record."""
+"""`data.batch_size=auto`: one batch size for all folds of an experiment, in one record."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -116,7 +116,7 @@ def forget_other(experiment: Experiment, size: int) -> None:
 
 
 def _known(cfg: DictConfig, experiment: Experiment, config: dict[str, Any]) -> tuple[BatchSizeRecord, str] | None:
-    """The experiment's record, or what a fold's files say, with its source; None where the size is to be tuned."""
+    """Find the size in the experiment's record or a fold's files, with its source; else None."""
     others = [fold for fold in range(cfg.data.n_folds) if fold != cfg.fold and experiment.fold_path(fold).is_dir()]
     keeps = cfg.lr_range_test or not cfg.force  # a range test may be forced together with the training that follows
     if not (keeps or others):
@@ -139,7 +139,7 @@ def _known(cfg: DictConfig, experiment: Experiment, config: dict[str, Any]) -> t
 
 
 def _trained_with(folder: FoldFolder) -> dict[str, Any] | None:
-    """The configuration of a finished or an interrupted fold: of experiments that have no record yet."""
+    """Configuration of a finished or interrupted fold, for experiments without a record."""
     result = folder.read_result()
     if result is not None:
         return result.config

@@ -130,7 +130,7 @@ class _Trials(CadenceDataModule):
 
 
 def _probe(trainer: pl.Trainer, classifier: CadenceClassifier, datamodule: _Trials, largest: int) -> int:
-    """Let Lightning's tuner try sizes up to `largest`; return the largest that trained without an error."""
+    """Let Lightning's tuner try sizes up to `largest`; return the largest that trained."""
     passed: list[int] = []
 
     # The tuner's result is not enough: it never tries the largest size, and if a batch of all cadences does not fit,

@@ -159,7 +159,7 @@ def build_callbacks(cfg: DictConfig, folder: FoldFolder, identity: RunIdentity, 
 
 
 def configure_logs() -> None:
-    """Send Lightning's messages to the root logger, without those about choices that are made here."""
+    """Send Lightning's messages to the root logger, without those about deliberate choices."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -184,7 +184,7 @@ def configure_logs() -> None:
 
 
 def _check_size(classifier: CadenceClassifier) -> None:
-    """Run one empty image through the network: if it shrinks to nothing, that fails now and in one line."""
+    """Run one empty image through the network, so that one that is too small fails at once."""
     height, width = classifier.spec.image_shape
     try:
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Checkpoints: atomic writing, the position at which training continues, and the search for one."""
+"""Checkpoints: atomic writing, the position at which training resumes, finding one."""
 
 import io
 from dataclasses import dataclass

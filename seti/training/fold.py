@@ -122,7 +122,7 @@ def _train_with_retries(run: Run) -> FoldResult:
 
 
 def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
-    """Train the fold with the seed of the next attempt, from an interrupted run's checkpoint where there is one."""
+    """Train the fold with the next attempt's seed, from an interrupted run's checkpoint if any."""
     cfg, folder, datamodule, seed = run.cfg, run.folder, run.datamodule, attempts.seed
     position = None
     if not cfg.force or attempts.failed:
@@ -163,7 +163,7 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
 
 
 def _find_position(run: Run, attempts: Attempts) -> Position | None:
-    """The position at which an interrupted run of the same identity continues; None to start from the beginning."""
+    """Find the position at which an interrupted run of the same identity continues, if any."""
     found = find_checkpoint(run.folder, run.identity)
     if found is None:
         return None
@@ -176,7 +176,7 @@ def _find_position(run: Run, attempts: Attempts) -> Position | None:
 
 
 def _clear(experiment: Experiment, folder: FoldFolder) -> None:
-    """Remove an earlier run of the fold, the mark of being finished first; its log and configuration stay."""
+    """Remove an earlier run of the fold, `result.json` first; keep its log and configuration."""
     folder.result.unlink(missing_ok=True)
     folder.oof.unlink(missing_ok=True)
     folder.metrics.unlink(missing_ok=True)

@@ -1,4 +1,6 @@
-"""The learning-rate range test: raise the rate from batch to batch, watch the loss (Smith 2017, arXiv:1506.01186)."""
+"""Learning-rate range test: raise the rate every batch, watch the loss.
+
+Smith 2017, arXiv:1506.01186."""
 
 import logging
 import shutil
@@ -92,7 +94,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
 
 
 class _RawLosses:
-    """Recorder of every batch's loss: the tuner keeps only the smoothed one, which starts too low."""
+    """Recorder of the raw losses: the tuner keeps only smoothed ones, which start too low."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -110,12 +112,12 @@ class _RawLosses:
 
 
 def smooth(losses: np.ndarray, beta: float = SMOOTHING) -> np.ndarray:
-    """Running mean without its bias at the start: `m_k = beta m_(k-1) + (1 - beta) loss_k; m_k / (1 - beta^k)`."""
+    """Running mean, bias-corrected: `m_k = beta m_(k-1) + (1 - beta) loss_k; m_k / (1 - beta^k)`."""
     return pd.Series(losses).ewm(alpha=1 - beta, adjust=True).mean().to_numpy()
 
 
 def suggestion(curve: pd.DataFrame) -> float | None:
-    """Suggest the rate at which the smoothed loss falls most steeply over the logarithm of the rate.
+    """Suggest the rate at which the smoothed loss falls most steeply over the rate's logarithm.
 
     A hint for the maximum rate, not a rule. Only steps before the lowest loss count. The tuner's own suggestion uses
     the slope over the rate itself, which is steepest at tiny rates.
@@ -148,7 +150,7 @@ def short_names(curves: list[str]) -> dict[str, str]:
 
 
 def collect(fold_path: Path) -> None:
-    """Join the curves of a fold's range tests in `lr_range.csv`, draw them, and remove the job folders.
+    """Join a fold's curves in `lr_range.csv`, draw them, and remove the job folders.
 
     Curves of earlier tests stay, unless the same overrides were tested again. Folders of failed jobs stay as well.
     """

@@ -53,7 +53,7 @@ class Attempts:
         return [attempt.seed for attempt in self.failed]
 
     def record_failure(self, error: DeadFoldError) -> None:
-        """Record that this attempt failed, then set its files aside: in this order a kill loses nothing."""
+        """Record that this attempt failed, then set its files aside, so that a kill loses nothing."""
         seed = self.seed
         self.failed.append(Attempt(seed, error.epoch, error.auc, error.reason))
         attempts = [asdict(attempt) for attempt in self.failed]

@@ -35,7 +35,7 @@ class DeadFoldError(SetiError):
 
 
 class DeadFoldStopping(pl.Callback):
-    """Stop a fold whose losses are not finite, whose output is constant, or whose AUC never leaves 0.5.
+    """Stop a fold with losses that are not finite, constant output, or an AUC stuck at 0.5.
 
     Losses are checked all the time, the others after a share of the epochs. Every check comes before the epoch's
     checkpoint is written, so the checkpoint of a dead epoch never replaces a good one.

@@ -17,7 +17,7 @@ class FreezeBackbone(pl.Callback):
         self.epochs = epochs
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or unfreeze: a run that is resumed in the middle of an epoch skips that epoch's start."""
+        """Freeze or unfreeze here, too: a run resumed inside an epoch skips that epoch's start."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""Callbacks that make a resumed run equal to an uninterrupted one: history, seeds, early stopping."""
+"""Callbacks that make a resumed run equal an uninterrupted one: history, seeds, stopping."""
 
 import logging
 import time
@@ -53,11 +53,11 @@ class History(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Record this step's rate: at the end of the epoch the schedule has already moved to the next one."""
+        """Record this step's rate: at the epoch's end the schedule is one step further."""
         self.lr = optimizer.param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch's row. Lightning calls checkpoint callbacks after this one, so they store the row."""
+        """Write the epoch's row, before the checkpoint callbacks, which store it."""
         metrics = trainer.callback_metrics
         row = {
             "epoch": trainer.current_epoch,

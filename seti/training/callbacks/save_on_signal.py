@@ -41,7 +41,7 @@ class SaveOnSignal(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End after a step; after the last one of an epoch the validation starts first, and ends at once."""
+        """End after a step; after an epoch's last one, end in the validation that follows."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if shutdown.pending() and stepped and batch_idx + 1 < trainer.num_training_batches:
             self._save_and_end(trainer)
@@ -55,7 +55,7 @@ class SaveOnSignal(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Mark the validation as not started: Lightning would resume in its middle, its metrics empty."""
+        """Mark the validation as not started: Lightning would resume it half way, without metrics."""
         if self.validating:
             started = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]

@@ -9,7 +9,9 @@ from torch import Tensor
 
 
 class MovingAverage(WeightAveraging):
-    """Exponential moving average of weights and buffers (Polyak & Juditsky 1992; Tarvainen & Valpola 2017).
+    """Exponential moving average of weights and buffers.
+
+    Polyak & Juditsky 1992; Tarvainen & Valpola 2017.
 
     After the first step it equals the weights; after each later one `average = d * average + (1 - d) * weights` with
     `d = min(decay, (1 + n) / (10 + n))` after `n` steps, so that the average of a short training is not dominated by
