@@ -85,7 +85,7 @@ class RunIdentity:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """List the settings that make two configurations train different folds, as `key: old -> new`."""
+    """List settings that make two configurations train different folds, as `key: old -> new`."""
     flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
     return [
         f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"

@@ -112,7 +112,7 @@ class _RawLosses:
 
 
 def smooth(losses: np.ndarray, beta: float = SMOOTHING) -> np.ndarray:
-    """Running mean, bias-corrected: `m_k = beta m_(k-1) + (1 - beta) loss_k; m_k / (1 - beta^k)`."""
+    """Running mean, unbiased: `m_k = beta m_(k-1) + (1 - beta) loss_k; m_k / (1 - beta^k)`."""
     return pd.Series(losses).ewm(alpha=1 - beta, adjust=True).mean().to_numpy()
 
 
