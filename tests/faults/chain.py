@@ -30,7 +30,7 @@ class Ended:
 
     Attributes:
         code: exit code, negative for a signal.
-        told: whether the signal reached it before it had ended.
+        signalled: True if the signal reached it before it had ended.
         left: processes of its group that were still there.
     """
 
@@ -38,7 +38,7 @@ class Ended:
     out: str
     err: str
     seconds: float
-    told: bool
+    signalled: bool
     left: int
 
 
@@ -85,12 +85,12 @@ def run(
         _become(words, folder, before)
     with contextlib.suppress(PermissionError, ProcessLookupError):  # whichever of the two is first
         os.setpgid(child, child)
-    told, code = False, None
+    signalled, code = False, None
     if stop is not None:
         code = _wait(child, stop[1])
         if code is None:
             os.killpg(child, stop[0])
-            told = True
+            signalled = True
     if code is None:
         code = _wait(child, WAIT)
         if code is None:
@@ -98,7 +98,7 @@ def run(
             _wait(child, WAIT)
             code = 99  # hung
     seconds = time.monotonic() - started
-    return Ended(code, _said(folder, "out"), _said(folder, "err"), seconds, told, _empty_group(child))
+    return Ended(code, _said(folder, "out"), _said(folder, "err"), seconds, signalled, _empty_group(child))
 
 
 def check_whole(folder: Path) -> list[str]:

@@ -128,7 +128,7 @@ class Killer:
         number = self.random.choice(SIGNALS)
         moment = self.random.random() * 1.05 * self.durations[name]
         ended = chain.run(words, self.folder, (number, moment))
-        if not ended.told:
+        if not ended.signalled:
             if fresh:  # the machine has become faster meanwhile
                 self.durations[name] = ended.seconds
             return False

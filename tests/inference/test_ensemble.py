@@ -118,8 +118,8 @@ def test_auto_uses_float32_if_half_precision_changes_a_probability(monkeypatch):
     networks = [Rounded(0.0), Rounded(0.1), Rounded(1e-3), Rounded(float("nan"))]
     auto = Ensemble(networks, images, CPU, "auto", halve=False)
     assert [precision for _, precision in auto.members] == ["bf16-mixed", "32", "bf16-mixed", "32"]
-    told = Ensemble(networks, images, CPU, "bf16-mixed", halve=False)
-    assert {precision for _, precision in told.members} == {"bf16-mixed"}
+    forced = Ensemble(networks, images, CPU, "bf16-mixed", halve=False)
+    assert {precision for _, precision in forced.members} == {"bf16-mixed"}
 
 
 class Greedy(nn.Module):

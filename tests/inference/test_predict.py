@@ -304,7 +304,7 @@ def remove_checkpoint(experiment, root):
     return "fold_1/checkpoints/best.ckpt is missing: restore it from a copy, or train fold 1 again"
 
 
-def other_pictures(experiment, root):
+def other_images(experiment, root):
     path = experiment / "fold_1" / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["hyper_parameters"]["spec"]["image_size"] = [32, 32]
@@ -347,7 +347,7 @@ def remove_sample(experiment, root):
     [
         damage_checkpoint,
         remove_checkpoint,
-        other_pictures,
+        other_images,
         diverged,
         remove_cadence,
         truncate_cadence,

@@ -102,7 +102,7 @@ def test_layers_differ_only_in_their_rate():
 def test_a_network_without_layers_is_refused():
     for net in (torch.nn.Linear(3, 1), timm.create_model("test_resnet").fc):
         with pytest.raises(
-            SetiError, match=r"optimizer\.layer_decay=0\.5 .* model\.backbone=Linear .*layer_decay=null"
+            SetiError, match=r"optimizer\.layer_decay=0\.5 .* model\.backbone=Linear: .*layer_decay=null"
         ):
             layer_groups(net, LR, DECAY)
 

@@ -1,4 +1,4 @@
-"""Runs that a signal ends, and that go on as if it had never come. In this process: the signal is raised here."""
+"""Runs interrupted by a signal, which resume as if it had never come. The signal is raised in this process."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from seti.utils import files, locks, shutdown
 from seti.utils.shutdown import Interrupted
 
 EVERYTHING = (
-    "mixup.cutmix=1",  # beside RECIPE's mixup
+    "mixup.cutmix=1",  # in addition to RECIPE's mixup
     "mixup.label=union",
     "mixup.restandardise=true",
     "mixup.off_last=0.5",
@@ -35,7 +35,7 @@ RECIPE = ("mixup.alpha=0.5", "augment=flips_affine", "trainer.max_epochs=2", "da
 
 
 def run_files(fold):
-    """What must not depend on an interruption: the history but for the clock, and the probabilities."""
+    """Read what an interruption must not change: the history without timings, and the probabilities."""
     return pd.read_csv(fold / "metrics.csv").drop(columns="seconds"), (fold / "oof.csv").read_bytes()
 
 
@@ -47,12 +47,12 @@ def assert_same_run(one, other):
 
 @pytest.fixture
 def uninterrupted(trained_once):
-    """Gives the folder of a fold that was trained without a stop; each set of settings is trained once."""
+    """Return a function that trains a fold without a stop, once per set of settings, and returns its folder."""
     return lambda *settings: trained_once(*RECIPE, *settings)
 
 
 def signal_in(monkeypatch, hook, call, number=signal.SIGTERM):
-    """Raise a signal inside of the classifier's hook, when it is called for the given time."""
+    """Raise a signal in the given call of a hook of the classifier."""
     original = getattr(CadenceClassifier, hook)
     calls = []
 
@@ -71,7 +71,7 @@ def slow(*values):
 
 
 AVERAGED = ("ema.decay=0.9", "model.head_epochs=1")
-ELSE = (
+OTHER_OPTIONS = (
     *AVERAGED,
     "model.pool=gem",
     "model.drop_path=0.3",
@@ -85,20 +85,20 @@ ELSE = (
 @pytest.mark.parametrize(
     ("hook", "call", "position", "settings"),
     [
-        # The head alone, everything; and validations, in which the average stands in the network's place.
+        # Head only, then everything; and validations, in which the average replaces the weights.
         ("training_step", 3, Position(0, 3), AVERAGED),
         slow("training_step", 7, Position(1, 2), AVERAGED),
         slow("training_step", 5, Position(0, 5), AVERAGED),
         slow("validation_step", 2, Position(0, 5), AVERAGED),
         ("validation_step", 7, Position(1, 5), AVERAGED),
         ("training_step", 3, Position(0, 4), (*AVERAGED, "trainer.accumulate_grad_batches=2")),
-        ("training_step", 8, Position(1, 3), ELSE),
+        ("training_step", 8, Position(1, 3), OTHER_OPTIONS),
         slow("training_step", 3, Position(0, 3), ()),
         ("training_step", 7, Position(1, 2), ("data.num_workers=2",)),
-        ("training_step", 5, Position(0, 5), ()),  # the epoch's last step: ends in the validation
+        ("training_step", 5, Position(0, 5), ()),  # the last step of the epoch: stops in the validation
         ("validation_step", 2, Position(0, 5), ()),
         slow("validation_step", 7, Position(1, 5), ("data.num_workers=1",)),
-        # In the middle of two batches that share a step: the second one is waited for.
+        # Between two batches that share an optimiser step: the second one is finished first.
         slow("training_step", 3, Position(0, 4), ("trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")),
         ("training_step", 6, Position(1, 1), ("data.balanced=true", "+trainer.limit_val_batches=2")),
         ("training_step", 2, Position(0, 2), ("trainer.limit_train_batches=3",)),
@@ -107,7 +107,7 @@ ELSE = (
         ("training_step", 3, Position(0, 3), (*EVERYTHING, "data.augment_on=device")),
     ],
 )
-def test_a_terminated_run_is_saved_and_goes_on_from_that_step(
+def test_a_terminated_run_is_saved_and_resumes_from_that_step(
     train, fold, uninterrupted, monkeypatch, caplog, hook, call, position, settings
 ):
     with monkeypatch.context() as patch:
@@ -127,7 +127,7 @@ def test_a_terminated_run_is_saved_and_goes_on_from_that_step(
     assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
 
 
-def test_a_run_may_be_terminated_again_and_again(train, fold, uninterrupted, monkeypatch):
+def test_a_run_may_be_terminated_repeatedly(train, fold, uninterrupted, monkeypatch):
     for _ in range(4):
         with monkeypatch.context() as patch:
             signal_in(patch, "training_step", 2)
@@ -148,7 +148,7 @@ def test_a_run_terminated_before_its_first_step_saves_nothing(train, fold, unint
     assert_same_run(fold, uninterrupted())
 
 
-def test_a_second_signal_ends_at_once(train, fold, monkeypatch):
+def test_a_second_signal_stops_the_run_at_once(train, fold, monkeypatch):
     with monkeypatch.context() as patch:
         signal_in(patch, "training_step", 2)
         signal_in(patch, "backward", 2, signal.SIGINT)  # of the same step
@@ -158,7 +158,7 @@ def test_a_second_signal_ends_at_once(train, fold, monkeypatch):
     assert not list(fold.rglob("*.ckpt"))
 
 
-def test_nothing_is_saved_of_weights_that_are_no_numbers(train, fold, monkeypatch):
+def test_weights_that_are_not_finite_are_not_saved(train, fold, monkeypatch):
     with monkeypatch.context() as patch:
         step = CadenceClassifier.training_step
         patch.setattr(CadenceClassifier, "training_step", lambda *args: step(*args) * float("nan"))
@@ -168,7 +168,7 @@ def test_nothing_is_saved_of_weights_that_are_no_numbers(train, fold, monkeypatc
     assert not list(fold.rglob("*.ckpt"))
 
 
-def test_a_forced_run_says_to_leave_force_out(train, fold, monkeypatch):
+def test_an_interrupted_forced_run_advises_to_drop_force(train, fold, monkeypatch):
     train("trainer.max_epochs=1")
     with monkeypatch.context() as patch:
         signal_in(patch, "training_step", 2)
@@ -178,14 +178,14 @@ def test_a_forced_run_says_to_leave_force_out(train, fold, monkeypatch):
     assert read_json(fold / "result.json")["epochs"] == 2
 
 
-def test_handlers_are_as_before_behind_a_block():
+def test_handlers_are_restored_after_the_block():
     before = [signal.getsignal(number) for number in shutdown.SIGNALS]
     with shutdown.interruptible(), shutdown.deferring():
         assert signal.getsignal(signal.SIGTERM) not in before
     assert [signal.getsignal(number) for number in shutdown.SIGNALS] == before
 
 
-def test_what_was_put_off_ends_the_program_behind_the_block():
+def test_a_deferred_signal_is_raised_at_the_end_of_the_block():
     reached = []
 
     def work():
@@ -200,7 +200,7 @@ def test_what_was_put_off_ends_the_program_behind_the_block():
         assert shutdown.pending() is None
 
 
-def test_a_signal_while_an_object_is_freed_is_not_lost(capfd):
+def test_a_signal_during_a_finaliser_is_not_lost(capfd):
     class Freed:
         def __del__(self):
             signal.raise_signal(signal.SIGTERM)
@@ -223,7 +223,7 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
     if child == 0:
         shutdown.ignore_signals_in_worker()
         os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)  # as from any process but the parent
+        os.kill(os.getpid(), signal.SIGTERM)  # from a process other than the parent
         time.sleep(0.1)
         os.write(writer, b"alive")
         time.sleep(10)
@@ -233,7 +233,7 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_a_fork_of_a_program_goes_silently(capfd):
+def test_a_forked_process_exits_silently(capfd):
     with shutdown.interruptible():
         child = os.fork()
         if child == 0:
@@ -244,11 +244,11 @@ def test_a_fork_of_a_program_goes_silently(capfd):
 
 
 class Killed(BaseException):
-    """As SIGKILL, but that this process lives on."""
+    """Stand-in for SIGKILL that leaves this process alive."""
 
 
 def kill_at(patch, owner, name, call, done):
-    """End at the given call of a function, before it or when it is done."""
+    """Raise `Killed` at the given call of a function, before it runs or after it is done."""
     original, calls = getattr(owner, name), []
 
     def killing(*args, **options):
@@ -274,11 +274,11 @@ def kill_at(patch, owner, name, call, done):
         ),  # the first epoch's best.ckpt exists, last.ckpt not
         (training.AtomicCheckpointIO, "save_checkpoint", 3, False),
         (training.AtomicCheckpointIO, "save_checkpoint", 3, True),
-        (training.files, "write_csv", 1, True),  # oof.csv is there, result.json not
-        (training.files, "write_json", 1, True),  # result.json is there, nothing has ended
+        (training.files, "write_csv", 1, True),  # oof.csv exists, result.json does not
+        (training.files, "write_json", 1, True),  # result.json exists, but the run has not ended
     ],
 )
-def test_killed_between_two_files(train, fold, uninterrupted, monkeypatch, owner, name, call, done):
+def test_a_run_killed_between_two_files_resumes(train, fold, uninterrupted, monkeypatch, owner, name, call, done):
     with monkeypatch.context() as patch:
         kill_at(patch, owner, name, call, done)
         with pytest.raises(Killed):
@@ -290,7 +290,7 @@ def test_killed_between_two_files(train, fold, uninterrupted, monkeypatch, owner
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 7])
-def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterrupted, monkeypatch, number):
+def test_a_run_killed_while_clearing_an_old_one_starts_again(train, predict, fold, uninterrupted, monkeypatch, number):
     shutil.copytree(uninterrupted(), fold)
     predict()
     with monkeypatch.context() as patch:
@@ -308,7 +308,7 @@ def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterru
         patch.setattr(shutil, "rmtree", lambda path, **options: remove(rmtree, path, **options))
         with pytest.raises(Killed):
             train(*RECIPE, "force=true")
-    assert number == 1 or not (fold / "result.json").exists()  # what is half cleared away does not pass for finished
+    assert number == 1 or not (fold / "result.json").exists()  # a half-deleted fold does not pass for finished
     with monkeypatch.context() as patch:
         patch.setattr(prediction, "INSTANT", 0)
         if number > 1:
@@ -322,7 +322,7 @@ def test_killed_while_an_old_run_is_cleared_away(train, predict, fold, uninterru
     ("owner", "name", "call", "done"),
     [(cross_validation.files, "write_json", 1, True), (cross_validation.figures, "save_figure", 2, False)],
 )
-def test_killed_in_the_report(fold, uninterrupted, monkeypatch, owner, name, call, done):
+def test_a_report_that_was_killed_is_written_again(fold, uninterrupted, monkeypatch, owner, name, call, done):
     shutil.copytree(uninterrupted(), fold)
     cross_validation.report(fold.parent)
     expected = {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()}
@@ -346,7 +346,7 @@ def test_killed_in_the_report(fold, uninterrupted, monkeypatch, owner, name, cal
         (prediction.files, "write_json", 1),
     ],
 )
-def test_a_terminated_prediction_goes_on(fold, uninterrupted, predict, monkeypatch, capsys, owner, name, call):
+def test_a_terminated_prediction_can_be_repeated(fold, uninterrupted, predict, monkeypatch, capsys, owner, name, call):
     shutil.copytree(uninterrupted(), fold)
     predict()
     expected = {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()}
@@ -358,7 +358,7 @@ def test_a_terminated_prediction_goes_on(fold, uninterrupted, predict, monkeypat
     assert {path.name: path.read_bytes() for path in fold.parent.iterdir() if path.is_file()} == expected
 
 
-def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
+def test_a_second_run_of_a_fold_is_refused(start, train, small, fold):
     settings = ("trainer.max_epochs=1000", "trainer.limit_train_batches=1")
     first = start("train.py", *small, *settings)
     first.wait_for(fold / "checkpoints" / "last.ckpt")
@@ -368,38 +368,38 @@ def test_a_second_run_of_a_fold_is_kept_out(start, train, small, fold):
         with pytest.raises(SetiError, match=refusal):
             train(*settings, f"force={force}")
     assert (fold / "checkpoints").stat().st_ino == held  # nothing was cleared
-    train("fold=1", "trainer.max_epochs=1", "exp_name=other")  # beside it
+    train("fold=1", "trainer.max_epochs=1", "exp_name=other")  # another experiment is not locked
     first.send(signal.SIGKILL)
     first.finish()
     assert (fold / ".lock").exists()
-    with locks.hold(fold, "a test"):  # but it keeps nobody out
+    with locks.hold(fold, "a test"):  # the killed run's file locks nothing
         assert "a test" in (fold / ".lock").read_text()
     assert not (fold / ".lock").exists()
 
 
-def test_what_a_signal_met_while_it_was_made_says_nothing(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
+def test_half_built_objects_are_silent_after_a_signal(monkeypatch):
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: reported.append(type(lost.exc_value)))
     shutdown.silence_half_built_objects()
 
-    class HalfMade:
+    class HalfBuilt:
         error = AttributeError
 
         def __del__(self):
             raise self.error
 
-    class Broken(HalfMade):
+    class Broken(HalfBuilt):
         error = ValueError
 
-    HalfMade(), Broken()
-    assert told == [ValueError]
+    HalfBuilt(), Broken()
+    assert reported == [ValueError]
 
 
-def test_and_nothing_either_when_the_blocks_around_have_ended(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(type(lost.exc_value)))
+def test_half_built_objects_stay_silent_after_the_surrounding_blocks(monkeypatch):
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: reported.append(type(lost.exc_value)))
 
-    class HalfMade:
+    class HalfBuilt:
         def __del__(self):
             raise AttributeError
 
@@ -407,13 +407,13 @@ def test_and_nothing_either_when_the_blocks_around_have_ended(monkeypatch):
         with shutdown.interruptible():
             pass
         shutdown.silence_half_built_objects()
-    HalfMade()
-    assert not told
+    HalfBuilt()
+    assert not reported
 
 
-def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
+def test_dropped_errors_are_reported_until_a_signal_arrives(monkeypatch):
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: reported.append(str(lost.exc_value)))
 
     class Broken:
         def __init__(self, message):
@@ -431,4 +431,4 @@ def test_errors_that_python_drops_are_told_until_a_signal_comes(monkeypatch):
 
     with pytest.raises(Interrupted), shutdown.interruptible():
         interrupted()
-    assert told == ["before"]
+    assert reported == ["before"]
