@@ -139,7 +139,7 @@ def test_a_result_of_another_format_is_named(experiment):
 def test_predictions_without_their_record_are_named(experiment):
     experiment.predictions_record.unlink()
     assert refusal(experiment) == (
-        f"{experiment.predictions_path} has no predictions.json beside it to say what it was made with: "
+        f"{experiment.predictions_path} has no predictions.json next to it to say what it was made with: "
         f"predict again: seti predict ckpt_dir={experiment.path}"
     )
 
@@ -182,7 +182,7 @@ def test_cadences_without_a_score_get_the_prior(experiment, capsys):
     assert list(submission["id"]) == list(table["id"])
     assert submission["target"][3] == prior
     assert submission["target"].notna().all()
-    assert f"1 test cadences have no score: they get {prior:.4f}" in capsys.readouterr().out
+    assert f"1 test cadences have no score: they get the prior, {prior:.4f}" in capsys.readouterr().out
     assert read_json(experiment.path.parent / "stack" / "stack.json")["test_cadences_without_score"] == 1
 
 
