@@ -251,7 +251,7 @@ def test_an_experiment_without_predictions_leaves_no_submission(outputs, test_ro
     score = stack.stack(config(outputs))
     printed = capsys.readouterr().out
     for name in ("beta", "gamma"):
-        command = f"python predict.py ckpt_dir={outputs / name}"
+        command = f"seti predict ckpt_dir={outputs / name}"
         assert f"{name} lacks predictions from all of its folds: {command}\n" in printed
     assert "alpha lacks" not in printed
     assert not (outputs / "stack" / "submission.csv").exists()
@@ -287,7 +287,7 @@ def test_finished_experiments_are_chosen_and_unfinished_ones_reported(outputs, t
     printed = capsys.readouterr().out
     assert "delta: fold 1, 3 not finished" in printed
     command = printed.split("train with ")[1].split()
-    assert command[:4] == ["python", "train.py", "-m", "fold=1,3"]
+    assert command[:4] == ["seti", "train", "-m", "fold=1,3"]
     assert {"exp_name=delta", "optimizer.lr=1e-3", "'data.image_size=[64,32]'"} <= set(command)
     with pytest.raises(SetiError, match=r"delta: fold 1, 3 not finished; train with seti train -m fold=1,3"):
         stack.choose_experiments(outputs, ["alpha", "delta"])
@@ -306,7 +306,7 @@ def test_experiments_are_chosen_by_name(outputs, tmp_path):
 
 
 def test_without_finished_experiments_the_error_names_the_training_command(tmp_path, tables):
-    with pytest.raises(SetiError, match=r"no finished experiment: train one with python train.py -m fold=0,1,2,3,4"):
+    with pytest.raises(SetiError, match=r"no finished experiment: train one with seti train -m fold=0,1,2,3,4"):
         stack.stack(config(tmp_path / "outputs"))
     write_experiment(tmp_path / "outputs", "begun", tables["alpha"], tmp_path, folds=[1])
     with pytest.raises(SetiError, match=r"no finished experiment; begun: fold 0, 2, 3 not finished; train with"):
