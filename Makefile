@@ -51,6 +51,7 @@ recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (
 .PHONY: docs
 docs: $(VENV)/.docs ## Build the documents as a site in site/ (no network needed once installed)
 	$(BIN)/python docs/tools/layers.py
+	$(BIN)/python docs/tools/settings.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "wrote site/: open site/index.html, or python -m http.server -d site, where the search works too"
 

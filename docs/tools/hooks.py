@@ -1,17 +1,14 @@
 """Hooks of mkdocs: pages made from the sources, and a check that the site fetches nothing.
 
-The settings page gets its tables from `conf/`; benchmarks, changelog and contributing are files of the repository;
+Benchmarks, changelog and contributing are files of the repository;
 the API reference has a page for every package of `seti/`.
 """
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-MARKER = "<!-- settings -->"
 COPIED = {  # pages and images from outside of docs/
     "benchmarks.md": "benchmarks/README.md",
     "growth.png": "benchmarks/growth.png",
@@ -64,13 +61,6 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put the tables of the settings into their page."""
-    if MARKER not in markdown:
-        return markdown
-    return markdown.replace(MARKER, _settings().page())
-
-
 def on_post_build(config: Any) -> None:
     """Refuse a site that would fetch something from elsewhere."""
     from mkdocs.exceptions import PluginError
@@ -79,11 +69,3 @@ def on_post_build(config: Any) -> None:
     if found:
         msg = f"the site must be readable without a network, and {found[0]}"
         raise PluginError(msg)
-
-
-def _settings() -> Any:
-    spec = importlib.util.spec_from_file_location("docs_settings", Path(__file__).with_name("settings.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

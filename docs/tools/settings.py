@@ -2,6 +2,7 @@
 
 A comment belongs to a setting where it stands at the end of the setting's line, or in whole lines directly above it.
 The comment that opens a file describes the file. Only PyYAML is needed, not Hydra.
+`python docs/tools/settings.py` writes the tables into docs/settings.md; a test compares them with `conf/`.
 """
 
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import yaml
 
 CONF = Path(__file__).parents[2] / "conf"
+PAGE = Path(__file__).parents[1] / "settings.md"
+MARKER = "<!-- settings: written by docs/tools/settings.py -->\n\n"
 # Commands in the order in which they are used, and the groups of presets that each can choose from.
 COMMANDS = {
     "train": ("model", "augment", "trainer", "experiment"),
@@ -247,3 +250,12 @@ def _comments(lines: list[str], key: yaml.Node, value: yaml.Node, header_end: in
 
 def _joined(comments: Iterator[str] | list[str]) -> str:
     return " ".join(line.strip().removeprefix("#").strip() for line in comments)
+
+
+def updated(text: str) -> str:
+    """Replace the tables of a page, which follow its marker."""
+    return text.partition(MARKER)[0] + MARKER + page()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(updated(PAGE.read_text()))
