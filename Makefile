@@ -30,7 +30,7 @@ demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a
 # A worker a core; one that runs out of tests takes some of another's.
 PARALLEL := -n auto --dist worksteal
 
-test: $(INSTALLED) ## Run the tests (offline, about 4 minutes on 2 cores)
+test: $(INSTALLED) ## Run the tests (offline, 3 to 5 minutes on 2 cores)
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole programs
