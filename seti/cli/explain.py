@@ -37,6 +37,8 @@ def explain(error: BaseException) -> str | None:
         said = said.split("Config search path:")[0]
         lines = (line.strip().removesuffix(".") for line in said.splitlines())
         return "; ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "a word of the command begins with '=': write <setting>=<value>"  # Hydra takes '=3' for a group's value
     if isinstance(error, OSError):
         return files.explain(error)
     if isinstance(error, RuntimeError) and any(words in str(error) for words in SHARED_MEMORY_FULL):

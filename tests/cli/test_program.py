@@ -145,6 +145,7 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
         ("fold=first", "'first' of type 'str' could not be converted to Integer"),
         ("model=huge", "Could not find 'model/huge'"),
         ("fold=[", "no viable alternative at input"),
+        ("=3", "write <setting>=<value>"),
         ("exp_name=../x", "exp_name='../x' cannot name a folder"),
         ("output_dir={file}", "{file}"),
         ("output_dir={file}/inside", "{file}"),
