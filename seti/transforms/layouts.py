@@ -154,7 +154,7 @@ class Spatial:
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel a panel."""
+    """Layout `channel`: one channel per panel."""
 
     integrates: ClassVar[bool] = False
     mirrors_time: ClassVar[bool] = True
@@ -163,19 +163,19 @@ class Channel:
 
     @property
     def channels(self) -> int:
-        """One a panel."""
+        """One channel per panel."""
         return len(self.panels)
 
     def size(self, rows: int, bins: int) -> Size:
-        """A panel's."""
+        """Size of one panel."""
         return rows, bins
 
     def frame(self, rows: int, bins: int) -> Size:
-        """A panel: all of them move alike."""
+        """Size of one panel: all panels of a cadence move by the same transform."""
         return rows, bins
 
     def hand_over(self, cadences: Sequence[Cadence], moves: Sequence[Move] | None, stack: Stack) -> Panels:
-        """Panels, and the move that all of a cadence's panels share."""
+        """Panels, and the transform that all panels of a cadence share."""
         return with_moves(cadences, moves, self.frame, stack)
 
     def images(self, inputs: Panels, size: Size, interpolation: str) -> Tensor:
@@ -201,7 +201,7 @@ class DedopplerPlanes:
 
     @property
     def channels(self) -> int:
-        """One a panel."""
+        """One channel per panel."""
         return len(self.panels)
 
     def size(self, rows: int, bins: int) -> Size:
@@ -209,7 +209,7 @@ class DedopplerPlanes:
         return self.dedoppler.drifts, bins
 
     def frame(self, rows: int, bins: int) -> Size:
-        """A panel."""
+        """Size of one panel."""
         return rows, bins
 
     def hand_over(self, cadences: Sequence[Cadence], moves: Sequence[Move] | None, stack: Stack) -> Panels:
@@ -234,19 +234,19 @@ class ChannelDedopplerPlanes:
 
     @property
     def channels(self) -> int:
-        """Two a panel."""
+        """Two channels per panel: its pixels and its de-Doppler plane."""
         return 2 * len(self.panels)
 
     def size(self, rows: int, bins: int) -> Size:
-        """A panel's."""
+        """Size of one panel."""
         return rows, bins
 
     def frame(self, rows: int, bins: int) -> Size:
-        """A panel."""
+        """Size of one panel."""
         return rows, bins
 
     def hand_over(self, cadences: Sequence[Cadence], moves: Sequence[Move] | None, stack: Stack) -> Panels:
-        """As `DedopplerPlanes`."""
+        """Panels with their gaps, as `DedopplerPlanes` hands them over."""
         return with_gaps(cadences, moves, self.dedoppler, stack)
 
     def images(self, inputs: Panels, size: Size, interpolation: str) -> Tensor:
