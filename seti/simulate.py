@@ -21,7 +21,7 @@ def main(cfg: "SimulationSettings") -> None:
 
     root = simulate(OmegaConf.to_object(cfg))
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    print(f"{root}: {', '.join(made)}. Next: {hints.command('train', f'data.root={root}')}")
+    print(f"{root}: {', '.join(made)}. Next: {hints.command('train', hints.setting('data.root', root))}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from seti.cli import command_line
 from seti.cli.explain import explain
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import malloc, shutdown
@@ -102,6 +104,7 @@ def _run_hydra(task: Task, config_name: str) -> None:
     from seti.config.folder import conf_folder
 
     instantiation_guard.guard(_refuse)
+    sys.argv[1:] = command_line.read(config_name, sys.argv[1:])  # Hydra reads the command line there
     asked_for_tracebacks = "HYDRA_FULL_ERROR" in os.environ
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, where it would print their tracebacks
     try:
@@ -131,7 +134,7 @@ def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
         say_error(message)
         failed = {
             "message": " ".join(message.split()),
-            "overrides": list(hydra.overrides.task),
+            "overrides": command_line.recorded(),
             "traceback": traceback.format_exc(),
         }
         _note({"folder": str(failure.parent), "failure": failed})
@@ -160,7 +163,7 @@ def _write_failure(path: Path, failed: dict[str, Any]) -> None:
 
 def say_error(message: str) -> None:
     """Print one line to standard error, and into the job's log file."""
-    _say("error: " + " ".join(message.split()))
+    _say("error: " + re.sub(r"\s*\n\s*", " ", message.strip()))  # blanks in paths stay
 
 
 def _end(error: BaseException) -> None:

@@ -15,6 +15,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from seti.errors import SetiError
 
+# Metadata of the fields that are paths: on a command line a leading `~` or environment variable in them is expanded.
+PATH = {"path": True}
+
 
 @dataclass
 class DedopplerConfig:
@@ -29,7 +32,7 @@ class DedopplerConfig:
 class DataConfig:
     """Group `data`, for `seti.dataloading` and `seti.transforms.input_spec`."""
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PATH)
     n_folds: int = MISSING
     fold_seed: int = MISSING
     panels: str = MISSING
@@ -40,7 +43,7 @@ class DataConfig:
     balanced: bool = MISSING
     num_workers: int = MISSING
     packed: str = MISSING
-    pack_dir: str | None = None
+    pack_dir: str | None = field(default=None, metadata=PATH)
     on_error: str = MISSING
     augment_on: str = MISSING
     normalise: str = MISSING
@@ -82,7 +85,7 @@ class ModelConfig:
 
     backbone: str = MISSING
     pretrained: bool = MISSING
-    weights: str | None = None
+    weights: str | None = field(default=None, metadata=PATH)
     freeze_backbone: bool = MISSING
     compile: bool = MISSING
     pool: str | None = None
@@ -181,7 +184,7 @@ class TrainConfig:
     fold: int = MISSING
     seed: int = MISSING
     exp_name: str = MISSING
-    output_dir: str = MISSING
+    output_dir: str = field(default=MISSING, metadata=PATH)
     force: bool = MISSING
     lr_range_test: bool = MISSING
     threads: int | None = None
@@ -205,11 +208,11 @@ class TrainConfig:
 class PredictDataConfig:
     """Group `data` of `conf/predict.yaml`."""
 
-    root: str | None = None
+    root: str | None = field(default=None, metadata=PATH)
     batch_size: Any = MISSING  # auto, or a number
     num_workers: int = MISSING
     packed: str = MISSING
-    pack_dir: str | None = None
+    pack_dir: str | None = field(default=None, metadata=PATH)
     on_error: str = MISSING
 
 
@@ -217,7 +220,7 @@ class PredictDataConfig:
 class PredictConfig:
     """Settings of `conf/predict.yaml`."""
 
-    ckpt_dir: Any = MISSING  # a folder, or a list of them
+    ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
     device: str = MISSING
     precision: str = MISSING
     flips: bool = MISSING

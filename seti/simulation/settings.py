@@ -1,6 +1,6 @@
 """Settings of a simulated data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -10,7 +10,7 @@ class SimulationSettings:
     Not frozen: Hydra composes it, value by value.
     """
 
-    root: str
+    root: str = field(metadata={"path": True})  # as seti.config.schema.PATH
     train: int
     test: int
     positives: float

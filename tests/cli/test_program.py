@@ -144,7 +144,7 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
         ("data.normalize=whiten", "data.normalize is no setting: did you mean data.normalise?"),
         ("fold=first", "'first' of type 'str' could not be converted to Integer"),
         ("model=huge", "Could not find 'model/huge'"),
-        ("fold=[", "no viable alternative at input"),
+        ("fold=[", "fold=[ cannot be read: the bracket [ is not closed"),
         ("=3", "write <setting>=<value>"),
         ("exp_name=../x", "exp_name='../x' cannot name a folder"),
         ("output_dir={file}", "{file}"),
