@@ -12,14 +12,15 @@ from seti.config.choices import BEST
 from seti.config.input_checks import check_augment, check_data
 from seti.config.schema import CheckpointConfig, TrainConfig, check_exp_name, unknown
 from seti.config.training_checks import check_loss, check_mixing, check_model, check_optimisation
-from seti.errors import SetiError
+from seti.errors import SetiError, settings_errors
 
 
+@settings_errors()
 def check_settings(cfg: TrainConfig) -> None:
     """Refuse settings that cannot work, before anything is read or written.
 
     Raises:
-        SetiError: naming the setting, its value, and what is allowed.
+        SettingsError: naming the setting, its value, and what is allowed.
     """
     _check_known(cfg)
     data = cfg.data
