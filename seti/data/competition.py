@@ -18,6 +18,7 @@ LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
 TEST_LABELS = "test_labels.csv"
 MISSING = "there is no such file"
+PLAIN_NAME = re.compile(r"\w[\w-]{0,199}", re.ASCII)
 
 
 def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
@@ -27,7 +28,7 @@ def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
 
 def can_name_a_file(cadence_id: object) -> bool:
     """Check that an id is a plain file name: letters, digits, _ and -, at most 200 of them."""
-    return isinstance(cadence_id, str) and re.fullmatch(r"\w[\w-]{0,199}", cadence_id, re.ASCII) is not None
+    return isinstance(cadence_id, str) and PLAIN_NAME.fullmatch(cadence_id) is not None
 
 
 def read_labels(root: Path) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
         The reason, by id.
     """
     present = list_files(root, split)
-    near = _find_near_names(present, [i for i in ids if i not in present])
+    near = find_near_names(present, [i for i in ids if i not in present])
     sizes = Counter(present[i][0] for i in ids if i in present)
     usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
     unfit = {}
@@ -116,7 +117,7 @@ def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
     return unfit
 
 
-def _find_near_names(present: Iterable[str], missing: list[str]) -> dict[str, str]:
+def find_near_names(present: Iterable[str], missing: list[str]) -> dict[str, str]:
     """Explain ids whose file is there under almost the same name."""
     if not missing:
         return {}
