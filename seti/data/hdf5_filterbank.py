@@ -1,5 +1,6 @@
-"""HDF5 filterbank files (`.h5`): a dataset `data` of (time, feed, frequency), with the header as its attributes.
+"""HDF5 filterbank files (`.h5`).
 
+The dataset `data` has the axes time, feed and frequency; its attributes are the header.
 Observations are compressed with bitshuffle and LZ4, which HDF5 finds in the package hdf5plugin. Both packages belong to
 the extra `scan` and are imported when a file is opened.
 """
@@ -35,8 +36,7 @@ class Hdf5File:
         h5py = import_h5py()
         self._path = path
         try:
-            # Without a lock: archives are often mounted read-only or from a server that has none.
-            self._file = h5py.File(path, "r", locking=False)
+            self._file = _open(h5py, path)
         except OSError as error:
             if error.errno is not None and not is_hdf5_failure(error):
                 raise
@@ -103,6 +103,15 @@ class Hdf5File:
                 msg = f"{path} is compressed with {shown}, for which HDF5 has no plugin here: {EXTRA}"
                 raise SetiError(msg)
         return data
+
+
+def _open(h5py: ModuleType, path: Path) -> Any:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "lock" not in str(error):
+            raise
+        return h5py.File(path, "r", locking=False)  # archives are often on servers that know no locks
 
 
 def import_h5py() -> ModuleType:

@@ -117,7 +117,7 @@ class Header:
         return coarse * self.coarse_width + within
 
     def frequency_mhz(self, coarse: int, bin: float) -> float:
-        """Frequency in MHz of a bin in the ascending array of a coarse channel; arguments as for `file_index`."""
+        """Frequency in MHz of a bin; arguments as for `file_index`."""
         return self.fch1_mhz + self.file_index(coarse, bin) * self.foff_mhz
 
     def coarse_channel_of(self, frequency_mhz: float) -> tuple[int, float]:
@@ -282,7 +282,7 @@ def _number(path: Path, attributes: dict[str, Any], name: str, default: float | 
 
 
 def _refuse_other_products(path: Path, resolution_hz: float, tsamp_s: float) -> None:
-    """Refuse Breakthrough Listen's products of low frequency resolution, where a needle is not narrow."""
+    """Refuse Breakthrough Listen's products of low frequency resolution."""
     if resolution_hz <= FINEST_NEEDED and tsamp_s >= SHORTEST_NEEDED:
         return
     fast = tsamp_s < SHORTEST_NEEDED

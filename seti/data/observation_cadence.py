@@ -197,7 +197,7 @@ def on_by_source(sources: Sequence[str]) -> tuple[bool, ...]:
 
 
 def _on_by_marks(names: list[str]) -> tuple[bool, ...] | None:
-    """Go by names of OFF positions; None where they do not leave one target that is observed three times."""
+    """Go by names of OFF positions; None if they do not leave one target, observed three times."""
     targets = {name for name in names if not OFF_NAME.search(name)}
     on = tuple(name in targets for name in names)
     return on if len(targets) == 1 and sum(on) == PANELS // 2 and "" not in targets else None
