@@ -60,7 +60,7 @@ def read_rows(content: bytes, columns: list[str]) -> RawTable:
     try:
         table = _parse(text, separator, skipped)
     except csv.Error:
-        # A blank after a closing quote is the one thing that the csv module cannot be told to leave out.
+        # A blank after a closing quote is the one thing that the csv module cannot leave out.
         blank = " " if separator == "\t" else " \t"
         try:
             table = _parse(re.sub(f'("[^"]*(?:""[^"]*)*")[{blank}]*', r"\1", text), separator, skipped)
