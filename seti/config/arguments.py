@@ -84,7 +84,7 @@ def _word(command: str, word: str, *, sweep: bool, known: bool) -> str:
         _check_launcher(value)
     if setting is not None:
         value = _value(command, key, setting, value, sweep=sweep)
-    _check_grammar(key, setting, value, sweep=sweep)
+    _check_grammar(f"{prefix}{key}", setting, value, sweep=sweep)
     return f"{prefix}{key}={value}"
 
 
@@ -250,7 +250,7 @@ def _check_known(command: str, key: str) -> None:
         return
     group, _, last = name.rpartition(".")
     if group in settings and settings[group].kind == "open":
-        if last in keys.members(command, group) or (group == "trainer" and last in _lightning()):
+        if last in keys.members(command, group) or (group == "trainer" and last in keys.trainer_arguments()):
             return
     elif any(name.startswith(f"{other}.") for other, setting in settings.items() if setting.kind != "group"):
         return  # deeper than a schema looks
@@ -261,15 +261,6 @@ def _check_known(command: str, key: str) -> None:
     meant = f"did you mean {near}?" if near else f"{hints.command(command, '--cfg', 'job')} prints those that there are"
     msg = f"{key} is no setting: {meant}"
     raise SetiError(msg)
-
-
-def _lightning() -> list[str]:
-    """Arguments of Lightning's Trainer."""
-    import inspect
-
-    from pytorch_lightning import Trainer  # takes seconds, which only a mistyped setting costs
-
-    return list(inspect.signature(Trainer).parameters)
 
 
 def _check_launcher(value: str) -> None:
