@@ -1,0 +1,67 @@
+"""Search of one coarse channel of a cadence, from six panels to events, hits and candidates.
+
+Times are counted from the middle of the cadence's first row. Bins are counted in ascending frequency, and an integer is
+the middle of a bin: a tone at `bin` 10.0 at time 0 with no drift lies in the middle of column 10 in the first row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from seti.search.settings import SearchSettings
+
+EVENT_COLUMNS = (
+    "bin",  # float, at the middle of the cadence's first row
+    "drift_hz_s",  # mean over the cadence, sky's sign
+    "snr",  # of the ON panels together, along the track
+    "snr_1",  # along the track in each panel, in the order of time
+    "snr_2",
+    "snr_3",
+    "snr_4",
+    "snr_5",
+    "snr_6",
+    "width_hz",
+    "score",  # 0 to 1, higher is likelier
+    "bin_start",  # extent over the whole cadence, ascending
+    "bin_end",
+    "n_hits",  # rows of `hits` that belong to the signal
+)
+CANDIDATE_COLUMNS = (*EVENT_COLUMNS, "reason")
+HIT_COLUMNS = ("panel", "bin", "drift_hz_s", "snr", "width_bins")
+
+
+@dataclass(frozen=True)
+class ChannelResult:
+    """Tables of one coarse channel, likeliest first.
+
+    They have `EVENT_COLUMNS`, `HIT_COLUMNS` and `CANDIDATE_COLUMNS`. `hits` has a row a signal and panel; its bin is that at
+    the middle of the panel's own first row. `candidates` has every signal that was fitted, with the reason why it is no
+    event (empty for events).
+    """
+
+    events: pd.DataFrame
+    hits: pd.DataFrame
+    candidates: pd.DataFrame
+
+
+def search_channel(
+    read_panel: Callable[[int], np.ndarray],
+    *,
+    resolution_hz: float,
+    row_s: float,
+    panel_start_s: Sequence[float],
+    on: Sequence[bool],
+    settings: SearchSettings,
+) -> ChannelResult:
+    """Search one coarse channel for signals that are in the ON panels and in no OFF panel.
+
+    `read_panel(p)` gives panel p as `(rows, width)` in ascending frequency and is called once a panel. `panel_start_s`
+    are the seconds from the first row of panel 0 to the first row of each panel.
+    """
+    return ChannelResult(
+        pd.DataFrame(columns=list(EVENT_COLUMNS)),
+        pd.DataFrame(columns=list(HIT_COLUMNS)),
+        pd.DataFrame(columns=list(CANDIDATE_COLUMNS)),
+    )
