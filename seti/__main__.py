@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Train one configuration",
     "predict": "Predict the test set",
     "stack": "Blend experiments",
+    "scan": "Search observations for events",
 }
 COMPLETION = ("-sc", "--shell-completion")
 

@@ -3,7 +3,6 @@
 import math
 import sys
 
-from seti.config.choices import CHOICES
 from seti.errors import SetiError
 
 
@@ -18,6 +17,8 @@ def check_choice(name: str, value: str, hint: str = "") -> None:
     Raises:
         SetiError: naming the setting, its value and its choices.
     """
+    from seti.config.choices import CHOICES  # imports torch, which ranges do without
+
     if value not in CHOICES[name]:
         if name == "data.panels" and value.lower() in ("true", "on"):
             hint = " (YAML reads a bare `on` as true)"
