@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": (),
     "stack": (),
     "simulate": ("preset",),
+    "inject": (),
     "check": (),
     "pack": (),
     "show": (),

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from seti.simulation.injection_settings import InjectionSettings
 from seti.simulation.settings import SimulationSettings
 
 
@@ -119,9 +120,21 @@ class ScanConfig:
     scan: SearchConfig = field(default_factory=SearchConfig)
 
 
+@dataclass
+class InjectConfig(InjectionSettings):
+    """Settings of `inject`."""
+
+    cadence: Any = MISSING  # a path, or six
+    out: str = MISSING
+    pattern: str | None = None
+    coarse_width: int | None = None
+    force: bool = MISSING
+
+
 _store = ConfigStore.instance()
 _store.store(name="stack_schema", node=StackConfig)
 _store.store(name="simulate_schema", node=SimulationSettings)
+_store.store(name="inject_schema", node=InjectConfig)
 _store.store(name="check_schema", node=CheckConfig)
 _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)

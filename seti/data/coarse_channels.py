@@ -1,9 +1,10 @@
-"""Width of a coarse channel, one output of the telescope's polyphase filter bank."""
+"""Width and choice of coarse channels, the outputs of a polyphase filter bank."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 FINE_PRODUCT = 1 << 20  # fine channels in a coarse channel of Breakthrough Listen's high-resolution product
 GBT_WIDTH_MHZ = 2.9296875  # 187.5 MHz / 64
@@ -47,3 +48,39 @@ def coarse_width(path: Path, attributes: dict[str, Any], channels: int, given: i
         f": set coarse_width to the number of fine channels in one, or to {channels} to search the file as one"
     )
     raise SetiError(msg)
+
+
+def parse_channels(value: Any, count: int, name: str = "channels") -> tuple[int, ...]:
+    """Read numbers of coarse channels.
+
+    Args:
+        value: a number, a span such as `10-19`, which includes both ends, or a list of these; None for all.
+        count: coarse channels of the files.
+        name: of the setting.
+
+    Returns:
+        Numbers in ascending order, each once.
+
+    Raises:
+        SetiError: something is no number or span, or is outside of the files.
+    """
+    if value is None:
+        return tuple(range(count))
+    found: set[int] = set()
+    for item in [value] if isinstance(value, str | int) else value:
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
+        if match is None:
+            msg = (
+                f"{name}={brief(item)} is no coarse channel: give numbers from 0 to {count - 1}, or spans of them: "
+                f"{name}=[0,10-19]"
+            )
+            raise SetiError(msg)
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < count:
+            msg = f"{name}={item} is outside of the files, which have coarse channels 0 to {count - 1}"
+            raise SetiError(msg)
+        found.update(range(first, last + 1))
+    if not found:
+        msg = f"{name}=[] names no coarse channel: name some, or null for all"
+        raise SetiError(msg)
+    return tuple(sorted(found))

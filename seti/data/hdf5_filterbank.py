@@ -17,6 +17,7 @@ import numpy as np
 from seti.errors import SetiError, brief
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+AXES = ("CLASS", "NAME", "DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST")  # HDF5's own, not the header
 EXTRA = "pip install 'seti[scan]'"
 
 
@@ -45,7 +46,8 @@ class Hdf5File:
             raise SetiError(msg) from error
         try:
             self._data = self._dataset(h5py)
-            self.attributes = {name: plain(value) for name, value in self._data.attrs.items()}
+            attributes = {name: plain(self._data.attrs[name]) for name in self._data.attrs if name not in AXES}
+            self.attributes = attributes
         except SetiError:
             self.close()
             raise

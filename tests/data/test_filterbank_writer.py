@@ -52,9 +52,14 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     write_filterbank(path, ATTRIBUTES, power((3, 128)))
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="do not fit"), writing(path, ATTRIBUTES, (3, 1, 128)) as writer:
-        for start in (0, 100):
-            writer.write(start, power((3, 64)))
+
+    def write_and_fail() -> None:
+        with writing(path, ATTRIBUTES, (3, 1, 128)) as writer:
+            writer.write(0, power((3, 64)))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
