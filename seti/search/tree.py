@@ -132,14 +132,15 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def joint_peaks(planes, rows_from, wide, shear, top, norms, threshold, found):
+def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, found):
     """Peaks of the trees of several panels together: rows `(column, fine drift, snr)` of `found`; the number of peaks.
 
-    `rows_from` are the rows from the first row of the anchor panel to the first row of each. The column is that at the
+    `which` are the panels, `rows_from` the rows from the first row of the anchor panel to the first row of each. The column is that at the
     anchor's first row, and the drift rate in columns a row is `shear` plus the fine drift / (FINE * (size - 1)), with
     the sign of the fine drift (which counts the shear too).
     """
-    count_panels, rows, width = planes.shape
+    count_panels = len(which)
+    _, rows, width = planes.shape
     size = 1
     while size < rows:
         size *= 2
@@ -159,7 +160,7 @@ def joint_peaks(planes, rows_from, wide, shear, top, norms, threshold, found):
         best[:] = -1
         for sign in (1, -1):
             for p in range(count_panels):
-                _load(planes[p], work, start - margin, sign, shear, wide, norms[p] * scale)
+                _load(planes[which[p]], work, start - margin, sign, shear, wide, norms[p] * scale)
                 trees[p] = _tree(work, other, sign)
             for fine in range(FINE * top + 1):
                 coarse = (2 * fine + FINE) // (2 * FINE)
