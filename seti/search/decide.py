@@ -61,8 +61,9 @@ def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd
 def scores(table: pd.DataFrame, on: np.ndarray) -> pd.Series:
     """Score from 0 to 1 of tracks: strong, in every ON panel, and nothing in OFF."""
     snrs = table[[f"snr_{p + 1}" for p in range(len(on))]].to_numpy()
-    strength = table.snr.to_numpy() - 8.0
-    least = 1.5 * (snrs[:, on].min(1) - 3.5)
-    off = leak_ratio(table.snr.to_numpy(), table.together.to_numpy() - 1.0)
+    strength = 2.5 * (table.snr.to_numpy() - 7.2)
+    least = 0.5 * np.maximum(snrs[:, on].min(1), 0) ** 2 - 4
+    exact = snrs[:, ~on].sum(1) / np.sqrt(max(1, (~on).sum()))
+    off = leak_ratio(table.snr.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8)) + 1
     total = sum(np.logaddexp(0, -np.clip(value, -30, 30)) for value in (strength, least, off))
     return pd.Series(np.exp(-total), index=table.index)

@@ -114,8 +114,8 @@ def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when)
 def measure(planes, time, p, track, width, shift):
     """SNR of a track in one panel after its surroundings are subtracted, and the share of its bins that is not masked."""
     _, rows, total = planes.shape
-    inside, weight, side, beside, whole = 0.0, 0.0, 0.0, 0, 0.0
-    near, far = width * 1.0 + 3, width * 2.5 + 24
+    inside, weight, squares, side, beside = 0.0, 0.0, 0.0, 0.0, 0
+    near, far = width * 1.0 + 3, width * 4.0 + 24
     for r in range(rows):
         u = time[p, r]
         x = track[0] + u * (track[1] + u * track[2]) + shift
@@ -125,10 +125,10 @@ def measure(planes, time, p, track, width, shift):
             v = planes[p, r, b]
             cover = min(b + 0.5, c) - max(b - 0.5, a)
             if cover > 0:
-                whole += cover
                 if v > -500:
                     inside += cover * v
                     weight += cover
+                    squares += cover * cover
             elif v > -500 and abs(b - x) > near:
                 side += min(max(v, -3.0), 3.0)
                 beside += 1
@@ -136,7 +136,7 @@ def measure(planes, time, p, track, width, shift):
         return 0.0, weight / (rows * width)
     background = side / beside if beside > 20 else 0.0
     # The mean of limited values of skewed noise is a little below 0; that cancels between many tracks, not here.
-    return (inside - background * weight) / np.sqrt(weight), weight / (rows * width)
+    return (inside - background * weight) / np.sqrt(squares), weight / (rows * width)
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
