@@ -59,19 +59,49 @@ def _load(plane, work, start, sign, shear, wide, norm):
         first = start + sign * shear * r
         low = max(0, -first)
         high = min(length, width - (1 if wide else 0) - first)
-        source, target = plane[r], work[r]
-        target[: min(low, length)] = 0
-        target[max(high, 0) :] = 0
+        if high <= low:
+            work[r] = 0
+            continue
+        work[r, :low] = 0
+        work[r, high:] = 0
+        target = work[r, low:high]
+        source = plane[r, first + low : first + high]
         if wide:
-            for j in range(low, high):
-                a, b = source[first + j], source[first + j + 1]
+            second = plane[r, first + low + 1 : first + high + 1]
+            for j in range(len(target)):
+                a, b = source[j], second[j]
                 target[j] = ((a if a > -500 else np.float32(0)) + (b if b > -500 else np.float32(0))) * norm
         else:
-            for j in range(low, high):
-                a = source[first + j]
+            for j in range(len(target)):
+                a = source[j]
                 target[j] = (a if a > -500 else np.float32(0)) * norm
     for r in range(rows, work.shape[0]):
         work[r] = 0
+
+
+# Loops from 0 over slices: with other indices numba asks at each step whether one is negative, and no loop is vectorised.
+@njit(cache=True, nogil=True, fastmath=True)
+def _add(a, b, out):
+    for j in range(len(out)):
+        out[j] = a[j] + b[j]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _keep(sums, code, best, drift):
+    for j in range(len(best)):
+        v = sums[j]
+        better = v > best[j]
+        drift[j] = code if better else drift[j]
+        best[j] = v if better else best[j]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _keep3(a, b, c, code, best, drift):
+    for j in range(len(best)):
+        v = a[j] + b[j] + c[j]
+        better = v > best[j]
+        drift[j] = code if better else drift[j]
+        best[j] = v if better else best[j]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -87,8 +117,7 @@ def _tree(work, other, sign):
             for k in range(2 * group):
                 upper, lower, out = here[g + k // 2], here[g + group + k // 2], there[g + k]
                 shift = sign * ((k + 1) // 2)
-                for j in range(low, high):
-                    out[j] = upper[j] + lower[j + shift]
+                _add(upper[low:high], lower[low + shift : high + shift], out[low:high])
         here, there = there, here
         group *= 2
     return here
@@ -116,12 +145,8 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
             _load(plane, work, start - margin, sign, shear, wide, norm)
             sums = _tree(work, other, sign)
             for k in range(min(size, top + 1)):
-                row = sums[k]
-                code = sign * (k + shear * (size - 1))
-                for j in range(size, length - size):
-                    better = row[j] > best[j]
-                    drift[j] = code if better else drift[j]
-                    best[j] = row[j] if better else best[j]
+                code = np.int32(sign * (k + shear * (size - 1)))
+                _keep(sums[k, size : length - size], code, best[size : length - size], drift[size : length - size])
         for j in range(margin, min(margin + BLOCK, margin + width - start)):
             v = best[j]
             if v > threshold and v > best[j - 1] and v >= best[j + 1] and v > best[j - 2] and v >= best[j + 2]:
@@ -173,11 +198,7 @@ def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, fo
                     a = trees[0, coarse, s0 : s0 + span]
                     b = trees[1, coarse, s1 : s1 + span]
                     c = trees[2, coarse, s2 : s2 + span]
-                    for j in range(span):
-                        v = a[j] + b[j] + c[j]
-                        better = v > best[j]
-                        drift[j] = code if better else drift[j]
-                        best[j] = v if better else best[j]
+                    _keep3(a, b, c, np.int32(code), best, drift)
                 else:
                     for j in range(span):
                         v = np.float32(0)
