@@ -6,7 +6,9 @@ import pandas as pd
 from seti.search.hits import Times
 from seti.search.settings import SearchSettings
 
-LEAK = np.linspace(0.15, 1.0, 35)  # strength in OFF panels relative to ON, of interference
+LEAK = np.linspace(0.2, 1.0, 33)  # strength in OFF panels relative to ON, of interference
+FADING = np.exp(0.3 * np.linspace(-2.5, 2.5, 26))  # strength in the weakest ON panel relative to the others
+FADED = np.exp(-0.5 * np.linspace(-2.5, 2.5, 26) ** 2) + 0.1  # and how often that is so, some needles fade more
 
 
 def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.DataFrame:
@@ -42,6 +44,18 @@ def leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
     return nothing - (top + np.log(np.exp(part - top[:, None]).mean(1)))
 
 
+def presence_ratio(weakest: np.ndarray, others: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Logarithm of the likelihood that the weakest ON panel has the signal over that it has noise alone.
+
+    `others` is the mean SNR of the other ON panels; noise is 0.5 higher than none, and `freedom` more, for the fit had a
+    choice.
+    """
+    present = -0.5 * (weakest[:, None] - FADING * np.maximum(others, 0)[:, None]) ** 2
+    top = present.max(1)
+    ratio = top + np.log((np.exp(present - top[:, None]) * FADED).sum(1) / FADED.sum())
+    return ratio + 0.5 * np.maximum(weakest - 0.5 - freedom, 0) ** 2
+
+
 def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd.Series:
     """Why each track is no event; empty for events."""
     snrs = table[[f"snr_{p + 1}" for p in range(len(on))]].to_numpy()
@@ -62,7 +76,9 @@ def scores(table: pd.DataFrame, on: np.ndarray) -> pd.Series:
     """Score from 0 to 1 of tracks: strong, in every ON panel, and nothing in OFF."""
     snrs = table[[f"snr_{p + 1}" for p in range(len(on))]].to_numpy()
     strength = 2.5 * (table.snr.to_numpy() - 7.2)
-    least = 0.5 * np.maximum(snrs[:, on].min(1), 0) ** 2 - 4
+    weakest = snrs[:, on].min(1)
+    others = (snrs[:, on].sum(1) - weakest) / max(1, on.sum() - 1)
+    least = presence_ratio(weakest, others, table.curved.to_numpy()) - 1
     exact = snrs[:, ~on].sum(1) / np.sqrt(max(1, (~on).sum()))
     off = leak_ratio(table.snr.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8)) + 1
     total = sum(np.logaddexp(0, -np.clip(value, -30, 30)) for value in (strength, least, off))

@@ -11,7 +11,8 @@ from seti.search.tree import FINE, Level, halve, joint_peaks, levels, panel_peak
 
 MOST_HITS = 400_000
 MOST_TRACKS = 50_000
-HIT = 4.8  # SNR of a peak in one panel
+HIT = 5.0  # SNR of a peak in one ON panel
+OFF_HIT = 6.0  # SNR of a peak in one OFF panel: it need not be found alone, OFF is measured along every track
 JOINT = 5.8  # SNR of a peak of the ON panels together
 CURVED = 6.0  # SNR in one panel from which a curved track through the others is looked for
 CURVATURE = 0.001  # Hz/s^2
@@ -80,7 +81,7 @@ def panel_hits(plane: np.ndarray, p: int, times: Times, resolution_hz: float, se
             continue  # the ON panels together are searched in it
         found = np.empty((MOST_HITS // level.step, 3), np.float32)
         norm = np.float32(1 / np.sqrt(rows * level.box))
-        count = panel_peaks(scrunched[0], level.box > level.step, level.shear, top, norm, np.float32(HIT), found)
+        count = panel_peaks(scrunched[0], level.box > level.step, level.shear, top, norm, np.float32(HIT if times.on[p] else OFF_HIT), found)
         column, drift, snr = found[:count].astype(float).T
         rate = drift / (_power(rows) - 1) * level.step
         middle = column * level.step + (level.box - 1) / 2 + rate * (rows - 1) / 2

@@ -264,9 +264,16 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                     s, share = measure(planes, time, p, straight, width, 0.0)
                     least = min(least, s)
             if least < 3.5 and z > limits[2]:
+                # A strong track bends visibly within its panel, if at all: then the panel says which way to look.
+                alone = np.zeros(panels, np.bool_)
+                alone[source] = True
+                bow = max(1, min(int(curve * half * half / (width / 2) + 1), 8))
+                bent, better = improve(planes, time, alone, track, width, bow, 3, bow, width / 2, centre, stamp, when)
+                if better < z + 1.5:
+                    bent = track
                 bend = int(curve * distance * distance / (width / 2))
                 bend = max(2, min(bend, int(1800 / width)))
-                bent, trial = improve(planes, time, use, track, width, 1, spread, bend, width / 2, centre, stamp, when)
+                bent, trial = improve(planes, time, use, bent, width, 1, spread, bend, width / 2, centre, stamp, when)
                 bent, trial = finish(planes, time, use, bent, width, centre, stamp, when)
                 lowest = 1e9
                 for p in range(panels):
