@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from seti.search.decide import measurements, reasons, scores
+from seti.search.flatten import flatten
+from seti.search.hits import Times, fit, joint_hits, panel_hits
 from seti.search.settings import SearchSettings
 
 EVENT_COLUMNS = (
@@ -60,8 +63,29 @@ def search_channel(
     `read_panel(p)` gives panel p as `(rows, width)` in ascending frequency and is called once a panel. `panel_start_s`
     are the seconds from the first row of panel 0 to the first row of each panel.
     """
-    return ChannelResult(
-        pd.DataFrame(columns=list(EVENT_COLUMNS)),
-        pd.DataFrame(columns=list(HIT_COLUMNS)),
-        pd.DataFrame(columns=list(CANDIDATE_COLUMNS)),
-    )
+    times = Times.of(panel_start_s, on, row_s)
+    planes = None
+    peaks = []
+    for p in range(len(on)):
+        panel = np.asarray(read_panel(p))
+        if planes is None:
+            planes = np.empty((len(on), *panel.shape), np.float32)
+            times = times.with_rows(panel.shape[0])
+        planes[p] = flatten(panel)
+        del panel
+        peaks.append(panel_hits(planes[p], p, times, resolution_hz, settings))
+    assert planes is not None
+    fitted = [fit(planes, np.concatenate(peaks), times, resolution_hz, settings)]
+    fitted.append(fit(planes, joint_hits(planes, times, resolution_hz, settings), times, resolution_hz, settings))
+    return tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
+
+
+def tables(fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings) -> ChannelResult:
+    """Tables of the tracks of one coarse channel."""
+    table = measurements(fitted, times, resolution_hz)
+    table["reason"] = reasons(table, times.on, settings)
+    table["score"] = scores(table, times.on)
+    table["n_hits"] = (table[[f"snr_{p + 1}" for p in range(len(times.on))]] > 4.5).sum(axis=1)
+    table = table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+    events = table[table.reason == ""]
+    return ChannelResult(events[list(EVENT_COLUMNS)].reset_index(drop=True), pd.DataFrame(columns=list(HIT_COLUMNS)), table)
