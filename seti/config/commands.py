@@ -91,6 +91,37 @@ class BaselineConfig:
 
 
 @dataclass
+class SearchConfig:
+    """Search of a scan."""
+
+    channels: Any = None
+    frequencies: Any = None
+    exclude: Any = MISSING
+    max_drift: float = MISSING
+    snr: float = MISSING
+    score: float = MISSING
+
+
+@dataclass
+class ScanConfig:
+    """Settings of `scan`."""
+
+    cadence: Any = MISSING
+    out: str | None = None
+    pattern: str | None = None
+    coarse_width: int | None = None
+    feed: int = MISSING
+    workers: int | None = None
+    shard: str | None = None
+    ckpt_dir: str | None = None
+    truth: str | None = None
+    cutouts: int | None = None
+    figures: int | None = None
+    ecsv: bool = MISSING
+    scan: SearchConfig = field(default_factory=SearchConfig)
+
+
+@dataclass
 class InjectConfig(InjectionSettings):
     """Settings of `inject`."""
 
@@ -109,3 +140,4 @@ _store.store(name="check_schema", node=CheckConfig)
 _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
+_store.store(name="scan_schema", node=ScanConfig)
