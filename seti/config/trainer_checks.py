@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from seti.config.process_checks import one_fold_a_device
-from seti.errors import SetiError, brief
+from seti.errors import SetiError, brief, settings_errors
 
 SWITCHES = (
     "enable_progress_bar",
@@ -68,7 +68,7 @@ def settle_trainer(cfg: DictConfig) -> DictConfig:
         A copy with whole numbers as such (`max_epochs=10.0`), and names of precisions written out (`16`).
 
     Raises:
-        SetiError: naming the setting, its value, and what is allowed.
+        SettingsError: naming the setting, its value, and what is allowed.
     """
     check_trainer(cfg.trainer)
     settled = cfg.copy()
@@ -82,13 +82,14 @@ def settle_trainer(cfg: DictConfig) -> DictConfig:
     return settled
 
 
+@settings_errors()
 def check_trainer(trainer: DictConfig) -> None:
     """Refuse settings of the Trainer with which a fold cannot be trained.
 
     The learning rate needs a number of steps to plan for, and every epoch a validation.
 
     Raises:
-        SetiError: naming the setting, its value, and what is allowed.
+        SettingsError: naming the setting, its value, and what is allowed.
     """
     settings = OmegaConf.to_container(trainer, resolve=True)
     if settings.get("max_epochs") is None:

@@ -19,7 +19,7 @@ from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, Simpl
 from seti.config.schema import plain
 from seti.config.trainer_checks import EVERY, FIXED, SAME_PRECISION, time_limit
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.errors import SetiError
+from seti.errors import SettingsError
 from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
@@ -76,7 +76,7 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         },
         loss=config["loss"],
     )
-    _check_size(classifier)
+    classifier.backbone.check_image_size()
     if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:
         _check_single(classifier)
     # Checked now, not when the optimiser is made: a forced run has removed the old fold by then.
@@ -212,21 +212,6 @@ def configure_logs() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def _check_size(classifier: CadenceClassifier) -> None:
-    """Run one empty image through the network, so that one that is too small fails at once."""
-    height, width = classifier.spec.image_shape
-    try:
-        with torch.inference_mode():
-            classifier.eval()(torch.zeros(1, classifier.spec.image_maker().channels, height, width))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        name = classifier.hparams["model"]["backbone"]
-        msg = (
-            f"model.backbone={name} cannot take images of {height} x {width} ({' '.join(str(error).split())[:150]}): "
-            "set a larger data.image_size"
-        )
-        raise SetiError(msg) from error
-
-
 def _check_single(classifier: CadenceClassifier) -> None:
     """Run a copy in training mode on one image: batch normalisation needs two values a channel."""
     height, width = classifier.spec.image_shape
@@ -240,4 +225,4 @@ def _check_single(classifier: CadenceClassifier) -> None:
             f"data.batch_size=1 leaves batch normalisation one value a channel in images of {height} x {width}: set "
             "data.batch_size=2 or more, or a larger data.image_size"
         )
-        raise SetiError(msg) from error
+        raise SettingsError(msg) from error

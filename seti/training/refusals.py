@@ -8,14 +8,14 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.errors import SetiError
+from seti.errors import SettingsError
 
 
 def check_batches(trainer: DictConfig, datamodule: CadenceDataModule) -> None:
     """Refuse a share of an epoch's batches that is less than one batch.
 
     Raises:
-        SetiError: naming the setting.
+        SettingsError: naming the setting.
     """
     for name, batches in zip(("limit_train_batches", "limit_val_batches"), datamodule.batches, strict=True):
         share = trainer.get(name)
@@ -24,7 +24,7 @@ def check_batches(trainer: DictConfig, datamodule: CadenceDataModule) -> None:
                 f"trainer.{name}={share:g} of {batches} batches is less than one: set it to a number of batches such "
                 f"as 1, or to a share of at least {math.ceil(1000 / batches) / 1000:g}"
             )
-            raise SetiError(msg)
+            raise SettingsError(msg)
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def lightning_refusals() -> Iterator[None]:
     """Turn Lightning's errors about the trainer settings into one line.
 
     Raises:
-        SetiError: with what Lightning says.
+        SettingsError: with what Lightning says.
     """
     try:
         yield
@@ -41,7 +41,7 @@ def lightning_refusals() -> Iterator[None]:
             f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*, "
             "or take trainer=auto, which runs on any machine"
         )
-        raise SetiError(msg) from error
+        raise SettingsError(msg) from error
 
 
 @contextmanager
@@ -49,13 +49,13 @@ def fitting_errors() -> Iterator[None]:
     """Turn errors of training that a setting of the Trainer asks for into one line.
 
     Raises:
-        SetiError: naming the setting.
+        SettingsError: naming the setting.
     """
     try:
         yield
     except MisconfigurationException as error:
         msg = f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*"
-        raise SetiError(msg) from error
+        raise SettingsError(msg) from error
     except RuntimeError as error:
         said = " ".join(str(error).split())
         if "does not have a deterministic implementation" in said:
@@ -69,4 +69,4 @@ def fitting_errors() -> Iterator[None]:
             msg = f"trainer.detect_anomaly=true: {said}: training diverged; {fix}"
         else:
             raise
-        raise SetiError(msg) from error
+        raise SettingsError(msg) from error

@@ -18,6 +18,10 @@ _threads = threading.Lock()
 _held: set[tuple[int, Path]] = set()  # processes and files: the kernel's locks do not keep threads of one apart
 
 
+class LockedError(SetiError):
+    """Another process holds the lock."""
+
+
 @contextmanager
 def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: str = "") -> Iterator[None]:
     """Lock an existing folder against other runs while the block runs.
@@ -35,7 +39,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         fix: further advice for a run that is refused.
 
     Raises:
-        SetiError: another process, or another thread of this one, holds the lock.
+        LockedError: another process, or another thread of this one, holds the lock.
     """
     path = folder / name
     with files.name_in_errors(path):
@@ -62,7 +66,7 @@ def _wait_for(path: Path, patience: float, fix: str) -> int:
     while True:
         try:
             return _claim(path, fix)
-        except SetiError:
+        except LockedError:
             if time.monotonic() >= end:
                 raise
         time.sleep(0.05)
@@ -72,7 +76,7 @@ def _claim(path: Path, fix: str) -> int:
     claim = os.getpid(), path.resolve()
     with _threads:
         if claim in _held:  # not even opened: closing any handle of this process would release the lock
-            raise SetiError(_in_use(path, "another thread of this process", fix))
+            raise LockedError(_in_use(path, "another thread of this process", fix))
         handle = _acquire(path, fix)
         _held.add(claim)
     return handle
@@ -86,7 +90,7 @@ def _acquire(path: Path, fix: str) -> int:
         except BlockingIOError as error:
             holder = _holder(handle)
             os.close(handle)
-            raise SetiError(_in_use(path, holder, fix)) from error
+            raise LockedError(_in_use(path, holder, fix)) from error
         except BaseException:
             os.close(handle)
             raise

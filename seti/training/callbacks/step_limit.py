@@ -4,7 +4,7 @@ import math
 
 import pytorch_lightning as pl
 
-from seti.errors import SetiError
+from seti.errors import SettingsError
 
 
 class StepLimit(pl.Callback):
@@ -28,7 +28,7 @@ class StepLimit(pl.Callback):
         """Count the epochs, before the schedule is made.
 
         Raises:
-            SetiError: they are too few for another setting.
+            SettingsError: they are too few for another setting.
         """
         loop = trainer.fit_loop
         loop.setup_data()  # counts the batches
@@ -43,7 +43,7 @@ class StepLimit(pl.Callback):
                     f"{name}={span:g} takes all of trainer.max_steps={self.max_steps}, which ends in epoch {epochs} at "
                     f"{steps} steps an epoch: lower it, or raise trainer.max_steps"
                 )
-                raise SetiError(msg)
+                raise SettingsError(msg)
         loop.max_epochs, loop.epoch_loop.max_steps = epochs, self.max_steps  # of which the schedule is made
         left = self.max_steps - (epochs - 1) * steps
         self.last_batches = min(batches, left * trainer.accumulate_grad_batches)
