@@ -26,6 +26,7 @@ COMMANDS = {
     "pack": (),
     "show": (),
     "baseline": (),
+    "scan": (),
 }
 CALLS = {"train": "train.py", "predict": "predict.py", "stack": "stack.py"}
 GLOBAL = ("experiment", "preset")  # their files set keys of the whole configuration: `# @package _global_`

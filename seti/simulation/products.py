@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seti.errors import SetiError
 from seti.simulation.settings import PRODUCTS, SimulationSettings
+from seti.utils import hints
 
 # Raw power must be normalised; a slew is 1.6 to 3.3 rows, and injected signals have the competition's drift rates.
 RECIPE = ("experiment=best_cpu", "data.dedoppler.gap=[1.6,3.3]", "augment.inject=0", "augment.inject_decoys=0")
@@ -49,7 +50,7 @@ def _data_set(settings: SimulationSettings) -> Made:
     root = simulate(settings) if settings.product == "snippets" else simulate_snippets(settings)
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
     words = () if settings.product == "snippets" else RECIPE
-    return Made(f"{root}: {', '.join(made)}", "train", (*words, f"data.root={root}"))
+    return Made(f"{root}: {', '.join(made)}", "train", (*words, hints.setting("data.root", root)))
 
 
 def _cadence(settings: SimulationSettings) -> Made:
@@ -63,4 +64,4 @@ def _cadence(settings: SimulationSettings) -> Made:
         f"{size.decoys} decoys (truth.csv)"
     )
     width = (f"coarse_width={size.coarse_width}",) if size.format == "fil" else ()
-    return Made(summary, "scan", (f"cadence={root}", *width))
+    return Made(summary, "scan", (hints.setting("cadence", root), *width))
