@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from seti.search.decide import measurements, reasons, scores
+from seti.search.decide import hits, measurements, reasons, scores
 from seti.search.flatten import flatten
 from seti.search.hits import Times, fit, joint_hits, panel_hits
 from seti.search.settings import SearchSettings
@@ -80,12 +80,17 @@ def search_channel(
     return tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
 
 
-def tables(fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings) -> ChannelResult:
+def tables(
+    fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings
+) -> ChannelResult:
     """Tables of the tracks of one coarse channel."""
     table = measurements(fitted, times, resolution_hz)
-    table["reason"] = reasons(table, times.on, settings)
     table["score"] = scores(table, times.on)
-    table["n_hits"] = (table[[f"snr_{p + 1}" for p in range(len(times.on))]] > 4.5).sum(axis=1)
-    table = table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
-    events = table[table.reason == ""]
-    return ChannelResult(events[list(EVENT_COLUMNS)].reset_index(drop=True), pd.DataFrame(columns=list(HIT_COLUMNS)), table)
+    table["reason"] = reasons(table, times.on, settings)
+    table["n_hits"] = (fitted[:, 6 : 6 + len(times.on)] >= settings.hit_snr).sum(1)
+    inside = table.bin.between(-0.5, width - 0.5)
+    table = table[inside].sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+    events = table.loc[table.reason == "", list(EVENT_COLUMNS)].reset_index(drop=True)
+    found = hits(fitted, times, resolution_hz, settings.hit_snr)
+    found = found[found.bin.between(-0.5, width - 0.5)].reset_index(drop=True)
+    return ChannelResult(events, found, table.head(max(settings.candidates, len(events))))
