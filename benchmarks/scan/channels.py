@@ -1,9 +1,9 @@
 """Whole coarse channels with needles and decoys, made in memory for the benchmark of the search.
 
-Noise is the power of many averaged spectra, a chi-square variable; a tone adds its power and its interference with the
-noise. A tone's power is spread by the sinc^2 of the fine channels and by its own motion within a row. The level follows
-the response of a polyphase filterbank, slopes, row gains, wide emission and bursts. `Making` holds the habits, so that a
-search can be adjusted on one making and judged on another.
+Noise is the power of many averaged spectra, a chi-square variable; a tone adds its power and its interference with
+the noise. A tone's power is spread by the sinc^2 of the fine channels and by its own motion within a row. The level
+follows the response of a polyphase filterbank, slopes, row gains, wide emission and bursts. `Making` holds the
+habits, so that a search can be adjusted on one making and judged on another.
 """
 
 from collections.abc import Sequence
@@ -156,7 +156,7 @@ def _signals(
     rng: np.random.Generator, making: Making, width: int, starts: Sequence[float], share: float
 ) -> list[Signal]:
     signals = []
-    count = lambda n: int(round(n * share))  # noqa: E731
+    count = lambda n: round(n * share)  # noqa: E731
     for _ in range(count(making.needles)):
         signal = Signal(
             "needle", _place(rng, width), rng.uniform(-making.max_drift, making.max_drift), _snr(rng, making)

@@ -41,7 +41,7 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
 
 
 def hits(fitted: np.ndarray, times: Times, resolution_hz: float, least: float) -> pd.DataFrame:
-    """Row a track and panel where its SNR is at least so large: panel, bin at its first row, drift, SNR, width."""
+    """Rows of `HIT_COLUMNS`: a track and a panel in which its SNR is at least so large."""
     panels = len(times.on)
     track, p = np.nonzero(fitted[:, 6 : 6 + panels] >= least)
     p0, p1, p2, width = fitted[track, :4].T
@@ -54,7 +54,7 @@ def hits(fitted: np.ndarray, times: Times, resolution_hz: float, least: float) -
 
 
 def leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
-    """Logarithm of the likelihood that OFF has nothing over that it has a part of ON's signal, strengths even in `LEAK`."""
+    """Log-likelihood ratio of an OFF SNR: nothing is there, or a part (`LEAK`) of the signal."""
     nothing = -0.5 * off**2
     part = -0.5 * (off[:, None] - LEAK * np.maximum(on, 0)[:, None]) ** 2
     top = part.max(1)
@@ -62,10 +62,10 @@ def leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
 
 
 def presence_ratio(weakest: np.ndarray, others: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Logarithm of the likelihood that the weakest ON panel has the signal over that it has noise alone.
+    """Log-likelihood ratio of the weakest ON panel: the signal is there, or noise alone.
 
-    `others` is the mean SNR of the other ON panels; noise is 0.5 higher than none, and `freedom` more, for the fit had a
-    choice.
+    `others` is the mean SNR of the other ON panels; noise is 0.5 higher than none, and `freedom` more, for the fit
+    had a choice.
     """
     present = -0.5 * (weakest[:, None] - FADING * np.maximum(others, 0)[:, None]) ** 2
     top = present.max(1)

@@ -1,8 +1,8 @@
 """Flattening of a panel: levels of bins and rows are divided out, and noise becomes the unit.
 
-The response of the polyphase filterbank, slopes and wide emission are smooth in frequency: medians of blocks follow them,
-and lines of one bin do not move a median. Bursts and gains differ from row to row: a second median, of one row's blocks,
-follows those. A signal stays unless it fills half of a block.
+The response of the polyphase filterbank, slopes and wide emission are smooth in frequency: medians of blocks follow
+them, and lines of one bin do not move a median. Bursts and gains differ from row to row: a second median, of one
+row's blocks, follows those. A signal stays unless it fills half of a block.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ BUCKETS, LOW, HIGH = 256, 0.3, 1.9  # histogram of one row's block, in units of 
 def flatten(panel: np.ndarray) -> np.ndarray:
     """Deviations from the local level in units of the local noise, `(rows, width)` float32.
 
-    Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that crosses
-    it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
+    Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
+    crosses it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
     """
     panel = np.ascontiguousarray(panel, np.float32)
     rows, width = panel.shape

@@ -19,5 +19,7 @@ class SearchSettings:
     "Least score of an event: a track is left out where ON and OFF panels make it less likely."
     hit_snr: float = 5.0
     "Least signal-to-noise ratio of a hit in one panel."
+    stamp_bins: int = 0
+    "Columns of the straightened cut-out of every candidate, for a judge; 0 for none."
     candidates: int = 400
     "Most candidates of a coarse channel; the least likely are left out."

@@ -1,8 +1,8 @@
 """Fits of tracks to the six panels of a coarse channel, strongest first, each masked once it is known.
 
-A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their span:
-p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise (see
-`flatten`). A masked bin holds its value minus `MASK`: it counts neither for nor against other tracks.
+A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their
+span: p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise
+(see `flatten`). A masked bin holds its value minus `MASK`: it counts neither for nor against other tracks.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """De-Doppler trees: sums along straight tracks of every drift rate, in one panel or in several together.
 
-A Taylor tree over n rows makes the n sums of total drift 0 to n - 1 columns in n log n additions a column (Taylor 1974;
-turboSETI and hyperseti use it too). A signal that drifts over several bins in a row is smeared: it is searched in boxes
-of 2, 4, 8, ... bins, half overlapping, so that a track crosses one to two half boxes in a row. Rows of these *levels* are
-sheared by one column a row before the tree adds its own drift.
+A Taylor tree over n rows makes the n sums of total drift 0 to n - 1 columns in n log n additions a column (Taylor
+1974; turboSETI and hyperseti use it too). A signal that drifts over several bins in a row is smeared: it is searched
+in boxes of 2, 4, 8, ... bins, half overlapping, so that a track crosses one to two half boxes in a row. Rows of these
+*levels* are sheared by one column a row before the tree adds its own drift.
 
 Masked bins hold their value minus `MASK` (see `tracks`); trees count them as 0.
 """
@@ -156,9 +156,9 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
 def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, found):
     """Peaks of the trees of several panels together: rows `(column, fine drift, snr)` of `found`; the number of peaks.
 
-    `which` are the panels, `rows_from` the rows from the first row of the anchor panel to the first row of each. The column is that at the
-    anchor's first row, and the drift rate in columns a row is `shear` plus the fine drift / (FINE * (size - 1)), with
-    the sign of the fine drift (which counts the shear too).
+    `which` are the panels, `rows_from` the rows from the first row of the anchor panel to the first row of each. The
+    column is that at the anchor's first row, and the drift rate in columns a row is `shear` plus the fine drift /
+    (FINE * (size - 1)), with the sign of the fine drift (which counts the shear too).
     """
     count_panels = len(which)
     _, rows, width = planes.shape
