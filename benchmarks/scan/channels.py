@@ -46,7 +46,8 @@ class Making:
 
 FIRST = Making()
 SECOND = Making(
-    averaged=25.0, response="measured", gap_s=45.0, slope=0.4, row_gain=0.02, emissions=15, bursts=10, dc=8.0, uniform_snr=True,
+    averaged=25.0, response="measured", gap_s=45.0, slope=0.4, row_gain=0.02, emissions=15, bursts=10, dc=8.0,
+    uniform_snr=True,
     scintillating=0.4, curved=0.4, curvature=0.001, width_hz=6.0, wandering=0.35, pulsed=0.3, rfi_snr=(8.0, 20000.0),
     decoys={"static": 45, "drifting": 20, "off_only": 10, "faint_off": 25, "partial": 20, "comb": 10},
 )  # fmt: skip

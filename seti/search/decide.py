@@ -1,4 +1,4 @@
-"""ON against OFF: the decision about every fitted track, one row a signal, and the score that ranks events."""
+"""ON against OFF: the decision about every fitted track, and the score that ranks events."""
 
 import numpy as np
 import pandas as pd

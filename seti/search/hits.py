@@ -55,7 +55,7 @@ class Times:
 def _scrunched(
     planes: np.ndarray, which: np.ndarray, max_bins: float
 ) -> Iterator[tuple[Level, np.ndarray, np.ndarray, int]]:
-    """Levels, planes summed to their step, the panels' places in them, and the tree's largest drift in columns."""
+    """Levels, planes summed to their step, places of panels in them, and the largest drift."""
     step, rows = 1, planes.shape[1]
     for level in levels(max_bins):
         while step < level.step:
@@ -136,7 +136,7 @@ def max_bins(times: Times, resolution_hz: float, settings: SearchSettings) -> fl
 def fit(
     planes: np.ndarray, hits: np.ndarray, times: Times, resolution_hz: float, settings: SearchSettings
 ) -> np.ndarray:
-    """Tracks of the hits, strongest first (rows as `process` gives them); the tracks are masked in the planes."""
+    """Tracks of the hits, strongest first, as `process` gives them; it masks them in the planes."""
     hits = hits[np.argsort(-hits[:, 5], kind="stable")]
     found = np.zeros((min(MOST_TRACKS, len(hits)), 10 + 3 * len(planes)))
     curve = 0.5 * CURVATURE * (times.half * times.row_s) ** 2 / resolution_hz

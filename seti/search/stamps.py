@@ -1,4 +1,4 @@
-"""Straightened cut-outs around fitted tracks, for a judge: `(n, 6, rows, bins)`, the track in the middle column."""
+"""Straightened cut-outs around fitted tracks, for a judge."""
 
 import numpy as np
 import pandas as pd

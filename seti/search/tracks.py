@@ -1,4 +1,4 @@
-"""Fits of tracks to the six panels of a coarse channel, strongest first, each masked once it is known.
+"""Fits of tracks to the six panels of a coarse channel, strongest first, masked one by one.
 
 A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their
 span: p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise
@@ -17,7 +17,7 @@ LONGEST = 4096  # bins in the window of one row
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def boxes(row, centre, width, step, count, out):
-    """Box sums around `count` positions, `step` bins apart and centred on `centre`; masked and outer bins are 0."""
+    """Box sums at `count` positions, `step` bins apart, around `centre`; masked bins are 0."""
     total = row.shape[0]
     first = centre - (count // 2) * step
     low = int(np.floor(first - width / 2 + 0.5)) - 1
@@ -41,7 +41,7 @@ def boxes(row, centre, width, step, count, out):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def stamps(planes, time, use, track, width, step, count, out, when):
-    """Box sums in units of their noise, around a track, of every row of the panels in use; the number of rows."""
+    """Box sums around a track in units of noise, of all rows of the panels in use; their number."""
     panels, rows, _ = planes.shape
     scale = np.float32(1 / np.sqrt(width))
     n = 0
@@ -60,7 +60,7 @@ def stamps(planes, time, use, track, width, step, count, out, when):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def best_shift(stamp, when, n, count, step, centre, a, b, c, grid):
-    """Best of the shifts `i * grid + j * grid * v + k * grid * v^2`, v from the centre, as (snr, i, j, k) in bins.
+    """Best shift `i + j * v + k * v^2`, in steps of `grid`, as (snr, i, j, k); v is u - centre.
 
     `a`, `b` and `c` are the largest i, j and k.
     """
@@ -101,7 +101,7 @@ def move(track, centre, i, j, k):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when):
-    """Move a track to the best of a grid of shifts; the track and its SNR over the panels in use."""
+    """Move a track to the best of a grid of shifts; the track and its SNR in the panels in use."""
     longest = 1.0
     step = max(grid / 2, 0.125)
     count = 2 * (int((a + b + c) * grid * longest / step) + 2) + 1
@@ -113,9 +113,12 @@ def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when)
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def measure(planes, time, p, track, width, shift):
-    """SNR of a track in one panel over its surroundings, the share of bins not masked, and the SNR before compression."""
+    """SNR of a track in one panel, the share of bins not masked, and the SNR uncompressed.
+
+    The mean of the surroundings is subtracted first: wide emission that was not flattened away is no signal.
+    """
     _, rows, total = planes.shape
-    inside, weight, squares, side, beside, strong = 0.0, 0.0, 0.0, 0.0, 0, 0.0
+    inside, weight, squares, side, around, strong = 0.0, 0.0, 0.0, 0.0, 0, 0.0
     near, far = width * 1.0 + 3, width * 4.0 + 24
     for r in range(rows):
         u = time[p, r]
@@ -134,10 +137,10 @@ def measure(planes, time, p, track, width, shift):
                     squares += cover * cover
             elif v > -500 and abs(b - x) > near:
                 side += min(max(v, -3.0), 3.0)
-                beside += 1
+                around += 1
     if weight < 0.05 * rows * width:
         return 0.0, weight / (rows * width), 0.0
-    background = side / beside if beside > 20 else 0.0
+    background = side / around if around > 20 else 0.0
     # The mean of limited values of skewed noise is a little below 0; that cancels between many tracks, not here.
     snr = (inside - background * weight) / np.sqrt(squares)
     return snr, weight / (rows * width), snr + strong / np.sqrt(squares)
@@ -232,7 +235,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
     largest OFF SNR near the track, the largest SNR of the OFF panels together near the track, curved, level, and
     snr of 6 panels before compression.
     """
-    panels, rows, total = planes.shape
+    panels, rows = planes.shape[:2]
     stamp = np.zeros((panels * rows, 4096), np.float32)
     when = np.zeros(panels * rows, np.float64)
     use = np.zeros(panels, np.bool_)

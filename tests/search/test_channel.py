@@ -63,8 +63,8 @@ def test_the_snr_of_a_tone_that_does_not_drift_is_that_of_its_strength():
     planes = noise()
     add(planes, 5000.0, 0.0, 30.0)
     event = search(planes).events.iloc[0]
-    # A box of 1.3 bins around sinc^2 holds 0.86 of the power; three panels together.
-    assert event.snr_1 == pytest.approx(30 * 0.86 / np.sqrt(1.09), abs=2.5)
+    # In the middle of a bin all power is in that bin; the box holds 0.15 of the noise of the bins on either side.
+    assert event.snr_1 == pytest.approx(30 / np.sqrt(1 + 2 * 0.15**2), abs=2.5)
     assert event.snr == pytest.approx(np.sqrt(3) * event.snr_1, rel=0.1)
     assert event[["snr_2", "snr_4", "snr_6"]].abs().max() < 3.5
 
@@ -72,7 +72,7 @@ def test_the_snr_of_a_tone_that_does_not_drift_is_that_of_its_strength():
 def test_strong_tones_keep_their_snr():
     planes = noise()
     add(planes, 5000.0, 0.0, 3000.0)
-    assert search(planes).events.snr_1.iloc[0] == pytest.approx(3000 * 0.86 / np.sqrt(1.09), rel=0.1)
+    assert search(planes).events.snr_1.iloc[0] == pytest.approx(3000 / np.sqrt(1 + 2 * 0.15**2), rel=0.02)
 
 
 @pytest.mark.parametrize(
