@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from seti.config.schema import PATH
 from seti.simulation.injection_settings import InjectionSettings
 from seti.simulation.settings import SimulationSettings
 
@@ -14,8 +15,8 @@ from seti.simulation.settings import SimulationSettings
 class StackConfig:
     """Settings of `stack`."""
 
-    output_dir: str = MISSING
-    experiments: list[str] | None = None
+    output_dir: str = field(default=MISSING, metadata=PATH)
+    experiments: list[str] | None = field(default=None, metadata=PATH)  # names, or their folders
     meta: str = MISSING
     calibrate: str = MISSING
     seed: int = MISSING
@@ -26,8 +27,8 @@ class StackConfig:
 class CheckDataConfig:
     """Data set to check."""
 
-    root: str = MISSING
-    pack_dir: str | None = None
+    root: str = field(default=MISSING, metadata=PATH)
+    pack_dir: str | None = field(default=None, metadata=PATH)
 
 
 @dataclass
@@ -35,7 +36,7 @@ class CheckConfig:
     """Settings of `check`."""
 
     data: CheckDataConfig = field(default_factory=CheckDataConfig)
-    report: str = MISSING
+    report: str = field(default=MISSING, metadata=PATH)
     workers: int | None = None
 
 
@@ -43,7 +44,7 @@ class CheckConfig:
 class PackDataConfig:
     """Data set to pack."""
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
@@ -53,7 +54,7 @@ class PackConfig:
     data: PackDataConfig = field(default_factory=PackDataConfig)
     panels: str = MISSING
     split: list[str] = MISSING
-    pack_dir: str | None = None
+    pack_dir: str | None = field(default=None, metadata=PATH)
     workers: int | None = None
     force: bool = MISSING
 
@@ -62,7 +63,7 @@ class PackConfig:
 class ShowDataConfig:
     """Data set that holds the cadences."""
 
-    root: str | None = None
+    root: str | None = field(default=None, metadata=PATH)
 
 
 @dataclass
@@ -71,15 +72,15 @@ class ShowConfig:
 
     data: ShowDataConfig = field(default_factory=ShowDataConfig)
     ids: list[str] = MISSING
-    ckpt_dir: str | None = None
-    out: str = MISSING
+    ckpt_dir: str | None = field(default=None, metadata=PATH)
+    out: str = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
 class BaselineDataConfig:
     """Data set to score."""
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PATH)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seti.errors import SetiError
 from seti.simulation.settings import PRODUCTS, SimulationSettings
+from seti.utils import hints
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def _snippets(settings: SimulationSettings) -> Made:
 
     root = simulate(settings)
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    return Made(f"{root}: {', '.join(made)}", "train", (f"data.root={root}",))
+    return Made(f"{root}: {', '.join(made)}", "train", (hints.setting("data.root", root),))
 
 
 def _cadence(settings: SimulationSettings) -> Made:
@@ -58,4 +59,4 @@ def _cadence(settings: SimulationSettings) -> Made:
         f"{size.decoys} decoys (truth.csv)"
     )
     width = (f"coarse_width={size.coarse_width}",) if size.format == "fil" else ()
-    return Made(summary, "scan", (f"cadence={root}", *width))
+    return Made(summary, "scan", (hints.setting("cadence", root), *width))

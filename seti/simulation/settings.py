@@ -16,7 +16,7 @@ class SimulationSettings:
     Not frozen: Hydra composes it, value by value.
     """
 
-    root: str
+    root: str = field(metadata={"path": True})  # as seti.config.schema.PATH
     train: int
     test: int
     positives: float
