@@ -125,8 +125,8 @@ class ScanConfig:
 class InjectConfig(InjectionSettings):
     """Settings of `inject`."""
 
-    cadence: Any = MISSING  # a path, or six
-    out: str = MISSING
+    cadence: Any = field(default=MISSING, metadata=PATH)  # a path, or six
+    out: str = field(default=MISSING, metadata=PATH)
     pattern: str | None = None
     coarse_width: int | None = None
     force: bool = MISSING
