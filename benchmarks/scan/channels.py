@@ -1,9 +1,9 @@
 """Whole coarse channels with needles and decoys, made in memory for the benchmark of the search.
 
-Noise is the power of many averaged spectra, a chi-square variable; a tone adds its power and its interference with the
-noise. A tone's power is spread by the sinc^2 of the fine channels and by its own motion within a row. The level follows
-the response of a polyphase filterbank, slopes, row gains, wide emission and bursts. `Making` holds the habits, so that a
-search can be adjusted on one making and judged on another.
+Noise is the power of many averaged spectra, a chi-square variable; a tone adds its power and its interference with
+the noise. A tone's power is spread by the sinc^2 of the fine channels and by its own motion within a row. The level
+follows the response of a polyphase filterbank, slopes, row gains, wide emission and bursts. `Making` holds the
+habits, so that a search can be adjusted on one making and judged on another.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,8 @@ class Making:
 
 FIRST = Making()
 SECOND = Making(
-    averaged=25.0, response="measured", gap_s=45.0, slope=0.4, row_gain=0.02, emissions=15, bursts=10, dc=8.0, uniform_snr=True,
+    averaged=25.0, response="measured", gap_s=45.0, slope=0.4, row_gain=0.02, emissions=15, bursts=10, dc=8.0,
+    uniform_snr=True,
     scintillating=0.4, curved=0.4, curvature=0.001, width_hz=6.0, wandering=0.35, pulsed=0.3, rfi_snr=(8.0, 20000.0),
     decoys={"static": 45, "drifting": 20, "off_only": 10, "faint_off": 25, "partial": 20, "comb": 10},
 )  # fmt: skip
@@ -156,7 +157,7 @@ def _signals(
     rng: np.random.Generator, making: Making, width: int, starts: Sequence[float], share: float
 ) -> list[Signal]:
     signals = []
-    count = lambda n: int(round(n * share))  # noqa: E731
+    count = lambda n: round(n * share)  # noqa: E731
     for _ in range(count(making.needles)):
         signal = Signal(
             "needle", _place(rng, width), rng.uniform(-making.max_drift, making.max_drift), _snr(rng, making)
