@@ -32,6 +32,7 @@ class DataConfig:
     root: str = MISSING
     n_folds: int = MISSING
     fold_seed: int = MISSING
+    folds: str | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None

@@ -1,5 +1,6 @@
 """The competition's layout of a data set: label tables, ids, and paths of cadence files."""
 
+import logging
 import os
 import re
 from collections import Counter
@@ -13,6 +14,8 @@ import pandas as pd
 from seti.data.cadence import read_cadence, read_format
 from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError, brief
+
+log = logging.getLogger(__name__)
 
 LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
@@ -72,6 +75,42 @@ def read_test_labels(root: Path) -> pd.DataFrame | None:
         Columns `id` and `target`, or None where there is no such table.
     """
     return _read_targets(root, TEST_LABELS) if (root / TEST_LABELS).exists() else None
+
+
+def find_test_labels(root: Path, ids: pd.Series) -> pd.DataFrame | None:
+    """Read labels of the test set that a test AUC can be computed with.
+
+    Labels are a help: without usable ones there is a warning and no AUC, and everything else goes on.
+
+    Args:
+        root: the data set's folder.
+        ids: of the test set, each of which must have a label.
+
+    Returns:
+        Columns `id` and `target`, or None.
+    """
+    try:
+        labels = read_test_labels(root)
+    except SetiError as error:
+        log.warning("no test AUC: %s", error)
+        return None
+    if labels is None:
+        return None
+    unlabelled = ids[~ids.isin(labels["id"])]
+    if len(unlabelled):
+        first = ", ".join(unlabelled[:3]) + (", ..." if len(unlabelled) > 3 else "")
+        log.warning(
+            "no test AUC: %s has no label for %d of %d test ids (%s)",
+            root / TEST_LABELS,
+            len(unlabelled),
+            len(ids),
+            first,
+        )
+        return None
+    if labels["target"][labels["id"].isin(ids)].nunique() < 2:
+        log.warning("no test AUC: the test ids have one class in %s", root / TEST_LABELS)
+        return None
+    return labels
 
 
 def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:

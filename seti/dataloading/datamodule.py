@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti.data import competition
-from seti.data.folds import assign_folds, fingerprint
+from seti.data.folds import COLUMN, divide, fingerprint
 from seti.data.splits import OpenedSplit, open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
@@ -56,10 +56,9 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def labels(self) -> pd.DataFrame:
         """Columns id, target, fold of every labelled cadence, also damaged ones, sorted by id."""
-        labels = competition.read_labels(self.root)
+        labels = competition.read_labels_and_folds(self.root)
         competition.check_overlap(self.root)
-        folds = assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
-        return labels.assign(fold=folds)
+        return divide(labels, self.root, self.data["folds"], self.data["n_folds"], self.data["fold_seed"])
 
     @cached_property
     def _opened(self) -> OpenedSplit:
@@ -88,7 +87,7 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the labelled cadences that are not left out."""
-        return fingerprint(self.table)
+        return fingerprint(self.table, with_folds=self.data["folds"] == COLUMN)
 
     @cached_property
     def spec(self) -> InputSpec:
