@@ -1,4 +1,4 @@
-"""Stratified folds, folds of the label table's own, and the fingerprint that identifies a label table."""
+"""Folds, drawn or of the label table's own column, and the fingerprint of a label table."""
 
 import hashlib
 import logging

@@ -85,7 +85,7 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
 
 
 def plain_id(given: str) -> str:
-    """Take the id out of a cadence's path, its file name, or the quotes that keep a spreadsheet from counting.
+    """Take the id out of a cadence's path, its file name, or a spreadsheet's quotes.
 
     `train/0/0012.npy`, `0012.npy`, `="0012"` and `'0012` are 0012. Anything else is returned as it is.
     """
@@ -110,13 +110,13 @@ def to_numbers(values: pd.Series) -> pd.Series:
 
 
 def is_rewritten_number(cadence_id: str) -> bool:
-    """Check for an id that a spreadsheet took for a number and wrote in its own way, such as `1.23E+14`."""
+    """Check for an id that a spreadsheet took for a number, such as `1.23E+14`."""
     plain = re.fullmatch(r"[0-9a-fA-F]+", cadence_id) is not None
     return not plain and REWRITTEN_NUMBER.fullmatch(cadence_id) is not None
 
 
 def _bare(cell: str) -> str:
-    """A value without blanks around it, nor quotes between blanks, which csv takes for a part of the value."""
+    """A value without blanks around it; csv takes quotes between blanks for a part of it."""
     bare = cell.strip(BLANKS)
     if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == '"':
         return bare[1:-1].strip(BLANKS)

@@ -1,5 +1,6 @@
 """LightningDataModule of one fold: its training and validation cadences."""
 
+import logging
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from seti.data import competition
 from seti.data.folds import COLUMN, divide, fingerprint
+from seti.data.oddities import find_oddities
 from seti.data.splits import OpenedSplit, open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
@@ -20,6 +22,9 @@ from seti.errors import SetiError
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.panel_augmentation import panels_to_read
+from seti.utils.notices import log_once
+
+log = logging.getLogger(__name__)
 
 
 class CadenceDataModule(pl.LightningDataModule):
@@ -64,7 +69,10 @@ class CadenceDataModule(pl.LightningDataModule):
     def _opened(self) -> OpenedSplit:
         panels = panels_to_read(self.data["panels"], self.augment)
         choices = {name: self.data[name] for name in ("packed", "pack_dir", "on_error")}
-        return open_split(self.root, "train", self.labels["id"].to_numpy(), panels, **choices)
+        opened = open_split(self.root, "train", self.labels["id"].to_numpy(), panels, **choices)
+        for oddity in find_oddities(opened.source, self.data["normalise"]):
+            log_once(log, logging.WARNING, f"{self.root / 'train'}: {oddity}")
+        return opened
 
     @property
     def skipped(self) -> dict[str, str]:
