@@ -14,6 +14,7 @@ import pandas as pd
 from seti.data.cadence import read_cadence, read_format
 from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError, brief
+from seti.utils.notices import log_once
 
 log = logging.getLogger(__name__)
 
@@ -92,25 +93,25 @@ def find_test_labels(root: Path, ids: pd.Series) -> pd.DataFrame | None:
     try:
         labels = read_test_labels(root)
     except SetiError as error:
-        log.warning("no test AUC: %s", error)
+        say_no_test_labels(root, f"no test AUC: {error}")
         return None
     if labels is None:
         return None
     unlabelled = ids[~ids.isin(labels["id"])]
     if len(unlabelled):
         first = ", ".join(unlabelled[:3]) + (", ..." if len(unlabelled) > 3 else "")
-        log.warning(
-            "no test AUC: %s has no label for %d of %d test ids (%s)",
-            root / TEST_LABELS,
-            len(unlabelled),
-            len(ids),
-            first,
-        )
+        line = f"no test AUC: {root / TEST_LABELS} has no label for {len(unlabelled)} of {len(ids)} test ids ({first})"
+        say_no_test_labels(root, line)
         return None
     if labels["target"][labels["id"].isin(ids)].nunique() < 2:
-        log.warning("no test AUC: the test ids have one class in %s", root / TEST_LABELS)
+        say_no_test_labels(root, f"no test AUC: the test ids have one class in {root / TEST_LABELS}")
         return None
     return labels
+
+
+def say_no_test_labels(root: Path, line: str) -> None:
+    """Warn once a run that a data set's test labels cannot be used."""
+    log_once(log, logging.WARNING, line, about=("test labels", root.resolve()))
 
 
 def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:

@@ -39,8 +39,8 @@ def divide(labels: pd.DataFrame, root: Path, folds: str | None, n_folds: int, se
         numbers = column_folds(labels, root / LABELS, n_folds)
     else:
         if "fold" in labels:
-            ignored = f"{root / LABELS} has a fold column, which is not used: data.folds=column takes its folds"
-            log_once(log, logging.INFO, ignored)
+            line = f"{root / LABELS} has a fold column, which is not used: data.folds=column takes its folds"
+            log_once(log, logging.INFO, line)
         numbers = assign_folds(labels["target"].to_numpy(), n_folds, seed)
     return labels[["id", "target"]].assign(fold=numbers)
 

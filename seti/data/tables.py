@@ -41,7 +41,8 @@ class UserTable:
     def say_how_it_was_read(self) -> None:
         """Log the remarks, once a run."""
         if self.remarks:
-            log_once(log, logging.INFO, f"{self.path} is read with {', '.join(self.remarks)}")
+            line = f"{self.path} is read with {', '.join(self.remarks)}"
+            log_once(log, logging.INFO, line, about=("how a table is read", self.path.resolve()))
 
 
 def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -> UserTable:

@@ -1,6 +1,7 @@
 import codecs
 import hashlib
 import logging
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -116,11 +117,13 @@ def test_tables_of_spreadsheets_and_editors_are_read_and_it_is_said_how(tmp_path
     assert read(tmp_path, content, caplog) == (LABELS, said)
 
 
-def test_how_a_table_is_read_is_said_once(tmp_path, caplog):
+def test_how_a_table_is_read_is_said_once(tmp_path, caplog, monkeypatch):
     assert read(tmp_path, PLAIN.replace(",", ";"), caplog)[1] != ""
     with caplog.at_level(logging.INFO):
         competition.read_labels(tmp_path)
         competition.check_overlap(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        competition.read_labels(Path())
     assert len(caplog.records) == 1
 
 
