@@ -6,7 +6,7 @@ Settings: conf/train.yaml.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seti.cli import program
+from seti.cli import command_line, program
 
 if TYPE_CHECKING:
     from seti.config.schema import TrainConfig
@@ -26,7 +26,7 @@ def main(cfg: "TrainConfig") -> float:
         score = lr_range.run(cfg, folder)
         report, of = lr_range.collect, folder.parent.parent
     else:
-        score = fold.train(cfg, list(HydraConfig.get().overrides.task), folder)
+        score = fold.train(cfg, command_line.recorded(), folder)
         report, of = cross_validation.report, folder.parent
     if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
         report(of)

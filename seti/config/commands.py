@@ -1,10 +1,13 @@
 """Schemas of all commands but `train` and `predict`, which are in `seti.config.schema`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from seti.config.schema import PATH
+from seti.simulation.injection_settings import InjectionSettings
 from seti.simulation.settings import SimulationSettings
 
 
@@ -12,8 +15,8 @@ from seti.simulation.settings import SimulationSettings
 class StackConfig:
     """Settings of `stack`."""
 
-    output_dir: str = MISSING
-    experiments: list[str] | None = None
+    output_dir: str = field(default=MISSING, metadata=PATH)
+    experiments: list[str] | None = field(default=None, metadata=PATH)  # names, or their folders
     meta: str = MISSING
     calibrate: str = MISSING
     seed: int = MISSING
@@ -24,8 +27,8 @@ class StackConfig:
 class CheckDataConfig:
     """Data set to check."""
 
-    root: str = MISSING
-    pack_dir: str | None = None
+    root: str = field(default=MISSING, metadata=PATH)
+    pack_dir: str | None = field(default=None, metadata=PATH)
 
 
 @dataclass
@@ -33,7 +36,7 @@ class CheckConfig:
     """Settings of `check`."""
 
     data: CheckDataConfig = field(default_factory=CheckDataConfig)
-    report: str = MISSING
+    report: str = field(default=MISSING, metadata=PATH)
     workers: int | None = None
 
 
@@ -41,7 +44,7 @@ class CheckConfig:
 class PackDataConfig:
     """Data set to pack."""
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
@@ -51,7 +54,7 @@ class PackConfig:
     data: PackDataConfig = field(default_factory=PackDataConfig)
     panels: str = MISSING
     split: list[str] = MISSING
-    pack_dir: str | None = None
+    pack_dir: str | None = field(default=None, metadata=PATH)
     workers: int | None = None
     force: bool = MISSING
 
@@ -60,7 +63,7 @@ class PackConfig:
 class ShowDataConfig:
     """Data set that holds the cadences."""
 
-    root: str | None = None
+    root: str | None = field(default=None, metadata=PATH)
 
 
 @dataclass
@@ -69,15 +72,15 @@ class ShowConfig:
 
     data: ShowDataConfig = field(default_factory=ShowDataConfig)
     ids: list[str] = MISSING
-    ckpt_dir: str | None = None
-    out: str = MISSING
+    ckpt_dir: str | None = field(default=None, metadata=PATH)
+    out: str = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
 class BaselineDataConfig:
     """Data set to score."""
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
@@ -87,10 +90,54 @@ class BaselineConfig:
     data: BaselineDataConfig = field(default_factory=BaselineDataConfig)
 
 
+@dataclass
+class SearchConfig:
+    """Search of a scan."""
+
+    channels: Any = None
+    frequencies: Any = None
+    exclude: Any = MISSING
+    max_drift: float = MISSING
+    snr: float = MISSING
+    score: float = MISSING
+
+
+@dataclass
+class ScanConfig:
+    """Settings of `scan`."""
+
+    cadence: Any = MISSING
+    out: str | None = None
+    pattern: str | None = None
+    coarse_width: int | None = None
+    feed: int = MISSING
+    workers: int | None = None
+    shard: str | None = None
+    ckpt_dir: str | None = None
+    truth: str | None = None
+    cutouts: int | None = None
+    figures: int | None = None
+    ecsv: bool = MISSING
+    scan: SearchConfig = field(default_factory=SearchConfig)
+
+
+@dataclass
+class InjectConfig(InjectionSettings):
+    """Settings of `inject`."""
+
+    cadence: Any = MISSING  # a path, or six
+    out: str = MISSING
+    pattern: str | None = None
+    coarse_width: int | None = None
+    force: bool = MISSING
+
+
 _store = ConfigStore.instance()
 _store.store(name="stack_schema", node=StackConfig)
 _store.store(name="simulate_schema", node=SimulationSettings)
+_store.store(name="inject_schema", node=InjectConfig)
 _store.store(name="check_schema", node=CheckConfig)
 _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
+_store.store(name="scan_schema", node=ScanConfig)

@@ -1,15 +1,22 @@
 """Configurations as the commands compose them, for use without a command line."""
 
+from collections.abc import Sequence
+
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from seti.config import commands, schema  # noqa: F401 - they register the schemas that conf/ refers to
+from seti.config import arguments, commands, schema  # noqa: F401 - they register the schemas that conf/ refers to
 from seti.config.folder import conf_folder
 from seti.simulation.settings import SimulationSettings
 
 
 def compose(command: str, *overrides: str) -> DictConfig:
-    """Compose a command's configuration with overrides: `compose("train", "fold=1")`."""
+    """Compose a command's configuration with overrides as typed: `compose("train", "fold=1")`."""
+    return compose_words(command, arguments.to_hydra(command, list(overrides)))
+
+
+def compose_words(command: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose a command's configuration with overrides in Hydra's grammar."""
     with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return hydra.compose(command, list(overrides))
 

@@ -13,7 +13,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from seti.config import conversions  # noqa: F401 - wraps the types of the settings
 from seti.errors import SetiError
+from seti.models.names import network_name
+
+# Metadata of the fields that are paths: on a command line a leading `~` or environment variable in them is expanded.
+PATH = {"path": True}
 
 
 @dataclass
@@ -29,7 +34,7 @@ class DedopplerConfig:
 class DataConfig:
     """Group `data`, for `seti.dataloading` and `seti.transforms.input_spec`."""
 
-    root: str = MISSING
+    root: str = field(default=MISSING, metadata=PATH)
     n_folds: int = MISSING
     fold_seed: int = MISSING
     folds: str | None = None
@@ -41,7 +46,7 @@ class DataConfig:
     balanced: bool = MISSING
     num_workers: int = MISSING
     packed: str = MISSING
-    pack_dir: str | None = None
+    pack_dir: str | None = field(default=None, metadata=PATH)
     on_error: str = MISSING
     augment_on: str = MISSING
     normalise: str = MISSING
@@ -83,7 +88,7 @@ class ModelConfig:
 
     backbone: str = MISSING
     pretrained: bool = MISSING
-    weights: str | None = None
+    weights: str | None = field(default=None, metadata=PATH)
     freeze_backbone: bool = MISSING
     compile: bool = MISSING
     pool: str | None = None
@@ -182,7 +187,7 @@ class TrainConfig:
     fold: int = MISSING
     seed: int = MISSING
     exp_name: str = MISSING
-    output_dir: str = MISSING
+    output_dir: str = field(default=MISSING, metadata=PATH)
     force: bool = MISSING
     lr_range_test: bool = MISSING
     threads: int | None = None
@@ -206,11 +211,11 @@ class TrainConfig:
 class PredictDataConfig:
     """Group `data` of `conf/predict.yaml`."""
 
-    root: str | None = None
+    root: str | None = field(default=None, metadata=PATH)
     batch_size: Any = MISSING  # auto, or a number
     num_workers: int = MISSING
     packed: str = MISSING
-    pack_dir: str | None = None
+    pack_dir: str | None = field(default=None, metadata=PATH)
     on_error: str = MISSING
 
 
@@ -218,7 +223,7 @@ class PredictDataConfig:
 class PredictConfig:
     """Settings of `conf/predict.yaml`."""
 
-    ckpt_dir: Any = MISSING  # a folder, or a list of them
+    ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
     device: str = MISSING
     precision: str = MISSING
     flips: bool = MISSING
@@ -237,7 +242,10 @@ def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[i
     size = "x".join(map(str, image_size)) if image_size else "native"
     mixup = [f"mixup{alpha:g}"] if alpha else []
     # The tag after timm's dot is the origin of the weights, not part of the architecture.
-    return "-".join([backbone.split(".")[0], panels, layout, size, *mixup])
+    # Written as the checks will write them: Hydra makes the folder first.
+    panels, layout = panels.strip().lower(), layout.strip().lower().replace("-", "_")
+    words = [network_name(backbone).split(".")[0], {"a": "A"}.get(panels, panels), layout, size, *mixup]
+    return "-".join(words)
 
 
 def job_suffix(lr_range_test: bool, override_dirname: str) -> str:

@@ -112,9 +112,9 @@ def pack_folder(root: Path, pack_dir: str | Path | None) -> Path:
 
 def pack_command(root: Path, panels: tuple[int, ...], pack_dir: str | Path | None) -> str:
     """Command that packs those panels into that folder."""
-    folder = [] if pack_dir is None else [f"pack_dir={pack_dir}"]
+    folder = [] if pack_dir is None else [hints.setting("pack_dir", pack_dir)]
     name = "A" if set(panels) <= set(ON_PANELS) else "all"
-    return hints.command("pack", f"data.root={root}", f"panels={name}", *folder)
+    return hints.command("pack", hints.setting("data.root", root), f"panels={name}", *folder)
 
 
 def digest(values: pd.Series) -> str:

@@ -111,5 +111,5 @@ def _warn_of_skipped(split: str, skipped: dict[str, str], total: int) -> None:
 
 def _none_left(root: Path, split: str, skipped: dict[str, str]) -> str:
     first = f" (first {next(iter(skipped))}: {next(iter(skipped.values()))})" if skipped else ""
-    command = hints.command("check", f"data.root={root}")
+    command = hints.command("check", hints.setting("data.root", root))
     return f"{root / split} has no cadence that can be read{first}: {command} lists them"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from seti.config import arguments
 from seti.data import competition
 from seti.errors import SetiError
 from seti.experiments import provenance
@@ -143,8 +144,9 @@ class Experiment:
 
     def train_command(self, folds: list[int]) -> str:
         """The command that trains some folds with the settings of a finished one."""
-        overrides = self.first_result.overrides or [f"exp_name={self.name}"]
-        kept = [item for item in overrides if item.lstrip("+").split("=")[0] not in ("fold", "force")]
+        recorded = self.first_result.overrides
+        words = arguments.retyped("train", recorded) if recorded else [hints.setting("exp_name", self.name)]
+        kept = [word for word in words if word.lstrip("+").split("=")[0] not in ("fold", "force")]
         return hints.command("train", "-m", f"fold={','.join(map(str, folds))}", *kept)
 
     def checkpoint(self, fold: int) -> Path:
@@ -185,7 +187,7 @@ class Experiment:
             competition.check_ids(path, table["id"])
             tables.append(table[OOF_COLUMNS])
         if not tables:
-            command = hints.command("train", f"exp_name={self.name}", "fold=0")
+            command = hints.command("train", hints.setting("exp_name", self.name), "fold=0")
             msg = f"{self.path} has no finished fold: train one with {command}"
             raise SetiError(msg)
         oof = pd.concat(tables).sort_values("id", ignore_index=True)
@@ -215,6 +217,8 @@ def open_experiment(path: Path) -> Experiment:
     if not path.is_dir():
         others = [e.name for e in find_experiments(path.parent)]
         known = f"; {path.parent} has {', '.join(others)}" if others else ""
+        if "," in str(path):
+            known += f"; several are a list: ckpt_dir=[{path}]"
         msg = f"ckpt_dir={path} is no folder: give an experiment's, such as outputs/<exp_name>{known}"
         raise SetiError(msg)
     if not experiment.results:

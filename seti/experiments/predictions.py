@@ -57,7 +57,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     path = experiment.predictions_path
     if not path.exists():
         return None
-    fix = f"predict again: {hints.command('predict', f'ckpt_dir={experiment.path}')}"
+    fix = f"predict again: {hints.command('predict', hints.setting('ckpt_dir', experiment.path))}"
     if not experiment.predictions_record.exists():
         msg = f"{path} has no {experiment.predictions_record.name} next to it to say what it was made with: {fix}"
         raise SetiError(msg)

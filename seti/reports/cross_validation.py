@@ -72,7 +72,7 @@ def report(path: Path) -> None:
         print(f"next, the missing folds:  {experiment.train_command(missing)}")
     else:
         print(f"wrote {experiment.cv_path}, roc.png, curves.png and gallery.png")
-        print(f"next:  {hints.command('predict', f'ckpt_dir={experiment.path}')}")
+        print(f"next:  {hints.command('predict', hints.setting('ckpt_dir', experiment.path))}")
 
 
 def _draw(experiment: Experiment) -> None:

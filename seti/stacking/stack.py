@@ -118,7 +118,7 @@ def _blend(
     _write(folder, report, oof, chosen, submission)
     print_report(report)
     for experiment in lacking:
-        command = hints.command("predict", f"ckpt_dir={experiment.path}")
+        command = hints.command("predict", hints.setting("ckpt_dir", experiment.path))
         print(f"no submission yet: {experiment.name} lacks predictions from all of its folds: {command}")
     if test is None or submission is None:
         print(f"wrote {folder}: stack.json, oof.csv and figures; then run the same command again for submission.csv")
@@ -134,7 +134,8 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
 
     Args:
         output_dir: the folder of experiments.
-        names: names of the experiments; None for all that are finished, with a note on each of the others.
+        names: names of the experiments, or their folders; None for all that are finished, with a note on each of
+            the others.
 
     Returns:
         At least one experiment, sorted by name.
@@ -144,7 +145,8 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
     """
     found = {experiment.name: experiment for experiment in find_experiments(output_dir)}
     if names is not None:
-        chosen = [_named(name, found, output_dir) for name in sorted(set(names))]
+        unique = {_name_in(output_dir, name) for name in names}
+        chosen = [_named(name, found, output_dir) for name in sorted(unique)]
         if not chosen:
             msg = "experiments=[] is empty: name some, or omit the key to blend all finished ones"
             raise SetiError(msg)
@@ -160,6 +162,21 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
     for experiment in unfinished:
         print(f"note: left out {_unfinished(experiment)}")
     return finished
+
+
+def _name_in(output_dir: Path, given: str) -> str:
+    """Name of an experiment that is given by its name or its folder, as in `outputs/base/`.
+
+    Raises:
+        SetiError: the folder is in another one than `output_dir`.
+    """
+    folders = [path.resolve() for path in (output_dir / given, Path(given))]
+    name = next((folder.name for folder in folders if folder.parent == output_dir.resolve()), given)
+    if name == given and "/" in given and folders[1].is_dir():
+        there = hints.shell(hints.setting("output_dir", Path(given).parent))
+        msg = f"experiments: {given} is not in output_dir={output_dir}: a stack blends one folder's; set {there}"
+        raise SetiError(msg)
+    return name
 
 
 def _named(name: str, found: Mapping[str, Experiment], output_dir: Path) -> Experiment:

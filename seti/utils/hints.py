@@ -1,8 +1,13 @@
-"""Commands in the hints that programs print, named the way the user started the program."""
+"""Commands in the hints that programs print, named the way the user started the program.
+
+Every one can be copied into a shell. Text that comes into one, such as a folder's path, goes through `setting`.
+"""
 
 import shlex
 import sys
 from pathlib import Path
+
+from seti.utils import spelling
 
 PACKAGE = Path(__file__).parents[1]
 SCRIPTS = ("train", "predict", "stack")  # commands with a script at the top of a checkout
@@ -28,5 +33,15 @@ def program(name: str) -> list[str]:
 
 
 def command(name: str, *words: str) -> str:
-    """Return a command line, quoted for a shell: `command("predict", f"ckpt_dir={folder}")`."""
+    """Return a command line, quoted for a shell: `command("check", setting("data.root", root))`."""
     return shlex.join([*program(name), *words])
+
+
+def setting(key: str, text: str | Path) -> str:
+    """Return a word of a command line that sets a setting to a text, whatever characters it has."""
+    return f"{key}={spelling.spell(str(text))}"
+
+
+def shell(word: str) -> str:
+    """Quote one word for a shell, where it needs that."""
+    return shlex.quote(word)

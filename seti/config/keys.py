@@ -1,0 +1,157 @@
+"""Keys and types of a command's settings, and the nearest key to a mistyped one."""
+
+import ast
+import difflib
+import functools
+import types
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from seti.config import commands  # noqa: F401 - registers the schemas
+from seti.config.folder import conf_folder
+
+PATHS = ("root", "dir", "subdir")  # last names of settings that are paths where a schema does not say so: Hydra's
+NEAR = 0.6  # smallest similarity of a suggestion
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Type of a setting.
+
+    Attributes:
+        kind: `text`, `texts` (a list), `numbers` (a list), `group` (of settings), `open` (a group that takes any
+            key) or `other`.
+        optional: null switches it off.
+        path: its text is a path.
+        either: a text, or a list of texts.
+    """
+
+    kind: str
+    optional: bool = False
+    path: bool = False
+    either: bool = False
+
+
+@functools.cache
+def settings_of(command: str) -> dict[str, Setting]:
+    """Map every key of a command, its groups and Hydra's settings included, to its type."""
+    schema = OmegaConf.get_type(ConfigStore.instance().load(f"{command}_schema.yaml").node)
+    return dict(_walk(schema, "")) | _hydra_settings()
+
+
+@functools.cache
+def groups_of(command: str) -> dict[str, list[str]]:
+    """Map the groups that a command chooses by name, such as `model=effnet_b1`, to their choices."""
+    defaults = OmegaConf.load(conf_folder() / f"{command}.yaml").get("defaults", [])
+    names = [str(key) for entry in defaults if not isinstance(entry, str) for key in entry]
+    names = [name for name in names if not name.startswith("override ")]
+    return {name: sorted(path.stem for path in (conf_folder() / name).glob("*.yaml")) for name in names}
+
+
+@functools.cache
+def members(command: str, group: str) -> tuple[str, ...]:
+    """Keys that conf/ sets in a group that takes any key, such as `trainer`: those that need no `+`."""
+    places = [(conf_folder() / f"{command}.yaml", group)]
+    for path in sorted((conf_folder() / group).glob("*.yaml")):
+        places.append((path, group if path.read_text().startswith("# @package _global_") else ""))
+    found: dict[str, None] = {}
+    for path, inner in places:
+        content = OmegaConf.load(path)
+        content = OmegaConf.select(content, inner) if inner else content
+        found |= dict.fromkeys(str(key) for key in content or () if key != "defaults")
+    return tuple(found)
+
+
+def nearest(command: str, key: str) -> str | None:
+    """The key that a mistyped one probably means; None if none is like it.
+
+    `root` means `data.root`, `lr` means `optimizer.lr`, and `trainer.max_epoch` means `trainer.max_epochs`.
+    """
+    known = [*groups_of(command)]
+    for name, setting in settings_of(command).items():
+        if name.startswith("hydra"):
+            continue
+        if setting.kind == "open":
+            known += [f"{name}.{member}" for member in members(command, name)]
+        if setting.kind not in ("group", "open") or "." not in key:
+            known.append(name)
+    if not key.startswith("trainer."):
+        return nearest_of(key, known)
+    arguments = [f"trainer.{name}" for name in trainer_arguments()]
+    near = nearest_of(key, [*known, *arguments])
+    return f"+{near}" if near in arguments and near not in known else near
+
+
+def nearest_of(key: str, known: list[str]) -> str | None:
+    """The key among those known that another one probably means; None if none is like it."""
+    group, _, name = key.rpartition(".")
+    same_name = [other for other in known if other.rpartition(".")[2] == name]
+    if same_name:
+        return difflib.get_close_matches(key, same_name, 1, 0)[0]
+    own = [other for other in known if other.rpartition(".")[0] == group]
+    for candidates in (own, known):
+        by_name = {other.rpartition(".")[2]: other for other in reversed(candidates)}
+        near = difflib.get_close_matches(name, by_name, 1, NEAR)
+        if near:
+            return by_name[near[0]]
+    return None
+
+
+@functools.cache
+def trainer_arguments() -> tuple[str, ...]:
+    """Arguments of Lightning's Trainer, read from its source: importing it takes seconds."""
+    (folder,) = find_spec("pytorch_lightning").submodule_search_locations
+    tree = ast.parse(Path(folder, "trainer", "trainer.py").read_text())
+    (trainer,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Trainer")
+    (init,) = (node for node in trainer.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    return tuple(argument.arg for argument in init.args.kwonlyargs)
+
+
+@functools.cache
+def _hydra_settings() -> dict[str, Setting]:
+    from hydra.conf import HydraConf
+
+    found = {}
+    for key, setting in _walk(HydraConf, "hydra."):
+        path = setting.kind == "text" and key.rpartition(".")[2] in PATHS
+        found[key] = Setting(setting.kind, setting.optional, path, setting.either)
+    return found
+
+
+def _walk(section: type, prefix: str) -> list[tuple[str, Setting]]:
+    hints, found = get_type_hints(section), []
+    for field in fields(section):
+        key, (hint, optional) = f"{prefix}{field.name}", _required(hints[field.name])
+        if is_dataclass(hint):
+            found.append((key, Setting("group", optional)))
+            found += _walk(hint, f"{key}.")
+        else:
+            found.append((key, _leaf(hint, optional, field.metadata.get("path", False))))
+    return found
+
+
+def _leaf(hint: Any, optional: bool, path: bool) -> Setting:
+    if hint is str:
+        return Setting("text", optional, path)
+    if hint is Any:
+        return Setting("text", optional, path, either=True) if path else Setting("other", optional)
+    if get_origin(hint) is list:
+        (item,) = get_args(hint)
+        kind = {str: "texts", int: "numbers", float: "numbers"}.get(item, "other")
+        return Setting(kind, optional, path)
+    return Setting("open" if get_origin(hint) is dict or hint is dict else "other", optional)
+
+
+def _required(hint: Any) -> tuple[Any, bool]:
+    """The type without None, and if it had it."""
+    if get_origin(hint) in (Union, types.UnionType):
+        kept = [one for one in get_args(hint) if one is not type(None)]
+        if len(kept) == 1:
+            return kept[0], True
+        return Any, type(None) in get_args(hint)
+    return hint, False
