@@ -8,6 +8,7 @@ One line says how a table was read that is not plain csv. Tables of this program
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
     """
     try:
         raw = read_rows(path.read_bytes(), columns)
-        places = {name: find_column(raw.header, name) for name in (*columns, *optional)}
+        places = {name: find_column(raw.header, name) for name in columns}
     except (OSError, ValueError) as error:
         msg = f"cannot read {path} as a table: {brief(error, 200)}; fix or replace the file"
         raise SetiError(msg) from error
@@ -67,6 +68,9 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
         has = brief(", ".join(map(_show, raw.header)), 100)
         msg = f"{path} has no column {', '.join(missing)}: it has {has}; name its columns {', '.join(columns)}"
         raise SetiError(msg)
+    for name in optional:
+        with suppress(ValueError):  # two such columns in other spellings are other columns
+            places[name] = find_column(raw.header, name)
     found = {name: place for name, place in places.items() if place is not None}
     remarks = list(raw.remarks)
     renamed = [raw.header[place] for name, place in found.items() if raw.header[place].strip(BLANKS) != name]
@@ -126,4 +130,4 @@ def _bare(cell: str) -> str:
 
 def _show(name: str) -> str:
     """A column's name; quoted where blanks or odd characters would be overlooked."""
-    return name if name and name.isprintable() and name == name.strip() else repr(name)
+    return name if name.isprintable() and name.split() == [name] else repr(name)
