@@ -7,6 +7,7 @@ commas separate jobs. docs/settings.md describes the rules for users.
 
 import os
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,6 +46,9 @@ def to_hydra(command: str, words: list[str], *, sweep: bool = False, known: bool
     Raises:
         SetiError: a word is no setting, a setting does not exist, or its value cannot be read.
     """
+    for previous, word in zip(["", *words], words, strict=False):
+        if WORD.fullmatch(word) is None and not word.startswith("~"):
+            _refuse_bare(command, word, previous)
     return [_word(command, word, sweep=sweep, known=known) for word in words]
 
 
@@ -55,10 +59,11 @@ def retyped(command: str, overrides: list[str]) -> list[str]:
 
 def _retyped(command: str, override: str) -> str:
     try:
-        if _word(command, override, sweep=True, known=False) == override:
-            return override
+        with suppress(SetiError):
+            if _word(command, override, sweep=True, known=False) == override:
+                return override
         parsed = OverridesParser.create().parse_override(override)
-    except (SetiError, HydraException):  # of another version, or of no command
+    except HydraException:
         return override
     # Recorded before text reached the program as it was typed: exp_name=1.10 named the folder 1.1.
     value = parsed.value()
@@ -70,8 +75,6 @@ def _retyped(command: str, override: str) -> str:
 def _word(command: str, word: str, *, sweep: bool, known: bool) -> str:
     matched = WORD.fullmatch(word)
     if matched is None or matched[1] == "~":
-        if matched is None and not word.startswith("~"):
-            _refuse_bare(command, word)
         return word
     prefix, key, value = matched[1], matched[2].strip(), matched[3]
     if not key:
@@ -95,22 +98,23 @@ def _value(command: str, key: str, setting: Setting, value: str, *, sweep: bool)
     if setting.kind in ("text", "texts") and "${" in _without_variable(value):
         _check_interpolation(key, value)
     if setting.kind == "text":
-        if setting.either and bare.startswith("["):
-            return _list(key, setting, bare)
-        if not sweep:
-            return _text(key, setting, value)
-        return ",".join(_text(key, setting, part) for part in spelling.split(value))
+        parts = spelling.split(value) if sweep else [value]
+        listed = [setting.either and part.strip().startswith("[") for part in parts]
+        read = (_list if one else _text for one in listed)
+        return ",".join(one(key, setting, part) for one, part in zip(read, parts, strict=True))
     if setting.kind in ("texts", "numbers"):
         return _lists(key, setting, bare, sweep=sweep)
-    if setting.kind == "group" and bare.startswith("{") and bare.endswith("}"):
-        pairs = (pair.partition(":") for pair in spelling.split(bare[1:-1]) if pair)
+    if bare.startswith("{") and bare.endswith("}") and key in keys.settings_of(command):
+        pairs = [pair.partition(":") for pair in spelling.split(bare[1:-1]) if pair]
         return f"{{{','.join(_pair(command, key, name.strip(), part.strip()) for name, _, part in pairs)}}}"
     return value
 
 
 def _pair(command: str, group: str, name: str, value: str) -> str:
-    setting = keys.settings_of(command).get(f"{group}.{name}")
-    return f"{name}:{value if setting is None else _value(command, f'{group}.{name}', setting, value, sweep=False)}"
+    key = f"{group}.{name}"
+    _check_known(command, key)
+    setting = keys.settings_of(command).get(key)
+    return f"{name}:{value if setting is None else _value(command, key, setting, value, sweep=False)}"
 
 
 def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
@@ -128,26 +132,34 @@ def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
             )
             raise SetiError(msg)
         return ",".join(_list(key, setting, part) for part in parts)
-    if not value or value.startswith(("[", "{", "${")):
-        return _list(key, setting, value) if value.startswith("[") else value
+    if not value or value.startswith("${"):
+        return value
+    if value.startswith("["):
+        return _list(key, setting, value)
     size = SIZE.fullmatch(value)
     if key == IMAGE_SIZE and size is not None:
         return f"[{size[1]},{size[2]}]"
     if key == IMAGE_SIZE and re.fullmatch(r"\d+", value):
         return f"[{value},{value}]"
-    if setting.kind == "numbers" and not all(NUMBER.fullmatch(part) for part in parts):
-        example = "[512,512]" if key == IMAGE_SIZE else "[1,2]"
-        msg = f"{key}={brief(value)} is no list of numbers: write it as in {key}={example}"
-        raise SetiError(f"{msg}, or null" if setting.optional else msg)
-    return _list(key, setting, f"[{value}]")
+    return _list(key, setting, f"[{value}]" if spelling.unclosed(value) is None else value)
 
 
 def _list(key: str, setting: Setting, value: str) -> str:
-    if setting.kind == "numbers" or not value.endswith("]") or value[1:-1].lstrip().startswith("["):
+    value = value.strip()
+    if not (value.startswith("[") and value.endswith("]")):
         return value
     parts = spelling.split(value[1:-1])
     if parts[-1] == "":  # [] and [a,]
         parts.pop()
+    if setting.kind == "numbers":
+        if not all(NUMBER.fullmatch(part) or part.startswith("${") for part in parts):
+            example = "[512,512]" if key == IMAGE_SIZE else "[1,2]"
+            msg = f"{key}={brief(','.join(parts))} is no list of numbers: write it as in {key}={example}"
+            raise SetiError(f"{msg}, or null" if setting.optional else msg)
+        return f"[{','.join(parts)}]"
+    if any(part.startswith("[") for part in parts):
+        msg = f"{key}={brief(value)} is a list in a list: write {key}=[a,b]; a name with brackets stands in quotes"
+        raise SetiError(msg)
     item = Setting("text", path=setting.path)
     return f"[{','.join(_text(key, item, part) for part in parts)}]"
 
@@ -155,6 +167,10 @@ def _list(key: str, setting: Setting, value: str) -> str:
 def _text(key: str, setting: Setting, value: str) -> str:
     """Spell one text for Hydra."""
     bare = value.strip(" \t")
+    if setting.path and not bare:
+        off = "null switches it off" if setting.optional else ". is the current folder"
+        msg = f"{key}= is empty, and a path is needed: {off}"
+        raise SetiError(msg)
     if not value or spelling.is_quoted(bare) or (setting.optional and bare.lower() == "null"):
         return value
     text = _expand(key, value) if setting.path else value
@@ -233,6 +249,8 @@ def _refuse_value(key: str, setting: Setting | None, value: str, said: str) -> N
         reason = f"the quote {sign} is not closed"
     elif sign is not None:
         reason = f"the bracket {sign} " + ("is not closed" if sign in spelling.OPEN else "closes nothing")
+    elif "" in spelling.split(value):
+        reason = "nothing stands before or after one of its commas"
     elif call is not None:
         reason = f"{call[1]}(...) does not take that: {brief(said.splitlines()[-1], 200)}"
     else:
@@ -252,8 +270,8 @@ def _check_known(command: str, key: str) -> None:
     if group in settings and settings[group].kind == "open":
         if last in keys.members(command, group) or (group == "trainer" and last in keys.trainer_arguments()):
             return
-    elif any(name.startswith(f"{other}.") for other, setting in settings.items() if setting.kind != "group"):
-        return  # deeper than a schema looks
+    elif any(name.startswith(f"{other}.") for other, setting in settings.items() if setting.kind == "open"):
+        return  # deeper than conf/ looks
     first = name.split(".")[0]
     if first not in settings:  # its group is mistyped
         name = key = first if keys.nearest(command, first) else name
@@ -270,7 +288,7 @@ def _check_launcher(value: str) -> None:
         raise SetiError(msg)
 
 
-def _refuse_bare(command: str, word: str) -> NoReturn:
+def _refuse_bare(command: str, word: str, previous: str) -> NoReturn:
     settings, groups = keys.settings_of(command), keys.groups_of(command)
     paths = [key for key, setting in settings.items() if setting.path and not key.startswith("hydra.")]
     first = next((key for key in ("ckpt_dir", "data.root", "root") if key in paths), None)
@@ -279,7 +297,11 @@ def _refuse_bare(command: str, word: str) -> NoReturn:
         msg = f"{word} has no value: write {word}=<value>, without blanks around the ="
         raise SetiError(msg)
     meant = f"{hints.command(command, '--help')} lists the settings"
-    if chosen is not None:
+    before = WORD.fullmatch(previous)
+    if before is not None and settings.get(before[2], Setting("")).kind in ("text", "texts"):
+        joined = f"{previous}{' ' if before[3] else ''}{word}"
+        meant = f"did you mean {hints.shell(joined)}, in quotes?" if before[3] else f"did you mean {joined}?"
+    elif chosen is not None:
         meant = f"did you mean {chosen}={word}?"
     elif first is not None and ("/" in word or Path(word).exists()):
         meant = f"did you mean {hints.shell(hints.setting(first, word))}?"

@@ -46,7 +46,7 @@ def settings_of(command: str) -> dict[str, Setting]:
 
 @functools.cache
 def groups_of(command: str) -> dict[str, list[str]]:
-    """Map the groups that a command chooses by name, such as `model=effnet_b1`, to their choices."""
+    """Map the groups that are chosen by name, such as `model=effnet_b1`, to their choices."""
     defaults = OmegaConf.load(conf_folder() / f"{command}.yaml").get("defaults", [])
     names = [str(key) for entry in defaults if not isinstance(entry, str) for key in entry]
     names = [name for name in names if not name.startswith("override ")]
@@ -55,7 +55,7 @@ def groups_of(command: str) -> dict[str, list[str]]:
 
 @functools.cache
 def members(command: str, group: str) -> tuple[str, ...]:
-    """Keys that conf/ sets in a group that takes any key, such as `trainer`: those that need no `+`."""
+    """Keys that conf/ sets in a group that takes any key, such as `trainer`; they need no `+`."""
     places = [(conf_folder() / f"{command}.yaml", group)]
     for path in sorted((conf_folder() / group).glob("*.yaml")):
         places.append((path, group if path.read_text().startswith("# @package _global_") else ""))
