@@ -1,5 +1,8 @@
 """Errors that the user can fix."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SetiError(Exception):
     """Mistake in the input, the settings or the machine, not in the program.
@@ -13,6 +16,21 @@ class SetiError(Exception):
         if message.startswith("Caught SetiError in DataLoader worker"):
             message = message.rsplit(f"{__name__}.SetiError: ", 1)[-1].strip()
         super().__init__(message)
+
+
+class SettingsError(SetiError):
+    """Settings that are refused every time: the same command never works, other settings may."""
+
+
+@contextmanager
+def settings_errors() -> Iterator[None]:
+    """Raise errors of the block, or of the function that this decorates, as `SettingsError`."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except SetiError as error:
+        raise SettingsError(str(error)) from error
 
 
 def brief(value: object, length: int = 60) -> str:

@@ -1,4 +1,5 @@
 """The frame of every command: exit codes, one-line errors, sweeps and their report.
 
-`program` runs a command under Hydra, `explain` makes one line of an error, `sweep_report` ends a sweep.
+`program` runs a command under Hydra, `explain` makes one line of an error and `messages` prints it, `job_folder` keeps
+Hydra's folders in order, `journal` records the jobs of a sweep, `sweep_report` ends it.
 """

@@ -1,10 +1,8 @@
 """Frame of every command: one-line errors, exit codes, and sweeps that outlive a failed job."""
 
 import functools
-import json
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -13,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seti.cli import command_line
-from seti.cli.explain import explain
+from seti.cli import command_line, journal
+from seti.cli.explain import explain, is_wrapped
+from seti.cli.messages import log_to_file, say, say_error
+from seti.errors import SettingsError
 from seti.experiments.failure import FAILURE_FILE
-from seti.utils import malloc, shutdown
+from seti.utils import encoding, malloc, shutdown
 from seti.utils.shutdown import Interrupted
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 Task = Callable[["DictConfig"], Any]
 
-JOURNAL = "SETI_SWEEP_JOURNAL"  # environment variable: a file that a sweep's jobs write their folders to
+FULL_ERROR = "HYDRA_FULL_ERROR"  # environment variable of Hydra: 1 prints tracebacks
+_tracebacks = False  # True: the user has set it
 
 
 def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -37,7 +38,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
     Whatever stops it becomes one line on standard error and an exit code: 1 for what the user can fix, be it in the
     input, in the settings or on the disk, 130 for Ctrl-C, 143 for SIGTERM. Only a bug of the program ends with a
-    traceback.
+    traceback; HYDRA_FULL_ERROR=1 shows that of every error.
 
     What takes long to import is best imported inside of the task: `--help` does without it, and a signal that comes
     meanwhile is answered.
@@ -53,17 +54,20 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
             logging.raiseExceptions = False
             threading.excepthook = _quiet_threads
             malloc.keep_freed_memory()
-            journal = os.environ.get(JOURNAL)
+            encoding.print_any_character()
+            outer = os.environ.get(journal.VARIABLE)
             try:
                 with shutdown.interruptible():
                     _run_hydra(command(task), config_name)
             except BaseException as error:
                 if isinstance(error, SystemExit):
                     raise
+                if isinstance(error, Exception) and shutdown.pending() is None:
+                    _report_sweep()
                 _end(error)
             finally:
-                if os.environ.get(JOURNAL) not in (None, journal):  # a sweep that was stopped has not reported
-                    Path(os.environ.pop(JOURNAL)).unlink(missing_ok=True)
+                if os.environ.get(journal.VARIABLE) not in (None, outer):  # a sweep that was stopped has not reported
+                    Path(os.environ.pop(journal.VARIABLE)).unlink(missing_ok=True)
 
         return main
 
@@ -76,14 +80,22 @@ def command(task: Task) -> Task:
     In a sweep a failing job, whatever the error, is logged with its traceback into its own folder and leaves a
     `failure.json` there for `seti.cli.sweep_report`; Hydra then goes on with the next job. Raising there instead would
     skip the report, and only the first error would be shown. A signal ends the whole sweep.
+
+    A job that is refused before it has written anything leaves no folder behind.
     """
 
     @functools.wraps(task)
     def run(cfg: "DictConfig") -> Any:
+        encoding.print_any_character()  # in a sweep's worker process, too
+        place = _new_folder()
         try:
             with shutdown.interruptible():
-                return _run_in_sweep(task, cfg) if in_sweep() else task(cfg)
+                return _run_in_sweep(task, cfg, place is not None) if in_sweep() else task(cfg)
         except BaseException as error:
+            if place is not None and isinstance(error, Exception) and explain(error) is not None:
+                from seti.cli import job_folder
+
+                job_folder.remove(*place)
             _end(error)
 
     return run
@@ -105,24 +117,50 @@ def _run_hydra(task: Task, config_name: str) -> None:
 
     instantiation_guard.guard(_refuse)
     sys.argv[1:] = command_line.read(config_name, sys.argv[1:])  # Hydra reads the command line there
-    asked_for_tracebacks = "HYDRA_FULL_ERROR" in os.environ
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, where it would print their tracebacks
+    global _tracebacks
+    asked = os.environ.get(FULL_ERROR)
+    _tracebacks = asked == "1"
+    os.environ[FULL_ERROR] = "1"  # Hydra raises its errors, where it would print their tracebacks
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)(task)()
     finally:
-        if not asked_for_tracebacks:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
+        os.environ.pop(FULL_ERROR)
+        if asked is not None:
+            os.environ[FULL_ERROR] = asked
 
 
-def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
+def _new_folder() -> tuple[Path, str | None] | None:
+    """The job's folder, and the name of Hydra's in it, where Hydra has just made them."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from seti.cli import job_folder
+
+    if not HydraConfig.initialized():
+        return None
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    return (folder, hydra.output_subdir) if job_folder.is_fresh(folder, hydra.output_subdir) else None
+
+
+def _report_sweep() -> None:
+    """Report the jobs of a sweep that an error ended, if there is one."""
+    if journal.is_open():
+        from seti.cli.sweep_report import SweepReport
+
+        if SweepReport.open is not None:
+            SweepReport.open.report(complete=False)
+
+
+def _run_in_sweep(task: Task, cfg: "DictConfig", fresh: bool) -> Any:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
     failure = Path(hydra.runtime.output_dir) / FAILURE_FILE
     failure.unlink(missing_ok=True)
-    _note({"folder": str(failure.parent)})
+    number, overrides = hydra.job.num, command_line.recorded()
+    journal.note(number, folder=str(failure.parent), overrides=overrides, fresh=fresh)
     try:
-        return task(cfg)
+        value = task(cfg)
     except Exception as error:
         shutdown.raise_if_pending()  # workers die of the same signal, which then reads as their failure
         message = explain(error)
@@ -130,26 +168,21 @@ def _run_in_sweep(task: Task, cfg: "DictConfig") -> Any:
             message = f"{type(error).__name__}: {error}"
             log.exception("this job of the sweep failed")
         else:  # the traceback may still help a reader of the log; the terminal gets the line alone
-            _log_to_file(logging.ERROR, "this job of the sweep failed", sys.exc_info())
+            log_to_file(logging.ERROR, "this job of the sweep failed", sys.exc_info())
+            if _tracebacks:
+                traceback.print_exc()
         say_error(message)
         failed = {
             "message": " ".join(message.split()),
-            "overrides": command_line.recorded(),
+            "overrides": overrides,
+            "refused": isinstance(error, SettingsError),
             "traceback": traceback.format_exc(),
         }
-        _note({"folder": str(failure.parent), "failure": failed})
+        journal.note(number, failure=failed)
         _write_failure(failure, failed)
         return float("nan")
-
-
-def _note(line: dict[str, Any]) -> None:
-    """Write a line into the sweep's journal, where there is one."""
-    if JOURNAL in os.environ:
-        try:
-            with Path(os.environ[JOURNAL]).open("a") as journal:
-                journal.write(json.dumps(line) + "\n")
-        except OSError as error:
-            log.warning("the sweep's report will miss this job: %s", error)
+    journal.note(number, ended=True)
+    return value
 
 
 def _write_failure(path: Path, failed: dict[str, Any]) -> None:
@@ -161,11 +194,6 @@ def _write_failure(path: Path, failed: dict[str, Any]) -> None:
         log.warning("cannot write %s: %s", path, error)
 
 
-def say_error(message: str) -> None:
-    """Print one line to standard error, and into the job's log file."""
-    _say("error: " + re.sub(r"\s*\n\s*", " ", message.strip()))  # blanks in paths stay
-
-
 def _end(error: BaseException) -> None:
     """Print what ended the program, and exit; a bug of the program is raised again."""
     if isinstance(error, SystemExit):
@@ -175,29 +203,22 @@ def _end(error: BaseException) -> None:
     elif not isinstance(error, Interrupted) and shutdown.pending() is not None:
         error = Interrupted(shutdown.pending())  # a library's answer to the signal
     if isinstance(error, Interrupted):
-        _say(str(error))
+        say(str(error))
         shutdown.silence_half_built_objects()
         sys.exit(error.code)
     message = explain(error) if isinstance(error, Exception) else None
     if message is None:
         raise error
+    shutdown.silence_half_built_objects()  # data loaders whose workers could not start
+    if _tracebacks:
+        traceback.print_exception(error)
+    elif is_wrapped(error):  # the line may not tell all
+        log_to_file(logging.ERROR, "the whole error", (type(error), error, error.__traceback__))
     if isinstance(error, BrokenPipeError):  # the reader of the output has gone; nothing is wrong here
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         say_error(message)
     sys.exit(1)
-
-
-def _say(line: str) -> None:
-    _log_to_file(logging.ERROR, line)
-    print(line, file=sys.stderr)
-
-
-def _log_to_file(level: int, line: str, exc_info: Any = None) -> None:
-    # The job's log file alone, not the console a second time: Hydra logs there without colour.
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(logging.LogRecord(log.name, level, __file__, 0, line, None, exc_info))
 
 
 def _quiet_threads(args: threading.ExceptHookArgs) -> None:

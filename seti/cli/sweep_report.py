@@ -1,65 +1,152 @@
 """Report at the end of a sweep: results of every experiment that it touched, then failures."""
 
-import json
-import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from seti.cli import job_folder, journal
 from seti.cli.explain import explain
-from seti.cli.program import JOURNAL, say_error
+from seti.cli.journal import Job
+from seti.cli.messages import say_error
+from seti.errors import SetiError, SettingsError
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
+from seti.utils.console import near
+
+LOCAL = ("hydra._internal.core_plugins.", "hydra_plugins.hydra_joblib_launcher.")  # launchers of this machine
 
 
 class SweepReport(Callback):
-    """Hydra's hooks around a sweep; exit code 1 if any job failed.
+    """Hydra's hooks around a job and a sweep: early refusals, and exit code 1 if any job failed.
 
     Jobs may run in other processes, or on other machines, so nothing they hold in memory can be asked. Those on this
-    machine write their folders and failures into a journal; those of a cluster are found by what they wrote under
-    `output_dir`.
+    machine write into a journal; those of a cluster are found by what they wrote under `output_dir`.
     """
 
+    open: ClassVar["SweepReport | None"] = None  # of the sweep that runs
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Refuse a job that could not be reported, before its folder is made."""
+        try:
+            job_folder.check_places(config)
+        except SetiError as error:
+            _refuse(error)
+        HydraConfig.instance().set_config(config)  # as Hydra does next; the folder's name needs it
+        with suppress(OmegaConfBaseException):  # Hydra resolves it as well, and then ends
+            job_folder.remember_existing(Path(config.hydra.run.dir))
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Open the journal."""
+        """Refuse a sweep without jobs, or one that could not be reported; open the journal."""
         self.started = time.time() - 1  # file systems round times
-        handle, os.environ[JOURNAL] = tempfile.mkstemp(prefix="seti-sweep-")
-        os.close(handle)
+        self.config = config
+        try:
+            job_folder.check_places(config)
+            _check_jobs(config)
+            journal.open_journal()
+        except SetiError as error:
+            _refuse(error)
+        SweepReport.open = self
+        with suppress(OmegaConfBaseException):
+            job_folder.remember_existing(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report, and exit with code 1 if any job failed."""
-        journal = Path(os.environ.pop(JOURNAL))
-        lines = [json.loads(line) for line in journal.read_text().splitlines()]
-        journal.unlink()
-        folders = {Path(line["folder"]) for line in lines}
-        failures = {Path(line["folder"]): line["failure"] for line in lines if "failure" in line}
-        if not folders and "output_dir" in config:
-            markers = Path(config.output_dir).resolve().glob("**/.hydra/overrides.yaml")
-            folders |= {marker.parents[1] for marker in markers if marker.stat().st_mtime >= self.started}
-            failed = (folder / FAILURE_FILE for folder in folders)
-            failures = {path.parent: files.read_json(path) for path in failed if path.exists()}
-        unreported = _report(sorted(folders))
-        if failures:
-            console = Console(stderr=True, soft_wrap=True)
-            console.print(f"\n{len(failures)} of {len(folders)} jobs failed:")
-            for folder, failure in sorted(failures.items()):
-                console.print(f"  {_near(folder)}: {failure['message']}", highlight=False, markup=False)
-            options = [word for word in config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
-            jobs = (failures[folder]["overrides"] for folder in sorted(failures))
-            commands = retry_commands(config.hydra.job.config_name, jobs, options)
-            console.print(f"again, just {'that' if len(failures) == 1 else 'those'}:")
-            for command in commands:
-                console.print(f"  {command}", highlight=False, markup=False)
-        if failures or unreported:
+        if not self.report():
             sys.exit(1)
+
+    def report(self, complete: bool = True) -> bool:
+        """Report the jobs so far; return True if every one succeeded.
+
+        Args:
+            complete: every job was run; False after an error that ended the sweep, which is then printed by itself.
+        """
+        SweepReport.open = None
+        config, jobs = self.config, list(journal.close().values())
+        if not jobs and "exp_name" in config:
+            jobs = _find_jobs(Path(config.output_dir).resolve(), self.started)
+        for job in jobs:
+            if not job.ended and job.failure is None:
+                job.failure = {"message": journal.KILLED}
+        unreported = _report(sorted({job.folder for job in jobs}))
+        failed = [job for job in jobs if job.failure is not None]
+        if failed:
+            _list_failures(failed, len(jobs), config)
+        subfolder = config.hydra.output_subdir
+        for job in jobs:
+            refused = job.failure is not None and job.failure.get("refused")
+            if job.fresh and (refused or not any(job.folder.glob("*"))):
+                job_folder.remove(job.folder, subfolder)
+            elif refused:  # of an earlier run's folder, which is as it was
+                (job.folder / FAILURE_FILE).unlink(missing_ok=True)
+        job_folder.remove_sweep(Path(config.hydra.sweep.dir))
+        if complete and not jobs and ("exp_name" in config or config.hydra.launcher._target_.startswith(LOCAL)):
+            say_error("the sweep has run no job: see the settings of hydra.sweeper and hydra.launcher")
+            return False
+        return not (failed or unreported)
+
+
+def _refuse(error: SetiError) -> None:
+    say_error(str(error))
+    sys.exit(1)  # an exception would become a warning of Hydra's
+
+
+def _check_jobs(config: DictConfig) -> None:
+    """Refuse a sweep over a setting with no value.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    with suppress(HydraException):  # of the sweeper, which parses the words again and says it
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        for word in parser.parse_overrides(list(config.hydra.overrides.task)):
+            if word.is_discrete_sweep() and not list(word.sweep_iterator()):
+                msg = f"{word.input_line} stands for no value: the sweep would have no job"
+                raise SettingsError(msg)
+
+
+def _find_jobs(output_dir: Path, started: float) -> list[Job]:
+    """Find the jobs of other machines by the files that began them."""
+    folders = set()
+    for path in (*output_dir.glob("**/.hydra/overrides.yaml"), *output_dir.glob(f"**/{job_folder.LOG}")):
+        if path.stat().st_mtime >= started:
+            folders.add(path.parents[1] if path.name == "overrides.yaml" else path.parent)
+    jobs = []
+    for folder in sorted(folders):
+        path = folder / FAILURE_FILE
+        jobs.append(Job(folder, [], files.read_json(path) if path.exists() else None, ended=True))
+    return jobs
+
+
+def _list_failures(failed: list[Job], count: int, config: DictConfig) -> None:
+    """Print which jobs failed and why, and the commands that run those again that may succeed."""
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"\n{len(failed)} of {count} jobs failed:")
+    for job in sorted(failed, key=lambda job: job.folder):
+        names = {str(job.folder), str(near(job.folder))}
+        message = job.failure["message"]
+        where = "" if any(name in message for name in names) else f"{near(job.folder)}: "
+        console.print(f"  {where}{message}", highlight=False, markup=False)
+    again = [job for job in failed if not job.failure.get("refused")]
+    if again:
+        options = [word for word in config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
+        overrides = (job.failure.get("overrides", job.overrides) for job in again)
+        commands = retry_commands(config.hydra.job.config_name, overrides, options)
+        console.print(f"again, just {'that' if len(again) == 1 else 'those'}:")
+        for command in commands:
+            console.print(f"  {command}", highlight=False, markup=False)
 
 
 def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) -> list[str]:
@@ -81,11 +168,6 @@ def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) 
     return lines
 
 
-def _near(path: Path) -> Path:
-    """Shorten a path to one relative to the current folder, if it is inside."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def _report(folders: list[Path]) -> int:
     """Report each experiment and range test of the jobs' folders; return the number of failures."""
     # Imported here: Hydra imports this module at every start, and these take seconds.
@@ -99,7 +181,7 @@ def _report(folders: list[Path]) -> int:
     failures = 0
     for report, path in reports:
         try:
-            report(_near(path))
+            report(near(path))
         except Exception as error:  # Hydra would turn any into a warning and exit with code 0
             message = explain(error)
             if message is None:  # a mistake of the program

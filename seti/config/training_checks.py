@@ -6,9 +6,10 @@ from omegaconf import DictConfig
 
 from seti.config.checks import check_choice, check_range
 from seti.config.schema import LossConfig, MixupConfig, TrainConfig
-from seti.errors import SetiError
+from seti.errors import SetiError, settings_errors
 
 
+@settings_errors()
 def check_trainer(settings: DictConfig) -> None:
     """Refuse settings of the Trainer with which a fold cannot be trained.
 

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from seti.data.cadence import read_cadence, read_format
+from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError, brief
-from seti.utils import files
 
 LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
 TEST_LABELS = "test_labels.csv"
 MISSING = "there is no such file"
+PLAIN_NAME = re.compile(r"\w[\w-]{0,199}", re.ASCII)
 
 
 def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
@@ -27,7 +28,7 @@ def cadence_path(root: Path, split: str, cadence_id: str) -> Path:
 
 def can_name_a_file(cadence_id: object) -> bool:
     """Check that an id is a plain file name: letters, digits, _ and -, at most 200 of them."""
-    return isinstance(cadence_id, str) and re.fullmatch(r"\w[\w-]{0,199}", cadence_id, re.ASCII) is not None
+    return isinstance(cadence_id, str) and PLAIN_NAME.fullmatch(cadence_id) is not None
 
 
 def read_labels(root: Path) -> pd.DataFrame:
@@ -37,10 +38,22 @@ def read_labels(root: Path) -> pd.DataFrame:
         Columns `id` (text) and `target` (0 or 1, int64), sorted by id: results do not depend on the file's order.
 
     Raises:
+        SetiError: as `read_labels_and_folds`.
+    """
+    return read_labels_and_folds(root)[["id", "target"]]
+
+
+def read_labels_and_folds(root: Path) -> pd.DataFrame:
+    """Read the label table with its `fold` column, if there is one.
+
+    Returns:
+        Columns `id` (text), `target` (0 or 1, int64) and, where the table has it, `fold` (text), sorted by id.
+
+    Raises:
         SetiError: the folder, the table or a column is missing; an id is listed twice or cannot name a file; a
             target is other than 0 or 1.
     """
-    return _read_targets(root, LABELS).sort_values("id", ignore_index=True)
+    return _read_targets(root, LABELS, ("fold",)).sort_values("id", ignore_index=True)
 
 
 def read_test_ids(root: Path) -> pd.Series:
@@ -92,15 +105,34 @@ def find_unfit(root: Path, split: str, ids: Iterable[str]) -> dict[str, str]:
         The reason, by id.
     """
     present = list_files(root, split)
+    near = find_near_names(present, [i for i in ids if i not in present])
     sizes = Counter(present[i][0] for i in ids if i in present)
     usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
     unfit = {}
     for i in ids:
         if i not in present:
-            unfit[i] = MISSING
+            unfit[i] = f"{MISSING}, {near[i]}" if i in near else MISSING
         elif present[i][0] != usual:
             unfit[i] = f"the file has {present[i][0]} bytes, most others have {usual}"
     return unfit
+
+
+def find_near_names(present: Iterable[str], missing: list[str]) -> dict[str, str]:
+    """Explain ids whose file is there under almost the same name."""
+    if not missing:
+        return {}
+    folded = {name.lower(): name for name in present}
+    numbers = {name.lstrip("0"): name for name in present if name.startswith("0")}
+    near = {}
+    for i in missing:
+        if i.lower() in folded:
+            near[i] = f"but {folded[i.lower()]}.npy is there: write the ids in the case of the files' names"
+        elif i.isdecimal() and i in numbers:
+            near[i] = (
+                f"but {numbers[i]}.npy is there: a spreadsheet took the leading zeros off the ids; make the table "
+                "again with the id column imported as text"
+            )
+    return near
 
 
 def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
@@ -110,17 +142,16 @@ def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
         SetiError: number of ids whose file is missing or has another size than most, and the first three.
     """
     unfit = find_unfit(root, split, ids)
-    missing = [i for i, problem in unfit.items() if problem == MISSING]
+    missing = [i for i, problem in unfit.items() if problem.startswith(MISSING)]
     named = missing or list(unfit)
     if not named:
         return
     first = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
     path = cadence_path(root, split, named[0])
     if missing:
-        msg = (
-            f"{len(named)} of {len(ids)} {split} ids have no file ({first}): "
-            f"{path} is missing; add the files or take the ids out of the table"
-        )
+        hints = [unfit[i].removeprefix(f"{MISSING}, ") for i in missing if unfit[i] != MISSING]
+        fix = hints[0] if hints else "add the files or take the ids out of the table"
+        msg = f"{len(named)} of {len(ids)} {split} ids have no file ({first}): {path} is missing; {fix}"
         raise SetiError(msg)
     like = next((i for i in ids if i not in unfit), None)
     if len(named) == 1 and like is not None:
@@ -142,7 +173,7 @@ def check_overlap(root: Path) -> None:
         SetiError: number of such ids, and the first three.
     """
     try:
-        train, test = (files.read_csv(root / name, ["id"])["id"] for name in (LABELS, SUBMISSION))
+        train, test = (read_table(root / name, ["id"]).columns["id"] for name in (LABELS, SUBMISSION))
     except SetiError:
         return
     both = train[train.isin(test)]
@@ -159,15 +190,23 @@ def check_ids(path: Path, ids: pd.Series) -> None:
         SetiError: number of such ids, and the first.
     """
     bad = [i for i in ids if not can_name_a_file(i)]
-    if bad:
-        first = repr(bad[0])[:60]
-        msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
+    if not bad:
+        return
+    numbers = [i for i in bad if isinstance(i, str) and is_rewritten_number(i)]
+    if numbers:
+        msg = (
+            f"{path} has {len(numbers)} ids that a spreadsheet took for numbers, first {numbers[0][:60]!r}, and their "
+            "digits are lost: make the table again from the original, with the id column imported as text"
+        )
         raise SetiError(msg)
+    first = repr(bad[0])[:60]
+    msg = f"{path} has {len(bad)} ids that cannot name a file, first {first}: ids are letters, digits, _ and -"
+    raise SetiError(msg)
 
 
-def _read_targets(root: Path, name: str) -> pd.DataFrame:
-    table = _read_ids(root, name, ["target"])
-    targets = pd.to_numeric(table["target"], errors="coerce")  # one word in it makes the whole column text
+def _read_targets(root: Path, name: str, optional: tuple[str, ...] = ()) -> pd.DataFrame:
+    table = _read_ids(root, name, ["target"], optional)
+    targets = to_numbers(table["target"])
     bad = ~targets.isin([0, 1])
     if bad.any():
         row = table[bad].iloc[0]
@@ -176,10 +215,10 @@ def _read_targets(root: Path, name: str) -> pd.DataFrame:
             f"first {brief(row['target'])!r} for id {row['id']}: fix the table"
         )
         raise SetiError(msg)
-    return table.assign(target=targets.astype(np.int64))[["id", "target"]]
+    return table.assign(target=targets.astype(np.int64))
 
 
-def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
+def _read_ids(root: Path, name: str, columns: list[str], optional: tuple[str, ...] = ()) -> pd.DataFrame:
     if not root.is_dir():
         msg = f"data.root={root} is no folder: set data.root to a folder that holds {LABELS} and train/"
         raise SetiError(msg)
@@ -190,7 +229,8 @@ def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
             f"({LABELS}, {SUBMISSION}, train/, test/)"
         )
         raise SetiError(msg)
-    table = files.read_csv(path, ["id", *columns])
+    read = read_table(path, ["id", *columns], optional)
+    table = read.columns
     if table.empty:
         msg = f"{path} lists no cadence: put at least one id into it"
         raise SetiError(msg)
@@ -199,4 +239,5 @@ def _read_ids(root: Path, name: str, columns: list[str]) -> pd.DataFrame:
     if len(doubled):
         msg = f"{path} lists {len(doubled)} ids twice, first {doubled.iloc[0]}: keep one row an id"
         raise SetiError(msg)
+    read.say_how_it_was_read()
     return table

@@ -17,8 +17,8 @@ from seti.data.duplicate_panels import find_duplicates
 from seti.data.file_scan import Scan, scan_files, spread_blocks
 from seti.data.findings import ERROR, WARNING, Finding, name_panels
 from seti.data.pack_reader import PackedCadences, PackFiles, changed_sources, pack_command, pack_folder
+from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError
-from seti.utils import files
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.console import cadence_progress
 from seti.utils.processes import check_workers
@@ -72,19 +72,23 @@ def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str]:
         add("", ERROR if split == "train" or (root / split).exists() else WARNING, "no table", f"{path} is missing")
         return []
     try:
-        table = files.read_csv(path, ["id", "target"] if split == "train" else ["id"])
+        read = read_table(path, ["id", "target"] if split == "train" else ["id"])
     except SetiError as error:
         add("", ERROR, "damaged table", str(error))
         return []
+    read.say_how_it_was_read()
+    table = read.columns
     if table.empty:
         add("", ERROR, "empty table", "it lists no cadence")
     fit = table["id"].map(competition.can_name_a_file)
     for cadence_id in table["id"][~fit]:
-        add(repr(cadence_id), ERROR, "unfit id", "ids are up to 200 letters, digits, _ and -")
+        lost = "a spreadsheet took it for a number, and its digits are lost"
+        detail = lost if is_rewritten_number(cadence_id) else "ids are up to 200 letters, digits, _ and -"
+        add(repr(cadence_id), ERROR, "unfit id", detail)
     for cadence_id, count in table["id"][fit][table["id"][fit].duplicated()].value_counts().items():
         add(cadence_id, ERROR, "listed twice", f"in {count + 1} rows")
     if split == "train":
-        targets = pd.to_numeric(table["target"], errors="coerce")
+        targets = to_numbers(table["target"])
         for cadence_id, target in table.loc[~targets.isin([0, 1]), ["id", "target"]].itertuples(index=False):
             add(cadence_id, ERROR, "target other than 0 and 1", repr(target))
     return table["id"][fit].unique().tolist()
@@ -124,13 +128,14 @@ def _check_names(
     present = competition.list_files(root, split)
     if not present and any(pack.split == split and set(ids) <= set(table["id"]) for pack, table in packs.items()):
         return []  # the pack alone was kept
+    near = competition.find_near_names(present, [i for i in ids if i not in present])
     places = []
     for cadence_id in ids:
         path = str(competition.cadence_path(root, split, cadence_id))
         if cadence_id in present:
             places.append((cadence_id, split, path))
         else:
-            findings.append(Finding(cadence_id, split, ERROR, "no file", "", path))
+            findings.append(Finding(cadence_id, split, ERROR, "no file", near.get(cadence_id, ""), path))
     for name in sorted(set(present) - set(ids)):
         path = root / split / name[0] / f"{name}.npy"
         findings.append(Finding(name, split, WARNING, "file without an id", f"{SPLITS[split]} lacks it", str(path)))

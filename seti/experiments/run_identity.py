@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seti.errors import SetiError, brief
+from seti.errors import SettingsError, brief
 
 # Settings of where, how fast or how verbosely a fold is trained: they do not change its result.
 NOT_COMPARED = (
@@ -73,7 +73,7 @@ class RunIdentity:
             folder: the fold's.
 
         Raises:
-            SetiError: naming every difference.
+            SettingsError: naming every difference.
         """
         different = self.differences(other)
         if different:
@@ -81,7 +81,7 @@ class RunIdentity:
                 f"{folder} was trained with other settings ({'; '.join(different)}): give another exp_name, "
                 "or force=true to replace that fold"
             )
-            raise SetiError(msg)
+            raise SettingsError(msg)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from seti.models.timm_network import use_channels_last
+
 log = logging.getLogger(__name__)
 
 
@@ -32,7 +34,7 @@ def fold_batch_norm(network: nn.Module, images: Tensor) -> nn.Module:
         folded.set_submodule(names[convolution], fused.requires_grad_(False))
         # timm's BatchNormAct2d includes the activation that follows.
         folded.set_submodule(names[norm], copy.deepcopy(getattr(norm, "act", nn.Identity())))
-    folded.to(memory_format=torch.channels_last)
+    use_channels_last(folded)
     found = folded(images)
     if torch.allclose(found, expected, rtol=1e-3, atol=1e-3, equal_nan=True):
         return folded

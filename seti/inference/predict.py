@@ -14,7 +14,7 @@ from omegaconf import ListConfig
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti.config.checks import check_choice
+from seti.config.checks import check_choice, settle_choices
 from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
 from seti.data import competition
@@ -92,6 +92,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     device = choose_device(cfg.device)
     choose_precision(cfg.precision, device)  # refuses an unknown name before anything is read
     _check_loading(cfg.data)
+    settle_choices(cfg)
     check_reading(cfg.data)
     check_choice("average", cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
@@ -149,7 +150,7 @@ def _root(cfg: Any, experiment: Experiment) -> Path:
 
 
 def _check_loading(data: Any) -> None:
-    check_batch_size(data.batch_size)
+    check_batch_size(data)
     if data.num_workers < 0:
         msg = f"data.num_workers={data.num_workers} must be at least 0"
         raise SetiError(msg)

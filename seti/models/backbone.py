@@ -1,18 +1,16 @@
 """Any timm network as a backbone with a single logit."""
 
-import difflib
 import pickle
 from pathlib import Path
 
 import timm
 import torch
-from timm.layers import PatchEmbed
-from timm.models import is_model, list_models
 from torch import Tensor, nn
 
 from seti.errors import SetiError
-from seti.models import needle_net  # noqa: F401  (registers its networks with timm)
 from seti.models.gem import use_gem
+from seti.models.image_sizes import one_line, size_error, takes
+from seti.models.timm_network import builder, find_network, network_options, set_stem_stride
 from seti.utils.safe_load import explain_refusal
 
 
@@ -34,8 +32,8 @@ class Backbone(nn.Module):
             stride resolves thin lines better, at 4 times the time and memory.
 
     Raises:
-        SetiError: the name is unknown, the weights cannot be downloaded or do not fit, the network lacks the part that
-            a setting changes, or no parameter could be trained.
+        SetiError: the name is unknown, the network cannot be built for that size, the weights cannot be downloaded or
+            do not fit, the network lacks the part that a setting changes, or no parameter could be trained.
     """
 
     def __init__(
@@ -52,13 +50,14 @@ class Backbone(nn.Module):
         stem_stride: int | list[int] | None = None,
     ) -> None:
         super().__init__()
-        _check_name(name)
+        name = find_network(name)
+        self.name, self.image_shape, self.stem_stride = name, (in_channels, *image_size), stem_stride
         rates = {"drop_rate": drop_rate, "drop_path_rate": drop_path}
         rates = {key: rate for key, rate in rates.items() if rate is not None}
         self.network = _create(name, in_channels, image_size, pretrained, weights, rates)
         _check_drops(self.network, name, rates)
         if stem_stride is not None:
-            _set_stem_stride(self.network, name, stem_stride)
+            set_stem_stride(self.network, name, stem_stride)
         if pool == "gem":
             use_gem(self.network, name)
         # Recorded by name, because fixed position embeddings are parameters that are never trained.
@@ -66,6 +65,21 @@ class Backbone(nn.Module):
         self.frozen = False
         if freeze:
             self.freeze(True)
+
+    def check_image_size(self) -> None:
+        """Run one empty image through the network, so that a wrong size fails at once.
+
+        Raises:
+            SetiError: the message has the nearest sizes that fit.
+        """
+        images = torch.zeros(1, *self.image_shape, device=next(self.parameters()).device)
+        training = self.training
+        try:
+            with torch.inference_mode():
+                self.eval()(images.contiguous(memory_format=torch.channels_last))
+        except Exception as error:  # networks raise any kind
+            raise size_error(self.name, self.image_shape, self.stem_stride, error) from error
+        self.train(training)
 
     @property
     def head(self) -> nn.Module:
@@ -104,19 +118,6 @@ class Backbone(nn.Module):
         return self.network(images).squeeze(1)
 
 
-def _check_name(name: str) -> None:
-    try:
-        if is_model(name):
-            timm.get_pretrained_cfg(name)
-            return
-    except RuntimeError:  # known network, but unknown pretraining tag
-        pass
-    close = difflib.get_close_matches(name, [*list_models(), *list_models(pretrained=True)], n=3, cutoff=0.5)
-    near = f"; similar names: {', '.join(close)}" if close else ""
-    msg = f"model.backbone={name} is not a network of timm {timm.__version__}{near}"
-    raise SetiError(msg)
-
-
 def _create(
     name: str,
     in_channels: int,
@@ -125,9 +126,7 @@ def _create(
     weights: str | None,
     rates: dict[str, float],
 ) -> nn.Module:
-    options: dict = {"in_chans": in_channels, "num_classes": 1} | rates
-    if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
-        options["img_size"] = image_size
+    options = network_options(name, in_channels, image_size) | rates
     try:
         if weights is not None:
             if not Path(weights).is_file():
@@ -150,20 +149,21 @@ def _create(
         for argument in rates:
             if isinstance(error, TypeError) and argument in str(error):
                 raise SetiError(_no_drops(name, argument, rates[argument])) from error
+        shape = (in_channels, *image_size)
+        if "img_size" in options and min(shape) > 0 and not takes(builder(name, in_channels), shape):
+            raise size_error(name, shape, None, error) from error
         if weights is not None:
             msg = (
-                f"model.weights={weights} does not fit model.backbone={name}: {_one_line(error)}; "
+                f"model.weights={weights} does not fit model.backbone={name}: {one_line(error)}; "
                 "give a file for that network"
             )
         elif pretrained:
             msg = (
-                f"the pretrained weights of {name} cannot be downloaded ({_one_line(error)}): set model.weights=<file> "
+                f"the pretrained weights of {name} cannot be downloaded ({one_line(error)}): set model.weights=<file> "
                 "to a local copy, or model.pretrained=false to train from scratch"
             )
         else:
-            msg = (
-                f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {_one_line(error)}"
-            )
+            msg = f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {one_line(error)}"
         raise SetiError(msg) from error
 
 
@@ -185,26 +185,6 @@ def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None
 def _no_drops(name: str, argument: str, rate: float) -> str:
     setting = argument.removesuffix("_rate") if argument == "drop_path_rate" else argument
     return f"model.{setting}={rate:g} has no effect on model.backbone={name}: set model.{setting}=null"
-
-
-def _set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> None:
-    """Set the stride of the first convolution, or of several parallel ones."""
-    config = network.pretrained_cfg
-    stems = config.get("first_conv") or ()
-    try:
-        found = [network.get_submodule(stem) for stem in ((stems,) if isinstance(stems, str) else stems)]
-    except AttributeError:
-        found = []
-    # Position embeddings have the size that the original stride gives.
-    patches = config.get("fixed_input_size") or any(isinstance(module, PatchEmbed) for module in network.modules())
-    if patches or not found or not all(isinstance(stem, nn.Conv2d) for stem in found):
-        msg = (
-            f"model.stem_stride={stride}: model.backbone={name} has no first convolution whose stride can be changed; "
-            "set model.stem_stride=null"
-        )
-        raise SetiError(msg)
-    for stem in found:
-        stem.stride = (stride, stride) if isinstance(stride, int) else tuple(stride)
 
 
 def _refuse_code(weights: str) -> None:
@@ -236,8 +216,3 @@ def _check_loaded(network: nn.Module, fresh: nn.Module) -> None:
     if left:
         msg = f"it lacks {len(left)} of {len(own)} tensors, the first one {left[0]}"
         raise ValueError(msg)
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +148,7 @@ def _claim(root: Path, settings: SimulationSettings) -> None:
     """Write the settings into the folder, unless it holds anything else."""
     wanted = {
         "format": FORMAT,
-        **{k: v for k, v in asdict(settings).items() if k not in ("root", "workers", "force")},
+        **settings.recorded(),
     }
     stored = root / SETTINGS
     if stored.exists():

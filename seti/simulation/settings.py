@@ -1,6 +1,12 @@
 """Settings of a simulated data set."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from seti.simulation.observation_settings import CadenceSettings
+
+PRODUCTS = ("snippets", "cadence")
+OTHER_PRODUCTS = ("product", "cadence")  # settings without effect on snippets
 
 
 @dataclass
@@ -25,3 +31,9 @@ class SimulationSettings:
     decoys: dict[str, float]
     shared_backgrounds: float
     background: dict[str, float]
+    product: str = "snippets"
+    cadence: CadenceSettings = field(default_factory=CadenceSettings)
+
+    def recorded(self) -> dict[str, Any]:
+        """Settings that the bytes of a data set of snippets follow from."""
+        return {k: v for k, v in asdict(self).items() if k not in ("root", "workers", "force", *OTHER_PRODUCTS)}

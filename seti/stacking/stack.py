@@ -134,7 +134,8 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
 
     Args:
         output_dir: the folder of experiments.
-        names: of the experiments, or their folders; None for all that are finished, with a note on each of the others.
+        names: names of the experiments, or their folders; None for all that are finished, with a note on each of
+            the others.
 
     Returns:
         At least one experiment, sorted by name.

@@ -66,7 +66,7 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         },
         loss=config["loss"],
     )
-    _check_size(classifier)
+    classifier.backbone.check_image_size()
     # Checked now, not when the optimiser is made: a forced run has removed the old fold by then.
     if config["optimizer"]["layer_decay"] is not None:
         layer_groups(classifier.backbone.network, config["optimizer"]["lr"], config["optimizer"]["layer_decay"])
@@ -181,18 +181,3 @@ def configure_logs() -> None:
         "The `srun` command is available.*",  # one machine's devices are all that is used, on a cluster's as well
     ):
         warnings.filterwarnings("ignore", message=message)
-
-
-def _check_size(classifier: CadenceClassifier) -> None:
-    """Run one empty image through the network, so that one that is too small fails at once."""
-    height, width = classifier.spec.image_shape
-    try:
-        with torch.inference_mode():
-            classifier.eval()(torch.zeros(1, classifier.spec.image_maker().channels, height, width))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        name = classifier.hparams["model"]["backbone"]
-        msg = (
-            f"model.backbone={name} cannot take images of {height} x {width} ({' '.join(str(error).split())[:150]}): "
-            "set a larger data.image_size"
-        )
-        raise SetiError(msg) from error

@@ -1,4 +1,6 @@
-"""Terminal output: the console for tables, and progress bars."""
+"""Terminal output: the console for tables, progress bars, paths and the next command."""
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -19,9 +21,30 @@ def console() -> Console:
     return made if made.is_terminal else Console(width=120)
 
 
+def near(path: Path) -> Path:
+    """Shorten a path to one relative to the current folder, if it is inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def print_next(command: str, purpose: str = "") -> None:
+    """Print the command that comes next, on a line of its own.
+
+    Args:
+        command: quoted for a shell.
+        purpose: of the command, where that is not plain.
+    """
+    print(f"next{', ' * bool(purpose)}{purpose}:  {command}")
+
+
 def cadence_progress() -> Progress:
     """Create a progress bar that counts cadences and shows their rate."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console())
+
+
+def channel_progress() -> Progress:
+    """Create a progress bar that counts coarse channels and shows the time that is left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("coarse channels"))
     return Progress(*columns, TimeRemainingColumn(), console=console())
 
 

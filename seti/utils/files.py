@@ -31,6 +31,9 @@ FIXES = {
     errno.EEXIST: "there is a file of that name: choose another folder, or move the file away",
     errno.EMFILE: "raise the limit of open files (ulimit -n), or lower data.num_workers",
     errno.ENFILE: "the machine has too many files open: end other programs",
+    errno.EAGAIN: "the system allows no more processes: raise the limit (ulimit -u), or lower data.num_workers",
+    errno.ENOMEM: "the machine is out of memory: lower data.num_workers or data.batch_size, or end other programs",
+    errno.ESTALE: "the network file system has replaced it: give the command again",
     errno.EIO: "the disk or the network failed: see the system's log",
 }
 

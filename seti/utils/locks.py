@@ -15,6 +15,10 @@ from seti.utils import files
 NAME = ".lock"
 
 
+class LockedError(SetiError):
+    """Another process holds the lock."""
+
+
 @contextmanager
 def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: str = "") -> Iterator[None]:
     """Lock an existing folder against other runs while the block runs.
@@ -32,7 +36,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         fix: further advice for a run that is refused.
 
     Raises:
-        SetiError: another process holds the lock.
+        LockedError: another process holds the lock.
     """
     path = folder / name
     with files.name_in_errors(path):
@@ -58,7 +62,7 @@ def _wait_for(path: Path, patience: float, fix: str) -> int:
     while True:
         try:
             return _acquire(path, fix)
-        except SetiError:
+        except LockedError:
             if time.monotonic() >= end:
                 raise
         time.sleep(0.05)
@@ -76,7 +80,7 @@ def _acquire(path: Path, fix: str) -> int:
                 f"{path.parent} is in use by another run ({holder}): wait until it ends, or stop it first"
                 f"{'; ' if fix else ''}{fix}"
             )
-            raise SetiError(msg) from error
+            raise LockedError(msg) from error
         except BaseException:
             os.close(handle)
             raise

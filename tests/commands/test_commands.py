@@ -42,10 +42,10 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
 
     # Nothing but the folder of experiments is left where the commands were typed.
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
-    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {exp.name, "stack"}
+    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {exp.name, "stack", "multirun.yaml"}
     assert {path.name for path in exp.iterdir()} == {
         *("fold_0", "fold_1", "cv.json", "roc.png", "curves.png", "gallery.png"),
-        *("predictions.csv", "predictions.json", "submission.csv", "multirun.yaml"),
+        *("predictions.csv", "predictions.json", "submission.csv"),
     }
     for fold in (0, 1):
         folder = exp / f"fold_{fold}"

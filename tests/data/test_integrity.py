@@ -1,3 +1,4 @@
+import logging
 import os
 import shutil
 
@@ -172,3 +173,20 @@ def test_a_report_without_findings_and_one_that_cannot_be_written(root, tmp_path
 def test_defaults_compose():
     cfg = compose("check", [])
     assert (cfg.report, cfg.workers, cfg.data.root, cfg.data.pack_dir) == ("check.csv", None, "data", None)
+
+
+def test_a_table_of_a_spreadsheet_is_checked_as_it_is_read(root, caplog):
+    path = root / competition.LABELS
+    lines = path.read_text().replace(",", ";").replace("target", "Target").splitlines()
+    lines[1:3] = ["1.2E+14;0", "1000a;1"]
+    (root / "train" / "1" / "10001.npy").rename(root / "train" / "1" / "1000A.npy")
+    path.write_bytes("\n".join(lines).encode("utf-16"))
+    with caplog.at_level(logging.INFO):
+        findings = integrity.check(root)
+    assert [(each.problem, each.id, each.detail) for each in findings if each.level == "error"] == [
+        ("no file", "1000a", "but 1000A.npy is there: write the ids in the case of the files' names"),
+        ("unfit id", "'1.2E+14'", "a spreadsheet took it for a number, and its digits are lost"),
+    ]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is read with semicolons between columns, UTF-16 text, the column names Target in lower case"
+    ]

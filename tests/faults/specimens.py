@@ -2,10 +2,12 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,11 +144,12 @@ def make_specimens(folder: Path) -> dict[str, Specimen]:
             _same_weights(checkpoint["state_dict"], checkpoint, state)
 
     def read_ids() -> None:
-        _same([(i,) for i in competition.read_test_ids(root)], _parsed(root / competition.SUBMISSION, ("id",)))
+        _same([(i,) for i in competition.read_test_ids(root)], _parsed_of_user(root / competition.SUBMISSION, ("id",)))
 
     def read_labels() -> None:
         _same(
-            competition.read_labels(root).itertuples(index=False), _parsed(root / competition.LABELS, ("id", "target"))
+            competition.read_labels(root).itertuples(index=False),
+            _parsed_of_user(root / competition.LABELS, ("id", "target")),
         )
 
     pack_split(root, "train", "A")
@@ -268,6 +271,54 @@ def _parsed(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     header = rows[0]
     places = [header.index(column) for column in columns]
     return [tuple(row[place] if place < len(row) else "" for place in places) for row in rows[1:]]
+
+
+def _parsed_of_user(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Read a user's table by trying encodings, first lines and separators until the header has the columns."""
+    csv.field_size_limit(10**9)
+    content = path.read_bytes()
+    blanks = "\u00a0\u2007\u202f\u3000\u200b\ufeff \t"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-32", "utf-16"] if content[:4] == b"\xff\xfe\0\0" else ["utf-16"]
+    else:
+        encodings = ["utf-8-sig", "latin-1", "utf-16-le", "utf-16-be", "utf-32"]
+    for encoding in encodings:
+        try:
+            lines = io.StringIO(content.decode(encoding), newline="").readlines()
+        except UnicodeDecodeError:
+            continue
+        for start, separator in itertools.product(range(min(len(lines), 20)), ",;\t|"):
+            text = "".join(lines[start:]).lstrip(blanks + "#")
+            text = re.sub(r'("[^"]*(?:""[^"]*)*")[ ]+', r"\1", text)
+            rows = [
+                [_unquoted(cell, blanks) for cell in row]
+                for row in csv.reader([*io.StringIO(text, newline="")], delimiter=separator)
+            ]
+            header = [name.lower() for name in rows[0]] if rows else []
+            if set(columns) <= set(header):
+                exact = [name.strip() for name in next(csv.reader([lines[start]], delimiter=separator))]
+                places = [(exact if column in exact else header).index(column) for column in columns]
+                return [
+                    tuple(_user_value(row[place]) if place < len(row) else "" for place in places)
+                    for row in rows[1:]
+                    if any(row)
+                ]
+    raise WrongError("read, though no line of it names the columns")
+
+
+def _unquoted(cell: str, blanks: str) -> str:
+    bare = cell.strip(blanks)
+    return bare[1:-1].strip(blanks) if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == '"' else bare
+
+
+def _user_value(text: str) -> str:
+    """The id in a path, a file's name or a spreadsheet's quotes; the number in a word or with a decimal comma."""
+    if text.lower() in ("true", "false"):
+        return str(int(text.lower() == "true"))
+    if re.fullmatch(r"[\d,+-]+", text):
+        return text.replace(",", ".")
+    text = text.removeprefix("'").removesuffix("'").removeprefix('="').removesuffix('"')
+    return re.sub(r"(?i)\.npy$", "", re.split(r"[/\\]", text)[-1])
 
 
 def _agrees(read: object, written: object) -> bool:

@@ -54,7 +54,7 @@ def test_a_sweep_of_range_tests_leaves_two_files(run, small, outputs, tmp_path, 
     done = run("train.py", "-m", *few, *args)
     assert done.code == 0, done.err
     assert done.err == ""
-    assert tree(outputs) == ["exp/fold_0/lr_range.csv", "exp/fold_0/lr_range.png", "exp/multirun.yaml"]
+    assert tree(outputs) == ["exp/fold_0/lr_range.csv", "exp/fold_0/lr_range.png", "multirun.yaml"]
     assert tree(tmp_path / "cwd") == [".err0", ".out0"]
     assert not [path for path in (tmp_path / "cwd").iterdir() if path.is_dir()]
     assert tree(data_root) == data_before

@@ -8,7 +8,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from seti.errors import SetiError
+from seti.errors import SettingsError
 from seti.training.callbacks.history import History
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ MIN_EPOCHS = 5  # before them no fold is judged: many need a few to start learni
 EVERY = 50  # batches between two checks of the losses: reading them makes a GPU wait
 
 
-class DeadFoldError(SetiError):
+class DeadFoldError(SettingsError):
     """A fold that does not learn, and might with another seed.
 
     Args:

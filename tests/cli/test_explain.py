@@ -1,0 +1,123 @@
+"""One line for an error that the user can fix, however a library wraps it."""
+
+import errno
+import os
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+from hydra.errors import InstantiationException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from seti.cli.explain import explain, is_wrapped
+from seti.errors import SetiError
+from seti.utils import files
+
+FILES = "Too many open files; raise the limit of open files (ulimit -n), or lower data.num_workers"
+
+
+def system_error(number, *name):
+    return OSError(number, os.strerror(number), *name)
+
+
+def raised_while(first, second, cause=False):
+    """The second error, raised while the first one is handled, or from it."""
+    try:
+        try:
+            raise first
+        except type(first) as error:
+            if cause:
+                raise second from error
+            raise second  # noqa: B904 - as libraries do
+    except type(second) as error:
+        return error
+
+
+@pytest.mark.parametrize("cause", [False, True])
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (system_error(errno.EMFILE), FILES),
+        (
+            system_error(errno.EROFS, "/a"),
+            "/a: Read-only file system; the file system is read-only: write to another folder",
+        ),
+        (SetiError("data.root=x is no folder"), "data.root=x is no folder"),
+        (RuntimeError("DataLoader worker (pid 5) is killed by signal: Killed."), "a worker process was killed"),
+    ],
+)
+def test_the_cause_counts_not_what_a_library_raised_after_it(first, said, cause):
+    error = raised_while(first, RuntimeError("Please call `iter(combined_loader)` first."), cause)
+    assert explain(error).startswith(said)
+    assert is_wrapped(error)
+    again = raised_while(error, KeyError("x"))
+    assert explain(again).startswith(said)
+
+
+def test_a_bug_stays_one_although_a_probe_for_a_file_came_before():
+    for first in (FileNotFoundError(errno.ENOENT, "gone", "/a"), KeyError("x"), BlockingIOError()):
+        error = raised_while(first, ZeroDivisionError())
+        assert explain(error) is None
+        assert not is_wrapped(error)
+    hidden = ZeroDivisionError()
+    hidden.__context__, hidden.__suppress_context__ = system_error(errno.ENOSPC), True
+    assert explain(hidden) is None
+    loop = ZeroDivisionError()
+    loop.__context__ = other = KeyError()
+    other.__context__ = loop
+    assert explain(loop) is None
+
+
+def test_hydras_advice_is_not_repeated():
+    message = (
+        "Error locating target 'seti.x', set env var HYDRA_FULL_ERROR=1 to see chained exception.\nfull_key: hydra.x"
+    )
+    assert explain(InstantiationException(message)) == "Error locating target 'seti.x'"
+    lost = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/']")
+    for error in (lost, raised_while(lost, InstantiationException(message), cause=True)):
+        assert explain(error) == "no folder takes temporary files: set the variable TMPDIR to one where you may write"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES, errno.ENOENT])
+def test_semaphores_that_cannot_be_made_name_shared_memory(monkeypatch, tmp_path, number):
+    from multiprocessing import get_context, synchronize
+
+    def refuse(*_):
+        raise system_error(number)
+
+    class Semaphores:
+        SemLock = refuse
+
+    monkeypatch.setattr(synchronize, "_multiprocessing", Semaphores)
+    said = (
+        f"/dev/shm: {os.strerror(number)}; worker processes keep their semaphores there: make it writable and large "
+        "enough, or do without worker processes (data.num_workers=0, workers=1)"
+    )
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        get_context("fork").Lock()
+    assert explain(caught.value) == said
+    # As in training, whose folder names errors without a path.
+    with pytest.raises(OSError, match=os.strerror(number)) as caught, files.name_in_errors(tmp_path):
+        get_context("fork").Lock()
+    assert explain(caught.value) == said
+    assert explain(raised_while(caught.value, RuntimeError("later"))) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("received 0 items of ancdata"), "too many open files: raise the limit (ulimit -n), or lower"),
+        (
+            RuntimeError(
+                "unable to open shared memory object </torch_1> in read-write mode: Read-only file system (30)"
+            ),
+            "unable to open shared memory object </torch_1> in read-write mode: Read-only file system (30): worker",
+        ),
+        (RuntimeError("can't start new thread"), "the system allows no more threads: raise the limit (ulimit -u)"),
+        (system_error(errno.EAGAIN), "Resource temporarily unavailable; the system allows no more processes"),
+        (MisconfigurationException("`limit` is\nwrong"), "Lightning refuses the trainer settings (`limit` is wrong): "),
+        (BrokenProcessPool("A worker was terminated"), "a worker process was killed, perhaps for lack of memory: "),
+    ],
+)
+def test_what_the_machine_or_lightning_refuses_says_what_to_change(error, said):
+    assert explain(error).startswith(said)
+    assert "\n" not in explain(error)
