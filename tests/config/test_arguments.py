@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from seti.config import arguments, keys
+from seti.config import arguments, keys, values
 from seti.config.arguments import retyped, to_hydra
 from seti.errors import SetiError
 from seti.utils import hints
@@ -111,8 +111,8 @@ def as_typed(setting, text):
         re.fullmatch(r"\s*(['\"]).*\1\s*", text, re.DOTALL)  # in quotes
         or "${" in text
         or re.search(r"\\[\\()\[\]{}:=, \t]", text)  # an escape
-        or arguments.CALL.fullmatch(text.strip())
-        or (setting.path and (text.startswith("~") or arguments.VARIABLE.match(text) or text == "???"))
+        or values.CALL.fullmatch(text.strip())
+        or (setting.path and (text.startswith("~") or values.VARIABLE.match(text) or text == "???"))
         or (setting.optional and text.strip().lower() == "null")
         or (setting.either and text.strip().startswith("["))
     )
@@ -364,9 +364,9 @@ def test_tilde_and_variables_begin_a_path_as_in_a_shell(monkeypatch):
         ("train", "+trainer.x=a(b)c", False, "; as text it is written '+trainer.x=\"a(b)c\"'"),
         (
             "train",
-            "data.image_size=native",
+            "data.clip=all",
             False,
-            "data.image_size=native is no list of numbers: write it as in data.image_size=[512,512], or null",
+            "data.clip=all is no list of numbers: write it as in data.clip=[1,2], or null",
         ),
         (
             "train",
