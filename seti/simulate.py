@@ -18,10 +18,12 @@ def main(cfg: "SimulationSettings") -> None:
 
     from seti.simulation.dataset import count_needles, simulate
     from seti.utils import hints
+    from seti.utils.console import print_next
 
     root = simulate(OmegaConf.to_object(cfg))
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    print(f"{root}: {', '.join(made)}. Next: {hints.command('train', hints.setting('data.root', root))}")
+    print(f"{root}: {', '.join(made)}")
+    print_next(hints.command("train", hints.setting("data.root", root)))
 
 
 if __name__ == "__main__":

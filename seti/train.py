@@ -20,6 +20,7 @@ def main(cfg: "TrainConfig") -> float:
 
     from seti.reports import cross_validation
     from seti.training import fold, lr_range
+    from seti.utils.console import near
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:
@@ -29,7 +30,7 @@ def main(cfg: "TrainConfig") -> float:
         score = fold.train(cfg, command_line.recorded(), folder)
         report, of = cross_validation.report, folder.parent
     if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
-        report(of)
+        report(near(of))
     return score
 
 

@@ -56,6 +56,8 @@ def simulate(settings: SimulationSettings) -> Path:
     root = Path(settings.root)
     groups = plan(settings)
     with _system_errors(root), _locked(root):
+        for name in (TRUTH, TEST_LABELS, SUBMISSION, LABELS):
+            files.try_output(root / name)
         _claim(root, settings)
         for split in SPLITS:
             for folder in (root / split).glob("*"):

@@ -130,7 +130,7 @@ def build_callbacks(cfg: DictConfig, folder: FoldFolder, identity: RunIdentity, 
     # After the last step of an epoch: a run that is resumed from there starts the next epoch at its beginning.
     every_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     history = History(folder.metrics, identity)
-    again = "the same command without force=true" if cfg.force else "the same command"
+    again = f"for {label} the same command{' without force=true' * cfg.force}"
     callbacks: list[Callback] = [
         *([FreezeBackbone(cfg.model.head_epochs)] if cfg.model.head_epochs else []),
         *([MovingAverage(cfg.ema.decay)] if cfg.ema.decay is not None else []),  # before those that save

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seti.errors import SetiError
-from seti.utils import files
+from seti.utils import claims, files
 
 NAME = ".lock"
 
@@ -22,7 +22,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
     The kernel holds the lock and releases it when the process ends for any reason; a killed run leaves only a small
     file that locks nothing. It is a POSIX lock, which forked workers do not inherit, so no worker can keep it alive
     after its parent was killed. It works across machines if the file system shares POSIX locks, as NFS does with its
-    lock service running.
+    lock service running. On a file system without locks a claim takes its place, see `seti.utils.claims`.
 
     Args:
         folder: the folder to lock.
@@ -47,9 +47,11 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         with files.name_in_errors(path):
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(holder).encode(), 0)
+            claims.confirm(path, holder)
         yield
     finally:
         path.unlink(missing_ok=True)  # before the lock is released, so that no other run has started to use the file
+        claims.release(path)
         os.close(handle)
 
 
@@ -77,6 +79,16 @@ def _acquire(path: Path, fix: str) -> int:
                 f"{'; ' if fix else ''}{fix}"
             )
             raise SetiError(msg) from error
+        except OSError as error:
+            if error.errno not in claims.NO_LOCKS:
+                os.close(handle)
+                raise
+            try:
+                claims.claim(path)
+            except BaseException:
+                os.close(handle)
+                raise
+            return handle
         except BaseException:
             os.close(handle)
             raise
