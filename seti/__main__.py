@@ -9,7 +9,8 @@ import seti
 
 # In the order of use; each name is that of a module in this package.
 COMMANDS = {
-    "simulate": "Simulate a data set",
+    "simulate": "Simulate a data set, or observations",
+    "inject": "Copy observations with simulated signals added",
     "check": "Check every cadence of a data set",
     "pack": "Pack a data set into one file a split",
     "baseline": "Score a data set by brightness alone",
@@ -17,6 +18,7 @@ COMMANDS = {
     "train": "Train one configuration",
     "predict": "Predict the test set",
     "stack": "Blend experiments",
+    "scan": "Search observations for events",
 }
 COMPLETION = ("-sc", "--shell-completion")
 

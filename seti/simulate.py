@@ -1,4 +1,4 @@
-"""Simulate a data set: `seti simulate root=... train=...`.
+"""Simulate a data set, or observations: `seti simulate root=... train=...`.
 
 Settings: conf/simulate.yaml.
 """
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 @program.program("simulate")
 def main(cfg: "SimulationSettings") -> None:
-    """Make the data set, and print the next command."""
+    """Make what `product` names, and print the next command."""
     from omegaconf import OmegaConf
 
-    from seti.simulation.dataset import count_needles, simulate
+    from seti.simulation.products import make
     from seti.utils import hints
     from seti.utils.console import print_next
 
-    root = simulate(OmegaConf.to_object(cfg))
-    made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    print(f"{root}: {', '.join(made)}")
-    print_next(hints.command("train", hints.setting("data.root", root)))
+    made = make(OmegaConf.to_object(cfg))
+    print(made.summary)
+    print_next(hints.command(made.command, *made.words))
 
 
 if __name__ == "__main__":

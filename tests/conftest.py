@@ -297,3 +297,30 @@ def run_command(tmp_path) -> Callable:
 def read_json(path: Path) -> dict:
     """Read a JSON file."""
     return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def observations(tmp_path_factory) -> Path:
+    """A folder of six small observations with four needles and one decoy. Shared: not to be changed."""
+    import observation_fakes
+
+    folder = tmp_path_factory.mktemp("observations") / "obs"
+    observation_fakes.write_cadence(folder)
+    return folder
+
+
+@pytest.fixture
+def scan(observations, tmp_path, monkeypatch) -> Callable:
+    """Scan observations in this process, by a plain search and without figures; gives the scan's folder."""
+    import observation_fakes
+
+    from seti.search import coarse_channel, run
+
+    monkeypatch.setattr(coarse_channel, "search_channel", observation_fakes.search_channel)
+
+    def one(*overrides: str, cadence: object = observations, out: str = "scan") -> Path:
+        words = [f"cadence={cadence}", f"out={tmp_path / out}", "workers=1", "figures=0"]
+        (folder,) = run.scan(compose("scan", [*words, *overrides]))
+        return folder.path
+
+    return one

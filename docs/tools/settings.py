@@ -21,10 +21,12 @@ COMMANDS = {
     "predict": (),
     "stack": (),
     "simulate": ("preset",),
+    "inject": (),
     "check": (),
     "pack": (),
     "show": (),
     "baseline": (),
+    "scan": (),
 }
 CALLS = {"train": "train.py", "predict": "predict.py", "stack": "stack.py"}
 GLOBAL = ("experiment", "preset")  # their files set keys of the whole configuration: `# @package _global_`

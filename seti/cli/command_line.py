@@ -15,7 +15,7 @@ USAGE = 2  # exit code of a command line that cannot be read
 
 
 def read(command: str, words: list[str]) -> list[str]:
-    """Return the words for Hydra: flags first, then settings that its grammar reads as they were typed.
+    """Return the words for Hydra: flags, then settings that its grammar reads as typed.
 
     Args:
         command: the program's.

@@ -84,7 +84,7 @@ def _word(command: str, word: str, *, sweep: bool, known: bool) -> str:
         _check_launcher(value)
     if setting is not None:
         value = _value(command, key, setting, value, sweep=sweep)
-    _check_grammar(key, setting, value, sweep=sweep)
+    _check_grammar(f"{prefix}{key}", setting, value, sweep=sweep)
     return f"{prefix}{key}={value}"
 
 
@@ -114,8 +114,10 @@ def _pair(command: str, group: str, name: str, value: str) -> str:
 
 
 def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
-    if setting.optional and value.lower() == "null":
-        return value
+    if setting.kind == "numbers" and spelling.is_quoted(value):
+        value = spelling.unquote(value).strip()
+    if setting.optional and value.lower() in ("null", "none"):
+        return "null"
     if value.startswith("(") and value.endswith(")"):
         value = f"[{value[1:-1]}]"
     parts = spelling.split(value)
@@ -133,7 +135,7 @@ def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
     size = SIZE.fullmatch(value)
     if key == IMAGE_SIZE and size is not None:
         return f"[{size[1]},{size[2]}]"
-    if key == IMAGE_SIZE and re.fullmatch(r"\d+", value):
+    if key == IMAGE_SIZE and NUMBER.fullmatch(value):
         return f"[{value},{value}]"
     if setting.kind == "numbers" and not all(NUMBER.fullmatch(part) for part in parts):
         example = "[512,512]" if key == IMAGE_SIZE else "[1,2]"
@@ -250,7 +252,7 @@ def _check_known(command: str, key: str) -> None:
         return
     group, _, last = name.rpartition(".")
     if group in settings and settings[group].kind == "open":
-        if last in keys.members(command, group) or (group == "trainer" and last in _lightning()):
+        if last in keys.members(command, group) or (group == "trainer" and last in keys.trainer_arguments()):
             return
     elif any(name.startswith(f"{other}.") for other, setting in settings.items() if setting.kind != "group"):
         return  # deeper than a schema looks
@@ -261,15 +263,6 @@ def _check_known(command: str, key: str) -> None:
     meant = f"did you mean {near}?" if near else f"{hints.command(command, '--cfg', 'job')} prints those that there are"
     msg = f"{key} is no setting: {meant}"
     raise SetiError(msg)
-
-
-def _lightning() -> list[str]:
-    """Arguments of Lightning's Trainer."""
-    import inspect
-
-    from pytorch_lightning import Trainer  # takes seconds, which only a mistyped setting costs
-
-    return list(inspect.signature(Trainer).parameters)
 
 
 def _check_launcher(value: str) -> None:

@@ -2,9 +2,43 @@
 
 import math
 import sys
+from collections.abc import Collection
+from typing import Any
 
-from seti.config.choices import CHOICES
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
 from seti.errors import SetiError
+
+YES, NO = ("yes", "on", "y", "1"), ("no", "off", "n", "0")  # as other settings take true and false
+
+
+def settle_choices(cfg: DictConfig) -> None:
+    """Write the words of every setting that takes one of several as they are defined, in place.
+
+    `data.panels=ALL` means `all`, and `data.layout=channel-dedoppler` means `channel_dedoppler`. Other words stay.
+    """
+    from seti.config.choices import CHOICES  # imports torch, which ranges do without
+
+    for name, choices in CHOICES.items():
+        value = OmegaConf.select(cfg, name)
+        if isinstance(value, str):
+            OmegaConf.update(cfg, name, choice(value, choices))
+        elif isinstance(value, ListConfig):
+            OmegaConf.update(cfg, name, [choice(one, choices) for one in value])
+
+
+def choice(value: Any, choices: Collection[str]) -> Any:
+    """Return the choice that a word means whatever its case; a word that means none stays."""
+    if not isinstance(value, str) or value in choices:
+        return value
+    plain = value.strip().lower().replace("-", "_")
+    plain = "true" if plain in YES else "false" if plain in NO else plain
+    return next((one for one in choices if one.lower() == plain), value)
+
+
+def exact(number: float) -> str:
+    """Write a number with all of its digits, and a whole one without a point."""
+    return str(int(number)) if abs(number) < 1e15 and number == int(number) else f"{number:.15g}"
 
 
 def check_choice(name: str, value: str, hint: str = "") -> None:
@@ -18,6 +52,8 @@ def check_choice(name: str, value: str, hint: str = "") -> None:
     Raises:
         SetiError: naming the setting, its value and its choices.
     """
+    from seti.config.choices import CHOICES  # imports torch, which ranges do without
+
     if value not in CHOICES[name]:
         if name == "data.panels" and value.lower() in ("true", "on"):
             hint = " (YAML reads a bare `on` as true)"
@@ -32,7 +68,7 @@ def check_range(name: str, value: float, low: float, high: float | None, hint: s
         SetiError: naming the setting, its value and the range.
     """
     if not (low <= value < math.inf and (high is None or value <= high)):  # also catches NaN
-        wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        wanted = f"at least {exact(low)}" if high is None else f"between {exact(low)} and {exact(high)}"
         if value == math.inf:
             wanted += " and finite"
         msg = f"{name}={value} must be {wanted}{hint}"

@@ -1,11 +1,13 @@
 """Schemas of all commands but `train` and `predict`, which are in `seti.config.schema`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from seti.config.schema import PATH
+from seti.simulation.injection_settings import InjectionSettings
 from seti.simulation.settings import SimulationSettings
 
 
@@ -88,10 +90,54 @@ class BaselineConfig:
     data: BaselineDataConfig = field(default_factory=BaselineDataConfig)
 
 
+@dataclass
+class SearchConfig:
+    """Search of a scan."""
+
+    channels: Any = None
+    frequencies: Any = None
+    exclude: Any = MISSING
+    max_drift: float = MISSING
+    snr: float = MISSING
+    score: float = MISSING
+
+
+@dataclass
+class ScanConfig:
+    """Settings of `scan`."""
+
+    cadence: Any = field(default=MISSING, metadata=PATH)  # a path, or six
+    out: str | None = field(default=None, metadata=PATH)
+    pattern: str | None = None
+    coarse_width: int | None = None
+    feed: int = MISSING
+    workers: int | None = None
+    shard: str | None = None
+    ckpt_dir: str | None = field(default=None, metadata=PATH)
+    truth: str | None = field(default=None, metadata=PATH)
+    cutouts: int | None = None
+    figures: int | None = None
+    ecsv: bool = MISSING
+    scan: SearchConfig = field(default_factory=SearchConfig)
+
+
+@dataclass
+class InjectConfig(InjectionSettings):
+    """Settings of `inject`."""
+
+    cadence: Any = field(default=MISSING, metadata=PATH)  # a path, or six
+    out: str = field(default=MISSING, metadata=PATH)
+    pattern: str | None = None
+    coarse_width: int | None = None
+    force: bool = MISSING
+
+
 _store = ConfigStore.instance()
 _store.store(name="stack_schema", node=StackConfig)
 _store.store(name="simulate_schema", node=SimulationSettings)
+_store.store(name="inject_schema", node=InjectConfig)
 _store.store(name="check_schema", node=CheckConfig)
 _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
+_store.store(name="scan_schema", node=ScanConfig)

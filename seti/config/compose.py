@@ -11,7 +11,7 @@ from seti.simulation.settings import SimulationSettings
 
 
 def compose(command: str, *overrides: str) -> DictConfig:
-    """Compose a command's configuration with overrides as they are typed: `compose("train", "fold=1")`."""
+    """Compose a command's configuration with overrides as typed: `compose("train", "fold=1")`."""
     return compose_words(command, arguments.to_hydra(command, list(overrides)))
 
 

@@ -1,7 +1,6 @@
 """Checks of the groups `data` and `augment`, which decide what images the network sees."""
 
-from typing import Any
-
+from seti.config import conversions
 from seti.config.checks import check_choice, check_limits, check_range
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
 from seti.errors import SetiError
@@ -22,12 +21,14 @@ def check_data(data: DataConfig) -> None:
     for name in ("panels", "layout", "interpolation", "augment_on", "normalise"):
         check_choice(f"data.{name}", data[name])
     check_reading(data)
+    if data.folds is not None:
+        check_choice("data.folds", data.folds, "; null draws stratified folds")
     check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     check_range("data.n_folds", data.n_folds, 2, None)
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):
         msg = f"data.image_size={list(data.image_size)} is not [height, width] in pixels, nor null for native size"
         raise SetiError(msg)
-    check_batch_size(data.batch_size)
+    check_batch_size(data)
     check_range("data.num_workers", data.num_workers, 0, None)
     _check_preparation(data)
 
@@ -53,17 +54,22 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     Raises:
         SetiError: naming the setting, its value, and what is allowed.
     """
-    data.packed = data.packed.lower()  # true and false reach a text setting as True and False
     check_choice("data.packed", data.packed)
     check_choice("data.on_error", data.on_error)
 
 
-def check_batch_size(size: Any) -> None:
+def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
     """Refuse a `data.batch_size` that is neither a number of cadences nor `auto`.
+
+    A value that is written in another way, such as `Auto` or `32.0`, is replaced in place.
 
     Raises:
         SetiError: naming the setting, its value, and what is allowed.
     """
+    size = conversions.number(data.batch_size)
+    if isinstance(size, str) and size.strip().lower() == AUTO:
+        size = AUTO
+    data.batch_size = size
     if size != AUTO and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         msg = f"data.batch_size={size} must be at least 1, or auto"
         raise SetiError(msg)

@@ -1,9 +1,12 @@
 """Keys and types of a command's settings, and the nearest key to a mistyped one."""
 
+import ast
 import difflib
 import functools
 import types
 from dataclasses import dataclass, fields, is_dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
@@ -36,7 +39,7 @@ class Setting:
 
 @functools.cache
 def settings_of(command: str) -> dict[str, Setting]:
-    """Map every key of a command to its type, the groups' own keys and Hydra's settings included."""
+    """Map every key of a command, its groups and Hydra's settings included, to its type."""
     schema = OmegaConf.get_type(ConfigStore.instance().load(f"{command}_schema.yaml").node)
     return dict(_walk(schema, "")) | _hydra_settings()
 
@@ -77,7 +80,11 @@ def nearest(command: str, key: str) -> str | None:
             known += [f"{name}.{member}" for member in members(command, name)]
         if setting.kind not in ("group", "open") or "." not in key:
             known.append(name)
-    return nearest_of(key, known)
+    if not key.startswith("trainer."):
+        return nearest_of(key, known)
+    arguments = [f"trainer.{name}" for name in trainer_arguments()]
+    near = nearest_of(key, [*known, *arguments])
+    return f"+{near}" if near in arguments and near not in known else near
 
 
 def nearest_of(key: str, known: list[str]) -> str | None:
@@ -93,6 +100,16 @@ def nearest_of(key: str, known: list[str]) -> str | None:
         if near:
             return by_name[near[0]]
     return None
+
+
+@functools.cache
+def trainer_arguments() -> tuple[str, ...]:
+    """Arguments of Lightning's Trainer, read from its source: importing it takes seconds."""
+    (folder,) = find_spec("pytorch_lightning").submodule_search_locations
+    tree = ast.parse(Path(folder, "trainer", "trainer.py").read_text())
+    (trainer,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Trainer")
+    (init,) = (node for node in trainer.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    return tuple(argument.arg for argument in init.args.kwonlyargs)
 
 
 @functools.cache

@@ -13,7 +13,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from seti.config import conversions  # noqa: F401 - wraps the types of the settings
 from seti.errors import SetiError
+from seti.models.names import network_name
 
 # Metadata of the fields that are paths: on a command line a leading `~` or environment variable in them is expanded.
 PATH = {"path": True}
@@ -35,6 +37,7 @@ class DataConfig:
     root: str = field(default=MISSING, metadata=PATH)
     n_folds: int = MISSING
     fold_seed: int = MISSING
+    folds: str | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None
@@ -239,7 +242,10 @@ def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[i
     size = "x".join(map(str, image_size)) if image_size else "native"
     mixup = [f"mixup{alpha:g}"] if alpha else []
     # The tag after timm's dot is the origin of the weights, not part of the architecture.
-    return "-".join([backbone.split(".")[0], panels, layout, size, *mixup])
+    # Written as the checks will write them: Hydra makes the folder first.
+    panels, layout = panels.strip().lower(), layout.strip().lower().replace("-", "_")
+    words = [network_name(backbone).split(".")[0], {"a": "A"}.get(panels, panels), layout, size, *mixup]
+    return "-".join(words)
 
 
 def job_suffix(lr_range_test: bool, override_dirname: str) -> str:

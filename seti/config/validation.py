@@ -7,12 +7,14 @@ from dataclasses import fields, is_dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-from seti.config.checks import check_choice, check_range
+from seti.config import conversions
+from seti.config.checks import check_choice, check_range, settle_choices
 from seti.config.choices import BEST
 from seti.config.input_checks import check_augment, check_data
 from seti.config.schema import CheckpointConfig, TrainConfig, check_exp_name, unknown
 from seti.config.training_checks import check_loss, check_mixing, check_model, check_optimisation
 from seti.errors import SetiError, settings_errors
+from seti.models.names import network_name
 
 
 @settings_errors()
@@ -23,7 +25,9 @@ def check_settings(cfg: TrainConfig) -> None:
         SettingsError: naming the setting, its value, and what is allowed.
     """
     _check_known(cfg)
+    _settle(cfg)
     data = cfg.data
+    check_range("seed", cfg.seed, 0, 2**32 - 1)  # before data.fold_seed, which follows it
     check_data(data)
     check_augment(cfg.augment, data)
     check_model(cfg)
@@ -31,7 +35,6 @@ def check_settings(cfg: TrainConfig) -> None:
     check_loss(cfg.loss)
     check_mixing(cfg.mixup, data.batch_size)
     check_exp_name(cfg.exp_name)
-    check_range("seed", cfg.seed, 0, 2**32 - 1)
     if not 0 <= cfg.fold < data.n_folds:
         msg = f"fold={cfg.fold} is none of the {data.n_folds} folds: use 0..{data.n_folds - 1}, or raise data.n_folds"
         raise SetiError(msg)
@@ -50,6 +53,15 @@ def check_settings(cfg: TrainConfig) -> None:
         check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
+
+
+def _settle(cfg: TrainConfig) -> None:
+    """Write values that were written in another way as they are defined, in place."""
+    settle_choices(cfg)
+    model, optimizer = cfg.model, cfg.optimizer
+    model.backbone = network_name(model.backbone)
+    optimizer.name = optimizer.name.strip().lower()  # timm's are in lower case
+    model.stem_stride = conversions.sides(model.stem_stride)
 
 
 def _check_best(checkpoint: CheckpointConfig) -> None:

@@ -14,7 +14,7 @@ from omegaconf import ListConfig, OmegaConf
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from seti.config.checks import check_choice
+from seti.config.checks import check_choice, settle_choices
 from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
 from seti.data import competition
@@ -96,10 +96,12 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     device = choose_device(cfg.device)
     choose_precision(cfg.precision, device)  # refuses an unknown name before anything is read
     _check_loading(cfg.data)
+    settle_choices(cfg)
     check_reading(cfg.data)
     check_choice("average", cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
+    labels = {root: competition.find_test_labels(root, ids[root]) for root in ids}
     members = [
         Member(experiment, root, load_folds(experiment)) for experiment, root in zip(experiments, roots, strict=True)
     ]
@@ -116,7 +118,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
             if cfg.data.root is None and member.experiment.is_finished():
                 # The gallery shows the highest scores of the test set once it is predicted.
                 cross_validation.draw_gallery(member.experiment)
-            scores.append(_report_test_auc(member, table, cfg.average))
+            scores.append(_report_test_auc(member, table, labels[member.root], cfg.average))
     return float(np.mean(scores))
 
 
@@ -153,7 +155,7 @@ def _root(cfg: Any, experiment: Experiment) -> Path:
 
 
 def _check_loading(data: Any) -> None:
-    check_batch_size(data.batch_size)
+    check_batch_size(data)
     if data.num_workers < 0:
         msg = f"data.num_workers={data.num_workers} must be at least 0"
         raise SetiError(msg)
@@ -266,17 +268,12 @@ def _prior(experiment: Experiment) -> float:
     return experiment.first_result.positive_share
 
 
-def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:
-    labels = competition.read_test_labels(member.root)
+def _report_test_auc(member: Member, table: pd.DataFrame, labels: pd.DataFrame | None, average: str) -> float:
     if labels is None:
         return float("nan")
-    table = table.dropna(subset="prob")  # damaged cadences have no score
-    joined = table.merge(labels, on="id", validate="one_to_one")
-    if len(joined) != len(table) or joined["target"].nunique() < 2:
-        log.warning(
-            "%s does not label every test cadence, or has only one class: no test AUC",
-            member.root / competition.TEST_LABELS,
-        )
+    joined = table.dropna(subset="prob").merge(labels, on="id", validate="one_to_one")
+    if joined["target"].nunique() < 2:  # damaged cadences have no score
+        log.warning("the test cadences of %s that can be read are of one class: no test AUC", member.root)
         return float("nan")
     report = Table(member.experiment.name, "test AUC")
     columns = [column for column in table.columns if column != "id"]

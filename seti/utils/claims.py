@@ -19,6 +19,10 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.E
 GRACE = 60  # s in which a claim without content may still be written
 
 
+class LockedError(SetiError):
+    """Another process holds the lock."""
+
+
 def claim_of(lock: Path) -> Path:
     """The claim's file, next to the lock's."""
     return lock.with_name(f"{lock.name}.claim")
@@ -28,7 +32,7 @@ def claim(lock: Path) -> None:
     """Claim what a lock file stands for.
 
     Raises:
-        SetiError: another process has claimed it, or had locked it where locks worked.
+        LockedError: another process has claimed it, or had locked it where locks worked.
     """
     path = claim_of(lock)
     while True:
@@ -45,14 +49,14 @@ def claim(lock: Path) -> None:
     holder = _read(lock)
     if holder and not _has_ended(holder, lock):
         path.unlink()
-        raise SetiError(_in_use(lock, holder))
+        raise LockedError(_in_use(lock, holder))
 
 
 def confirm(lock: Path, holder: dict[str, Any]) -> None:
     """Complete this process's claim, if there is one; else refuse a lock that others claimed.
 
     Raises:
-        SetiError: a process that could not lock has claimed it.
+        LockedError: a process that could not lock has claimed it.
     """
     path = claim_of(lock)
     found = _read(path)
@@ -61,7 +65,7 @@ def confirm(lock: Path, holder: dict[str, Any]) -> None:
     if _is_own(found):
         path.write_text(json.dumps(_own() | holder), encoding="utf-8")
     elif not _has_ended(found, path):
-        raise SetiError(_in_use(path, found))
+        raise LockedError(_in_use(path, found))
 
 
 def release(lock: Path) -> None:
@@ -111,7 +115,7 @@ def _has_ended(holder: dict[str, Any], path: Path) -> bool:
 def _take_over(path: Path, found: dict[str, Any]) -> None:
     """Remove the claim of a process that has ended."""
     if not _has_ended(found, path):
-        raise SetiError(_in_use(path, found))
+        raise LockedError(_in_use(path, found))
     aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}")
     try:
         path.rename(aside)  # one of several processes that take it over succeeds

@@ -42,6 +42,12 @@ def cadence_progress() -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console())
 
 
+def channel_progress() -> Progress:
+    """Create a progress bar that counts coarse channels and shows the time that is left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("coarse channels"))
+    return Progress(*columns, TimeRemainingColumn(), console=console())
+
+
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed

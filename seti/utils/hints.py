@@ -33,7 +33,7 @@ def program(name: str) -> list[str]:
 
 
 def command(name: str, *words: str) -> str:
-    """Return a command line, quoted for a shell: `command("predict", setting("ckpt_dir", path))`."""
+    """Return a command line, quoted for a shell: `command("check", setting("data.root", root))`."""
     return shlex.join([*program(name), *words])
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seti.errors import SetiError
 from seti.utils import claims, files
+from seti.utils.claims import LockedError
 
 NAME = ".lock"
 
@@ -32,7 +32,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         fix: further advice for a run that is refused.
 
     Raises:
-        SetiError: another process holds the lock.
+        LockedError: another process holds the lock.
     """
     path = folder / name
     with files.name_in_errors(path):
@@ -60,7 +60,7 @@ def _wait_for(path: Path, patience: float, fix: str) -> int:
     while True:
         try:
             return _acquire(path, fix)
-        except SetiError:
+        except LockedError:
             if time.monotonic() >= end:
                 raise
         time.sleep(0.05)
@@ -78,7 +78,7 @@ def _acquire(path: Path, fix: str) -> int:
                 f"{path.parent} is in use by another run ({holder}): wait until it ends, or stop it first"
                 f"{'; ' if fix else ''}{fix}"
             )
-            raise SetiError(msg) from error
+            raise LockedError(msg) from error
         except OSError as error:
             if error.errno not in claims.NO_LOCKS:
                 os.close(handle)

@@ -19,7 +19,9 @@ def checked(text: str) -> None:
 SCHEMAS = (commands, schema)  # importing them registers them
 
 
-@pytest.mark.parametrize("program", ["train", "predict", "stack", "simulate", "check", "pack", "show", "baseline"])
+@pytest.mark.parametrize(
+    "program", ["train", "predict", "stack", "simulate", "inject", "check", "pack", "show", "baseline"]
+)
 def test_the_programs_own_configurations_pass(program):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         compose(program, return_hydra_config=True)

@@ -170,7 +170,6 @@ def test_plain_is_plain():
     ("key", "value", "wanted"),
     [
         ("data.panels", "B", "none of A, all"),
-        ("data.panels", "a", "none of A, all"),
         ("data.layout", "stacked", "none of spatial, channel"),
         ("data.interpolation", "cubic", "none of linear, area"),
         ("checkpoint.mode", "best", "none of min, max"),
@@ -192,7 +191,6 @@ def test_plain_is_plain():
         ("data.image_size", [512, -1], "[height, width]"),
         ("data.batch_size", 0, "at least 1, or auto"),
         ("data.batch_size", "many", "at least 1, or auto"),
-        ("data.batch_size", "Auto", "at least 1, or auto"),
         ("data.batch_size", 1.5, "at least 1, or auto"),
         ("data.batch_size", True, "at least 1, or auto"),
         ("data.batch_size", None, "at least 1, or auto"),
@@ -384,7 +382,7 @@ def test_settings_that_contradict_each_other_are_both_named(defaults, values, sa
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("radm", "radam"), ("AdamW", "adamw"), ("adahessian", "adan"), ("lookahead_adma", "adamax")]
+    ("name", "near"), [("radm", "radam"), ("adamww", "adamw"), ("adahessian", "adan"), ("lookahead_adma", "adamax")]
 )
 def test_an_unknown_optimiser_gets_the_nearest(defaults, name, near):
     message = refusal(changed(defaults, optimizer__name=name))

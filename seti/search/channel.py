@@ -1,0 +1,104 @@
+"""Search of one coarse channel of a cadence, from six panels to events, hits and candidates.
+
+Times are counted from the middle of the cadence's first row. Bins are counted in ascending frequency, and an integer is
+the middle of a bin: a tone at `bin` 10.0 at time 0 with no drift lies in the middle of column 10 in the first row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from seti.search.decide import hits, measurements, reasons, scores
+from seti.search.flatten import flatten
+from seti.search.hits import Times, fit, joint_hits, panel_hits
+from seti.search.settings import SearchSettings
+from seti.search.stamps import straightened_stamps, unmask
+
+EVENT_COLUMNS = (
+    "bin",  # float, at the middle of the cadence's first row
+    "drift_hz_s",  # mean over the cadence, sky's sign
+    "snr",  # of the ON panels together, along the track
+    "snr_1",  # along the track in each panel, in the order of time
+    "snr_2",
+    "snr_3",
+    "snr_4",
+    "snr_5",
+    "snr_6",
+    "width_hz",
+    "score",  # 0 to 1, higher is likelier
+    "bin_start",  # extent over the whole cadence, ascending
+    "bin_end",
+    "n_hits",  # rows of `hits` that belong to the signal
+)
+CANDIDATE_COLUMNS = (*EVENT_COLUMNS, "reason")
+HIT_COLUMNS = ("panel", "bin", "drift_hz_s", "snr", "width_bins")
+
+
+@dataclass(frozen=True)
+class ChannelResult:
+    """Tables of one coarse channel, likeliest first.
+
+    They have `EVENT_COLUMNS`, `HIT_COLUMNS` and `CANDIDATE_COLUMNS`. `hits` has a row a signal and panel; its bin is
+    that at the middle of the panel's own first row. `candidates` has every signal that was fitted, with the reason
+    why it is no event (empty for events); `stamps` has their straightened cut-outs, `(n, 6, rows, stamp_bins)`, where
+    asked for.
+    """
+
+    events: pd.DataFrame
+    hits: pd.DataFrame
+    candidates: pd.DataFrame
+    stamps: np.ndarray | None = None
+
+
+def search_channel(
+    read_panel: Callable[[int], np.ndarray],
+    *,
+    resolution_hz: float,
+    row_s: float,
+    panel_start_s: Sequence[float],
+    on: Sequence[bool],
+    settings: SearchSettings,
+) -> ChannelResult:
+    """Search one coarse channel for signals that are in the ON panels and in no OFF panel.
+
+    `read_panel(p)` gives panel p as `(rows, width)` in ascending frequency and is called once a panel. `panel_start_s`
+    are the seconds from the first row of panel 0 to the first row of each panel.
+    """
+    times = Times.of(panel_start_s, on, row_s)
+    planes = None
+    peaks = []
+    for p in range(len(on)):
+        panel = np.asarray(read_panel(p))
+        if planes is None:
+            planes = np.empty((len(on), *panel.shape), np.float32)
+            times = times.with_rows(panel.shape[0])
+        planes[p] = flatten(panel)
+        del panel
+        peaks.append(panel_hits(planes[p], p, times, resolution_hz, settings))
+    assert planes is not None
+    fitted = [fit(planes, np.concatenate(peaks), times, resolution_hz, settings)]
+    fitted.append(fit(planes, joint_hits(planes, times, resolution_hz, settings), times, resolution_hz, settings))
+    result = tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
+    if settings.stamp_bins:
+        unmask(planes)
+        stamps = straightened_stamps(planes, result.candidates, times.u, settings.stamp_bins)
+        result = replace(result, stamps=stamps)
+    return result
+
+
+def tables(
+    fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings
+) -> ChannelResult:
+    """Tables of the tracks of one coarse channel."""
+    table = measurements(fitted, times, resolution_hz)
+    table["score"] = scores(table, times.on)
+    table["reason"] = reasons(table, times.on, settings)
+    table["n_hits"] = (fitted[:, 6 : 6 + len(times.on)] >= settings.hit_snr).sum(1)
+    inside = table.bin.between(-0.5, width - 0.5)
+    table = table[inside].sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+    events = table.loc[table.reason == "", list(EVENT_COLUMNS)].reset_index(drop=True)
+    found = hits(fitted, times, resolution_hz, settings.hit_snr)
+    found = found[found.bin.between(-0.5, width - 0.5)].reset_index(drop=True)
+    return ChannelResult(events, found, table.head(max(settings.candidates, len(events))))

@@ -1,0 +1,67 @@
+"""Products of the simulator: data sets of snippets, or six observations."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from seti.errors import SetiError
+from seti.simulation.settings import PRODUCTS, SimulationSettings
+from seti.utils import hints
+
+# Raw power must be normalised; a slew is 1.6 to 3.3 rows, and injected signals have the competition's drift rates.
+RECIPE = ("experiment=best_cpu", "data.dedoppler.gap=[1.6,3.3]", "augment.inject=0", "augment.inject_decoys=0")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Product that was made.
+
+    Attributes:
+        summary: what there is, in one line.
+        command: name of the command that goes on with it.
+        words: that command's settings.
+    """
+
+    summary: str
+    command: str
+    words: tuple[str, ...]
+
+
+def make(settings: SimulationSettings) -> Made:
+    """Make the product that the settings name.
+
+    Raises:
+        SetiError: a setting cannot work, the folder cannot be written or holds something else, or a package is missing.
+    """
+    if settings.product not in PRODUCTS:
+        near = difflib.get_close_matches(settings.product, PRODUCTS, 1, 0)
+        msg = f"product={settings.product!r} is none: did you mean {near[0]!r}? There are {', '.join(PRODUCTS)}"
+        raise SetiError(msg)
+    if settings.seed < 0:
+        msg = f"seed={settings.seed} must be 0 or more"
+        raise SetiError(msg)
+    return _cadence(settings) if settings.product == "cadence" else _data_set(settings)
+
+
+def _data_set(settings: SimulationSettings) -> Made:
+    from seti.simulation.dataset import count_needles, simulate
+    from seti.simulation.observation_snippets import simulate_snippets
+
+    root = simulate(settings) if settings.product == "snippets" else simulate_snippets(settings)
+    made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
+    words = () if settings.product == "snippets" else RECIPE
+    return Made(f"{root}: {', '.join(made)}", "train", (*words, hints.setting("data.root", root)))
+
+
+def _cadence(settings: SimulationSettings) -> Made:
+    from seti.simulation.observation import simulate_cadence
+
+    size = settings.cadence
+    limits = {"snr": list(settings.snr), "max_drift_rate": settings.max_drift_rate}
+    root = simulate_cadence(size, Path(settings.root), settings.seed, limits, settings.force)
+    summary = (
+        f"{root}: six observations of {size.coarse_channels} coarse channels, with {size.needles} needles and "
+        f"{size.decoys} decoys (truth.csv)"
+    )
+    width = (f"coarse_width={size.coarse_width}",) if size.format == "fil" else ()
+    return Made(summary, "scan", (hints.setting("cadence", root), *width))
