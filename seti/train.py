@@ -25,6 +25,7 @@ def main(cfg: "TrainConfig") -> float:
     from seti.reports import cross_validation
     from seti.training import fold, lr_range
     from seti.utils import notices
+    from seti.utils.console import near
 
     validation.check_settings(cfg)
     for line in idle.idle_settings(cfg, command_line.recorded()):
@@ -37,7 +38,7 @@ def main(cfg: "TrainConfig") -> float:
         score = fold.train(cfg, command_line.recorded(), folder)
         report, of = cross_validation.report, folder.parent
     if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
-        report(of)
+        report(near(of))
     return score
 
 

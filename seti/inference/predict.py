@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import ListConfig
+from omegaconf import ListConfig, OmegaConf
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
@@ -22,10 +22,10 @@ from seti.data.cadence import PANEL_CHOICES
 from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
-from seti.experiments.experiment import Experiment, open_experiment
+from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.reports import cross_validation
@@ -80,11 +80,15 @@ def predict(cfg: Any) -> float:
         SetiError: there is no experiment, or it is in use by another run, a checkpoint is damaged, or test cadences are
             missing or damaged.
     """
+    if OmegaConf.is_missing(cfg, "ckpt_dir"):
+        raise SettingsError(unset_experiment())
     experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
     with ExitStack() as locked:
         for experiment in experiments:
             locked.enter_context(locks.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
             files.remove_stale_parts(experiment.path)
+            for path in (experiment.predictions_path, experiment.submission_path, experiment.predictions_record):
+                files.try_output(path)
         return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # reread under the lock
 
 

@@ -13,8 +13,8 @@ from seti.errors import SetiError
 from seti.evaluation import calibration
 from seti.experiments.experiment import Experiment
 from seti.reports import figures, gallery, score_plots, training_plots
-from seti.utils import files, hints
-from seti.utils.console import console
+from seti.utils import encoding, files, hints
+from seti.utils.console import console, print_next
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,10 @@ def report(path: Path) -> None:
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:
-        print(f"next, the missing folds:  {experiment.train_command(missing)}")
+        print_next(experiment.train_command(missing), "the missing folds")
     else:
         print(f"wrote {experiment.cv_path}, roc.png, curves.png and gallery.png")
-        print(f"next:  {hints.command('predict', hints.setting('ckpt_dir', experiment.path))}")
+        print_next(hints.command("predict", hints.setting("ckpt_dir", experiment.path)))
 
 
 def _draw(experiment: Experiment) -> None:
@@ -103,7 +103,7 @@ def _print_table(summary: dict[str, Any]) -> None:
     table.add_section()
     table.add_row(
         "mean",
-        f"{summary['mean_auc']:.4f} ± {summary['deviation_auc']:.4f}",
+        f"{summary['mean_auc']:.4f} {encoding.plus_minus()} {summary['deviation_auc']:.4f}",
         "",
         "",
         f"{summary['seconds']:.0f}",

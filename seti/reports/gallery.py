@@ -12,6 +12,7 @@ from seti.errors import SetiError
 from seti.experiments import predictions as sidecar
 from seti.experiments.experiment import Experiment, open_experiment
 from seti.reports import figures, waterfalls
+from seti.utils import files
 
 GALLERY_COUNT = 6
 
@@ -58,6 +59,8 @@ def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | Non
     for cadence_id in ids:  # check all ids before drawing the first
         if cadence_id not in known.index:
             raise SetiError(_unknown(cadence_id, root, known.index))
+    for cadence_id in ids:
+        files.try_output(out / f"{cadence_id}.png")
     scores = {} if experiment is None else {split: _scores(experiment, split) for split in ("train", "test")}
     paths = []
     for cadence_id in ids:
@@ -80,6 +83,7 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
     Raises:
         SetiError: a table or a cadence is missing or damaged.
     """
+    files.try_output(experiment.path / "gallery.png")
     known = _read_ids(root)
     oof = experiment.read_oof()
     scores = {"train": _scores(experiment, "train"), "test": _scores(experiment, "test")}

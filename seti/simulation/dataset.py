@@ -73,6 +73,8 @@ def writing(root: Path, settings: SimulationSettings, size: int) -> Iterator[Non
         SetiError: the folder holds something else, is too small, or cannot be written.
     """
     with _system_errors(root), _locked(root):
+        for name in (TRUTH, TEST_LABELS, SUBMISSION, LABELS):
+            files.try_output(root / name)
         _claim(root, settings, size)
         for split in SPLITS:
             for folder in (root / split).glob("*"):

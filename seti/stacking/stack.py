@@ -58,6 +58,8 @@ def stack(cfg: StackConfig) -> float:
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
+    for name in ("stack.json", "oof.csv", "submission.csv"):
+        files.try_output(Path(cfg.output_dir) / STACK_FOLDER / name)
     oof = join_oof({experiment.name: experiment.read_oof() for experiment in experiments})
     tables, lacking = _read_predictions(experiments)
     test_ids, test = None, None

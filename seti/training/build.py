@@ -153,7 +153,7 @@ def build_callbacks(
     # After the last step of an epoch: a run that is resumed from there starts the next epoch at its beginning.
     every_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     history = History(folder.metrics, identity)
-    again = "the same command without force=true" if cfg.force else "the same command"
+    again = f"for {label} the same command{' without force=true' * cfg.force}"
     steps, seconds = cfg.trainer.get("max_steps"), time_limit(plain(cfg.trainer))
     spans = {"model.head_epochs": cfg.model.head_epochs, "schedule.warmup_epochs": cfg.schedule.warmup_epochs}
     limit = None

@@ -10,16 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seti.errors import SetiError
-from seti.utils import files
+from seti.utils import claims, files
+from seti.utils.claims import LockedError
 
 NAME = ".lock"
 _threads = threading.Lock()
 _held: set[tuple[int, Path]] = set()  # processes and files: the kernel's locks do not keep threads of one apart
-
-
-class LockedError(SetiError):
-    """Another process holds the lock."""
 
 
 @contextmanager
@@ -29,7 +25,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
     The kernel holds the lock and releases it when the process ends for any reason; a killed run leaves only a small
     file that locks nothing. It is a POSIX lock, which forked workers do not inherit, so no worker can keep it alive
     after its parent was killed. It works across machines if the file system shares POSIX locks, as NFS does with its
-    lock service running.
+    lock service running. On a file system without locks a claim takes its place, see `seti.utils.claims`.
 
     Args:
         folder: the folder to lock.
@@ -54,10 +50,12 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         with files.name_in_errors(path):
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(holder).encode(), 0)
+            claims.confirm(path, holder)
         yield
     finally:
         _held.discard((os.getpid(), path.resolve()))
         path.unlink(missing_ok=True)  # before the lock is released, so that no other run has started to use the file
+        claims.release(path)
         os.close(handle)
 
 
@@ -91,6 +89,16 @@ def _acquire(path: Path, fix: str) -> int:
             holder = _holder(handle)
             os.close(handle)
             raise LockedError(_in_use(path, holder, fix)) from error
+        except OSError as error:
+            if error.errno not in claims.NO_LOCKS:
+                os.close(handle)
+                raise
+            try:
+                claims.claim(path)
+            except BaseException:
+                os.close(handle)
+                raise
+            return handle
         except BaseException:
             os.close(handle)
             raise
