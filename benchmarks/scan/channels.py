@@ -110,9 +110,7 @@ class Channel:
         for _ in range(rng.poisson(making.emissions)):  # wide emission, fixed in frequency or not, over some rows
             centre, extent = rng.uniform(0, 1), 10 ** rng.uniform(-3.2, -1.3)
             rows = slice(*sorted(rng.integers(0, ROWS + 1, 2)))
-            noise[rows] *= 1 + np.float32(rng.uniform(0.02, 0.3)) * np.exp(-0.5 * ((x - centre) / extent) ** 2).astype(
-                "f4"
-            )
+            noise[rows] *= 1 + np.float32(rng.uniform(0.02, 0.3)) * np.exp(-0.5 * ((x - centre) / extent) ** 2).astype("f4")
         for _ in range(rng.poisson(making.bursts)):  # bursts: one or two rows, part of the band or all of it
             row, low = rng.integers(0, ROWS), rng.uniform(-0.5, 0.9)
             part = slice(max(0, int(low * width)), int((low + rng.uniform(0.02, 1.5)) * width))
@@ -152,15 +150,11 @@ def polyphase_response(width: int, taps: int, channels: int = 64) -> np.ndarray:
     return np.interp((np.arange(width) + 0.5) / width - 0.5, grid, response / response[256])
 
 
-def _signals(
-    rng: np.random.Generator, making: Making, width: int, starts: Sequence[float], share: float
-) -> list[Signal]:
+def _signals(rng: np.random.Generator, making: Making, width: int, starts: Sequence[float], share: float) -> list[Signal]:
     signals = []
     count = lambda n: int(round(n * share))  # noqa: E731
     for _ in range(count(making.needles)):
-        signal = Signal(
-            "needle", _place(rng, width), rng.uniform(-making.max_drift, making.max_drift), _snr(rng, making)
-        )
+        signal = Signal("needle", _place(rng, width), rng.uniform(-making.max_drift, making.max_drift), _snr(rng, making))
         signal.width_hz = rng.uniform(0, making.width_hz)
         if rng.random() < making.curved:
             signal.curvature = rng.uniform(-making.curvature, making.curvature)
@@ -223,9 +217,7 @@ def _decoy(rng: np.random.Generator, kind: str, making: Making, width: int) -> l
         return [signal]
     spacing, teeth = rng.uniform(100, 4000), rng.integers(5, 13)
     return [
-        Signal(
-            "comb", b, signal.drift_hz_s, signal.snr * rng.uniform(0.3, 1), width_hz=signal.width_hz, power=signal.power
-        )
+        Signal("comb", b, signal.drift_hz_s, signal.snr * rng.uniform(0.3, 1), width_hz=signal.width_hz, power=signal.power)
         for b in signal.bin + spacing * np.arange(teeth)
         if b < 0.99 * width
     ]

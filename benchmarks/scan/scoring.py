@@ -39,9 +39,7 @@ def summary(channels: list[tuple[pd.DataFrame, pd.DataFrame]], resolution_hz: fl
             )
         )
         mine = truth[truth.kind == "needle"]
-        needles.append(
-            pd.DataFrame({"key": [f"{number}:{i}" for i in mine.index], "eff": mine.effective_snr.to_numpy()})
-        )
+        needles.append(pd.DataFrame({"key": [f"{number}:{i}" for i in mine.index], "eff": mine.effective_snr.to_numpy()}))
     table = pd.concat(rows).sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
     needles = pd.concat(needles)
     hit = table[table.key != ""]

@@ -80,9 +80,7 @@ def search_channel(
     return tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
 
 
-def tables(
-    fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings
-) -> ChannelResult:
+def tables(fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings) -> ChannelResult:
     """Tables of the tracks of one coarse channel."""
     table = measurements(fitted, times, resolution_hz)
     table["reason"] = reasons(table, times.on, settings)
@@ -90,6 +88,4 @@ def tables(
     table["n_hits"] = (table[[f"snr_{p + 1}" for p in range(len(times.on))]] > 4.5).sum(axis=1)
     table = table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
     events = table[table.reason == ""]
-    return ChannelResult(
-        events[list(EVENT_COLUMNS)].reset_index(drop=True), pd.DataFrame(columns=list(HIT_COLUMNS)), table
-    )
+    return ChannelResult(events[list(EVENT_COLUMNS)].reset_index(drop=True), pd.DataFrame(columns=list(HIT_COLUMNS)), table)

@@ -56,9 +56,7 @@ def _band(spectrum: np.ndarray) -> np.ndarray:
     whole = width // block * block
     blocks = spectrum[:whole].reshape(-1, block)
     with np.errstate(invalid="ignore"):
-        medians = (
-            np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
-        )
+        medians = np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
     centres = (np.arange(len(medians)) + 0.5) * block - 0.5
     if len(medians) == 1:
         return np.full(width, medians[0])

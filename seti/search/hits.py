@@ -52,7 +52,9 @@ class Times:
         return (self.starts[:, None] + np.arange(self.rows) - self.middle) / self.half
 
 
-def _scrunched(planes: np.ndarray, max_bins: float) -> Iterator[tuple[Level, np.ndarray, int]]:
+def _scrunched(
+    planes: np.ndarray, max_bins: float
+) -> Iterator[tuple[Level, np.ndarray, int]]:
     """Levels, with the planes summed to their step, and the largest total drift of the tree in columns."""
     step = 1
     for level in levels(max_bins):
@@ -79,21 +81,11 @@ def panel_hits(plane: np.ndarray, p: int, times: Times, resolution_hz: float, se
             continue  # the ON panels together are searched in it
         found = np.empty((MOST_HITS // level.step, 3), np.float32)
         norm = np.float32(1 / np.sqrt(rows * level.box))
-        count = panel_peaks(
-            scrunched[0],
-            level.box > level.step,
-            level.shear,
-            top,
-            norm,
-            np.float32(HIT if times.on[p] else OFF_HIT),
-            found,
-        )
+        count = panel_peaks(scrunched[0], level.box > level.step, level.shear, top, norm, np.float32(HIT if times.on[p] else OFF_HIT), found)
         column, drift, snr = found[:count].astype(float).T
         rate = drift / (_power(rows) - 1) * level.step
         middle = column * level.step + (level.box - 1) / 2 + rate * (rows - 1) / 2
-        out.append(
-            np.stack([np.full(count, p), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1)
-        )
+        out.append(np.stack([np.full(count, p), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1))
     return np.concatenate(out)
 
 
@@ -105,9 +97,7 @@ def joint_hits(planes: np.ndarray, times: Times, resolution_hz: float, settings:
     rows = planes.shape[1]
     out = []
     chosen, index = planes, which
-    for number, (level, scrunched, top) in enumerate(
-        _joint_scrunched(planes, which, max_bins(times, resolution_hz, settings))
-    ):
+    for number, (level, scrunched, top) in enumerate(_joint_scrunched(planes, which, max_bins(times, resolution_hz, settings))):
         index = which if scrunched is planes else np.arange(len(which))
         found = np.empty((MOST_HITS // level.step, 3), np.float32)
         norms = np.full(len(which), 1 / np.sqrt(rows * level.box), np.float32)
@@ -120,9 +110,7 @@ def joint_hits(planes: np.ndarray, times: Times, resolution_hz: float, settings:
         rate = drift / unit * level.step
         middle = column * level.step + (level.box - 1) / 2 + coarse * (rows - 1) / 2
         middle += rate * (times.middle - times.starts[anchor] - (rows - 1) / 2)
-        out.append(
-            np.stack([np.full(count, -1), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1)
-        )
+        out.append(np.stack([np.full(count, -1), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1))
     del chosen
     return np.concatenate(out)
 
@@ -146,9 +134,7 @@ def max_bins(times: Times, resolution_hz: float, settings: SearchSettings) -> fl
     return settings.max_drift * times.row_s / resolution_hz
 
 
-def fit(
-    planes: np.ndarray, hits: np.ndarray, times: Times, resolution_hz: float, settings: SearchSettings
-) -> np.ndarray:
+def fit(planes: np.ndarray, hits: np.ndarray, times: Times, resolution_hz: float, settings: SearchSettings) -> np.ndarray:
     """Tracks of the hits, strongest first (rows as `process` gives them); the tracks are masked in the planes."""
     hits = hits[np.argsort(-hits[:, 5], kind="stable")]
     found = np.zeros((min(MOST_TRACKS, len(hits)), 10 + 2 * len(planes)))

@@ -255,9 +255,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                 if use[p]:
                     distance = max(distance, abs(0.5 * (time[p, 0] + time[p, -1]) - centre))
             half = 0.5 * abs(time[source, -1] - time[source, 0])
-            spread = min(
-                int(np.ceil(0.5 * distance / half * 2)), 24
-            )  # half a width at the panel's ends, in half widths
+            spread = min(int(np.ceil(0.5 * distance / half * 2)), 24)  # half a width at the panel's ends, in half widths
             straight, joint = improve(planes, time, use, track, width, 2, spread, 0, width / 2, centre, stamp, when)
             straight, joint = finish(planes, time, use, straight, width, centre, stamp, when)
             least = 1e9
@@ -325,14 +323,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
             if w2 > 0 and abs(i) < 3:
                 together = max(together, joint / np.sqrt(w2))
         row = found[count]
-        row[0], row[1], row[2], row[3], row[4], row[5] = (
-            track[0],
-            track[1],
-            track[2],
-            width,
-            z / np.sqrt(max(w, 1.0)),
-            source,
-        )
+        row[0], row[1], row[2], row[3], row[4], row[5] = track[0], track[1], track[2], width, z / np.sqrt(max(w, 1.0)), source
         for p in range(panels):
             row[6 + p], row[6 + panels + p] = snrs[p], free[p]
         row[6 + 2 * panels], row[7 + 2 * panels], row[8 + 2 * panels] = near, together, curved

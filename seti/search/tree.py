@@ -36,6 +36,8 @@ def levels(max_bins_per_row: float) -> list[Level]:
     return found
 
 
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def halve(plane):
     """Sums of neighbouring columns, masked bins counted as 0: half as many."""
