@@ -106,15 +106,15 @@ class SearchConfig:
 class ScanConfig:
     """Settings of `scan`."""
 
-    cadence: Any = MISSING
-    out: str | None = None
+    cadence: Any = field(default=MISSING, metadata=PATH)  # a path, or six
+    out: str | None = field(default=None, metadata=PATH)
     pattern: str | None = None
     coarse_width: int | None = None
     feed: int = MISSING
     workers: int | None = None
     shard: str | None = None
-    ckpt_dir: str | None = None
-    truth: str | None = None
+    ckpt_dir: str | None = field(default=None, metadata=PATH)
+    truth: str | None = field(default=None, metadata=PATH)
     cutouts: int | None = None
     figures: int | None = None
     ecsv: bool = MISSING
