@@ -72,7 +72,7 @@ def _band(spectrum: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
 def _spectrum(panel, scale):
-    """Mean over rows that a strong drifting signal does not raise: of the four quarters' means, the middle two."""
+    """Mean over rows, of the middle two of four quarters: a drifting signal does not raise it."""
     rows, width = panel.shape
     out = np.empty(width, np.float32)
     if rows < 4:
@@ -179,8 +179,10 @@ def _divide(panel, scale, inverse, levels, noise, row_block, noise_block, flat):
                 level = levels[r, own] + slope * (b - centre)
                 value = (panel[r, b] * factor * inverse[b] - level) / (deviation * level)
                 if value > LINEAR:
-                    value = LINEAR + COMPRESSION * np.log(value / LINEAR)
-                flat[r, b] = value if value > -LINEAR else -LINEAR
+                    value = LINEAR + COMPRESSION * np.log(min(value, np.float32(1e9)) / LINEAR)
+                elif not value > -LINEAR:
+                    value = -LINEAR if value <= -LINEAR else np.float32(0)  # 0 where it is not a number
+                flat[r, b] = value
 
 
 def _remove_dc(flat: np.ndarray) -> None:
@@ -189,4 +191,3 @@ def _remove_dc(flat: np.ndarray) -> None:
     for near in (middle - 2, middle - 1, middle + 1, middle + 2):
         if 0 <= near < flat.shape[1] and flat[:, near].mean() > 2:
             flat[:, near] = 0
-    flat[~np.isfinite(flat)] = 0
