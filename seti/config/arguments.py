@@ -114,8 +114,10 @@ def _pair(command: str, group: str, name: str, value: str) -> str:
 
 
 def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
-    if setting.optional and value.lower() == "null":
-        return value
+    if setting.kind == "numbers" and spelling.is_quoted(value):
+        value = spelling.unquote(value).strip()
+    if setting.optional and value.lower() in ("null", "none"):
+        return "null"
     if value.startswith("(") and value.endswith(")"):
         value = f"[{value[1:-1]}]"
     parts = spelling.split(value)
@@ -133,7 +135,7 @@ def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
     size = SIZE.fullmatch(value)
     if key == IMAGE_SIZE and size is not None:
         return f"[{size[1]},{size[2]}]"
-    if key == IMAGE_SIZE and re.fullmatch(r"\d+", value):
+    if key == IMAGE_SIZE and NUMBER.fullmatch(value):
         return f"[{value},{value}]"
     if setting.kind == "numbers" and not all(NUMBER.fullmatch(part) for part in parts):
         example = "[512,512]" if key == IMAGE_SIZE else "[1,2]"

@@ -17,6 +17,8 @@ def settle_choices(cfg: DictConfig) -> None:
 
     `data.panels=ALL` means `all`, and `data.layout=channel-dedoppler` means `channel_dedoppler`. Other words stay.
     """
+    from seti.config.choices import CHOICES  # imports torch, which ranges do without
+
     for name, choices in CHOICES.items():
         value = OmegaConf.select(cfg, name)
         if isinstance(value, str):

@@ -37,6 +37,7 @@ class DataConfig:
     root: str = field(default=MISSING, metadata=PATH)
     n_folds: int = MISSING
     fold_seed: int = MISSING
+    folds: str | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None
