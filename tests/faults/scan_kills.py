@@ -21,7 +21,9 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
 
 def results(scan: Path) -> dict[str, int]:
     """Results of coarse channels and borders that are there, with the time at which each was written."""
-    return {path.name: path.stat().st_mtime_ns for path in (scan / "channels").glob("*.csv") if ".hits" not in path.name}
+    return {
+        path.name: path.stat().st_mtime_ns for path in (scan / "channels").glob("*.csv") if ".hits" not in path.name
+    }
 
 
 def scan_with_kills(folder: Path, scan: Path, kills: int, seed: int, *words: str) -> int:

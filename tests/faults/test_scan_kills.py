@@ -15,5 +15,7 @@ def test_twenty_kills_change_nothing_of_the_events(run_command, tmp_path):
     names = ["events.csv", *(f"turboseti/{path.name}" for path in (tmp_path / "whole" / "turboseti").glob("*.[cd]*"))]
     for name in names:
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    files = [sorted(str(p.relative_to(tmp_path / one)) for p in (tmp_path / one).rglob("*")) for one in ("whole", "killed")]
+    files = [
+        sorted(str(p.relative_to(tmp_path / one)) for p in (tmp_path / one).rglob("*")) for one in ("whole", "killed")
+    ]
     assert files[0] == files[1]
