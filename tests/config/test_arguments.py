@@ -76,7 +76,7 @@ NAMES = [
     "a\nb",
     "...",
 ]
-COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "baseline")
+COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "baseline", "scan", "inject")
 TEXT_KEYS = [
     (command, key, setting)
     for command in COMMANDS
@@ -141,6 +141,12 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("show", "ckpt_dir"),
         ("show", "out"),
         ("baseline", "data.root"),
+        ("scan", "cadence"),
+        ("scan", "out"),
+        ("scan", "ckpt_dir"),
+        ("scan", "truth"),
+        ("inject", "cadence"),
+        ("inject", "out"),
     }
     assert {(command, key) for command, key, setting in TEXT_KEYS if setting.kind == "texts"} == {
         ("train", "augment.inject_shapes"),
@@ -235,6 +241,8 @@ def test_any_text_that_can_name_a_folder_survives_printing_typing_recording_and_
         ("show", "ids=[1234e5678901234,0028a35de92941d]", "ids", ["1234e5678901234", "0028a35de92941d"]),
         ("show", 'ids=["1234e5678901234"]', "ids", ["1234e5678901234"]),
         ("predict", "ckpt_dir=outputs/2021_08_01", "ckpt_dir", "outputs/2021_08_01"),
+        ("scan", "cadence=2021_08_01", "cadence", "2021_08_01"),
+        ("scan", "cadence=[a (1).h5,b=2.h5]", "cadence", ["a (1).h5", "b=2.h5"]),
         ("predict", "ckpt_dir=1.10", "ckpt_dir", "1.10"),
         ("predict", "ckpt_dir=[1.10,a (1)]", "ckpt_dir", ["1.10", "a (1)"]),
         ("pack", "split=train", "split", ["train"]),
