@@ -3,6 +3,7 @@
 Settings: conf/train.yaml.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from seti.cli import command_line, program
 if TYPE_CHECKING:
     from seti.config.schema import TrainConfig
 
+log = logging.getLogger(__name__)
+
 
 @program.program("train")
 def main(cfg: "TrainConfig") -> float:
@@ -18,9 +21,14 @@ def main(cfg: "TrainConfig") -> float:
     # Imported here: --help and shell completion need no torch.
     from hydra.core.hydra_config import HydraConfig
 
+    from seti.config import idle, validation
     from seti.reports import cross_validation
     from seti.training import fold, lr_range
+    from seti.utils import notices
 
+    validation.check_settings(cfg)
+    for line in idle.idle_settings(cfg, command_line.recorded()):
+        notices.log_once(log, logging.WARNING, line)
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:
         score = lr_range.run(cfg, folder)

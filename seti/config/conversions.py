@@ -80,7 +80,7 @@ def _convert_list(node: ListConfig, value: Any) -> Any:
     value = value._value() if isinstance(value, ValueNode) else value  # as files hold them
     if not isinstance(value, str | int | float) or (isinstance(value, str) and "${" in value):
         return value
-    if isinstance(value, str) and value.strip().lower() in (*NONE, "native") and node._is_optional():
+    if isinstance(value, str) and value.strip().lower() in NONE and node._is_optional():
         return None
     if node._key() == "image_size":
         size = sides(value)

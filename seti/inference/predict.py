@@ -97,6 +97,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     check_choice("average", cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
+    labels = {root: competition.find_test_labels(root, ids[root]) for root in ids}
     members = [
         Member(experiment, root, load_folds(experiment)) for experiment, root in zip(experiments, roots, strict=True)
     ]
@@ -113,7 +114,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
             if cfg.data.root is None and member.experiment.is_finished():
                 # The gallery shows the highest scores of the test set once it is predicted.
                 cross_validation.draw_gallery(member.experiment)
-            scores.append(_report_test_auc(member, table, cfg.average))
+            scores.append(_report_test_auc(member, table, labels[member.root], cfg.average))
     return float(np.mean(scores))
 
 
@@ -263,17 +264,12 @@ def _prior(experiment: Experiment) -> float:
     return experiment.first_result.positive_share
 
 
-def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:
-    labels = competition.read_test_labels(member.root)
+def _report_test_auc(member: Member, table: pd.DataFrame, labels: pd.DataFrame | None, average: str) -> float:
     if labels is None:
         return float("nan")
-    table = table.dropna(subset="prob")  # damaged cadences have no score
-    joined = table.merge(labels, on="id", validate="one_to_one")
-    if len(joined) != len(table) or joined["target"].nunique() < 2:
-        log.warning(
-            "%s does not label every test cadence, or has only one class: no test AUC",
-            member.root / competition.TEST_LABELS,
-        )
+    joined = table.dropna(subset="prob").merge(labels, on="id", validate="one_to_one")
+    if joined["target"].nunique() < 2:  # damaged cadences have no score
+        log.warning("the test cadences of %s that can be read are of one class: no test AUC", member.root)
         return float("nan")
     report = Table(member.experiment.name, "test AUC")
     columns = [column for column in table.columns if column != "id"]

@@ -117,7 +117,7 @@ def _read_ids(root: Path) -> pd.DataFrame:
         tables.append(competition.read_labels(root).assign(split="train"))
     if (root / competition.SUBMISSION).exists():
         test = pd.DataFrame({"id": competition.read_test_ids(root), "split": "test"})
-        labels = competition.read_test_labels(root)
+        labels = _read_test_labels(root)
         targets = pd.Series(dtype=float) if labels is None else labels.set_index("id")["target"]
         tables.append(test.assign(target=targets.reindex(test["id"]).to_numpy(float)))
     known = pd.concat(tables).set_index("id")
@@ -126,6 +126,15 @@ def _read_ids(root: Path) -> pd.DataFrame:
         msg = f"{root} lists {doubled[0]} in train and in test: remove it from one of the two tables"
         raise SetiError(msg)
     return known
+
+
+def _read_test_labels(root: Path) -> pd.DataFrame | None:
+    """Read test labels, which a figure can do without."""
+    try:
+        return competition.read_test_labels(root)
+    except SetiError as error:
+        competition.say_no_test_labels(root, f"no test labels: {error}")
+        return None
 
 
 def _scores(experiment: Experiment, split: str) -> pd.Series:

@@ -1,8 +1,8 @@
-"""Flattening of a panel: levels of bins and rows are divided out, and noise becomes the unit.
+"""Flattening of a panel: local levels are divided out, and noise becomes the unit.
 
-The response of the polyphase filterbank, slopes and wide emission are smooth in frequency: medians of blocks follow them,
-and lines of one bin do not move a median. Bursts and gains differ from row to row: a second median, of one row's blocks,
-follows those. A signal stays unless it fills half of a block.
+The response of the polyphase filterbank, slopes and wide emission are smooth in frequency: medians of blocks follow
+them, and lines of one bin do not move a median. Bursts and gains differ from row to row: a second median, of one
+row's blocks, follows those. A signal stays unless it fills half of a block.
 """
 
 import numpy as np
@@ -19,11 +19,11 @@ BUCKETS, LOW, HIGH = 256, 0.3, 1.9  # histogram of one row's block, in units of 
 def flatten(panel: np.ndarray) -> np.ndarray:
     """Deviations from the local level in units of the local noise, `(rows, width)` float32.
 
-    Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that crosses
-    it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
+    Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
+    crosses it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
     """
     panel = np.ascontiguousarray(panel, np.float32)
-    rows, width = panel.shape
+    width = panel.shape[1]
     gains = np.array([_finite_median(row[:: max(1, width // 16384)]) for row in panel])
     if not (gains > 0).any():
         return np.zeros_like(panel)
@@ -56,7 +56,9 @@ def _band(spectrum: np.ndarray) -> np.ndarray:
     whole = width // block * block
     blocks = spectrum[:whole].reshape(-1, block)
     with np.errstate(invalid="ignore"):
-        medians = np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
+        medians = (
+            np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
+        )
     centres = (np.arange(len(medians)) + 0.5) * block - 0.5
     if len(medians) == 1:
         return np.full(width, medians[0])
@@ -81,7 +83,7 @@ def _quantile(counts, total, share):
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
 def _levels(panel, scale, inverse, row_block, noise_block):
-    """Medians of every row's blocks, and noise (from quartiles) of wider blocks, both in units of the band's level."""
+    """Medians of every row's blocks, and noise of wider blocks, in units of the band's level."""
     rows, width = panel.shape
     count = max(1, width // row_block)
     per = max(1, noise_block // row_block)
@@ -116,7 +118,7 @@ def _levels(panel, scale, inverse, row_block, noise_block):
 
 
 def _filled(noise: np.ndarray) -> np.ndarray:
-    """Noise of blocks; one that is far above its neighbours (crowded by signals) takes the median of all."""
+    """Noise of blocks; a block crowded by signals, with far more, takes the median of all."""
     known = noise[noise > 0]
     if not len(known):
         return noise

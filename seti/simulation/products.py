@@ -1,4 +1,4 @@
-"""Products of the simulator: a data set of snippets, or six observations."""
+"""Products of the simulator: data sets of snippets, or six observations."""
 
 import difflib
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from pathlib import Path
 from seti.errors import SetiError
 from seti.simulation.settings import PRODUCTS, SimulationSettings
 from seti.utils import hints
+
+# Raw power must be normalised; a slew is 1.6 to 3.3 rows, and injected signals have the competition's drift rates.
+RECIPE = ("experiment=best_cpu", "data.dedoppler.gap=[1.6,3.3]", "augment.inject=0", "augment.inject_decoys=0")
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,17 @@ def make(settings: SimulationSettings) -> Made:
     if settings.seed < 0:
         msg = f"seed={settings.seed} must be 0 or more"
         raise SetiError(msg)
-    return {"snippets": _snippets, "cadence": _cadence}[settings.product](settings)
+    return _cadence(settings) if settings.product == "cadence" else _data_set(settings)
 
 
-def _snippets(settings: SimulationSettings) -> Made:
+def _data_set(settings: SimulationSettings) -> Made:
     from seti.simulation.dataset import count_needles, simulate
+    from seti.simulation.observation_snippets import simulate_snippets
 
-    root = simulate(settings)
+    root = simulate(settings) if settings.product == "snippets" else simulate_snippets(settings)
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    return Made(f"{root}: {', '.join(made)}", "train", (hints.setting("data.root", root),))
+    words = () if settings.product == "snippets" else RECIPE
+    return Made(f"{root}: {', '.join(made)}", "train", (*words, hints.setting("data.root", root)))
 
 
 def _cadence(settings: SimulationSettings) -> Made:

@@ -39,7 +39,6 @@ WRITTEN = [
     ("train", "data.image_size", "512x256", [512, 256]),
     ("train", "data.image_size", "[5e2,256.0]", [500, 256]),
     ("train", "data.image_size", "None", None),
-    ("train", "data.image_size", "native", None),
     ("simulate", "train", "1e3", 1000),
     ("simulate", "train", "10.0", 10),
     ("simulate", "workers", "auto", None),

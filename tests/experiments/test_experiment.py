@@ -157,6 +157,10 @@ def test_differences_are_those_that_change_the_outcome(small):
     old = settings()
     assert differences(old, settings()) == []
     assert differences(json.loads(json.dumps(old)), old) == []  # as a result.json gives it back
+    earlier = json.loads(json.dumps(old))
+    del earlier["data"]["folds"]  # as records of version 0.2.0 are
+    assert differences(earlier, old) == []
+    assert differences(earlier, settings("data.folds=column")) == ["data.folds: None -> column"]
     same = [
         "fold=1",
         "data.num_workers=3",

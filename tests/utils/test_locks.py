@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -102,3 +103,21 @@ def test_a_patient_run_waits_for_the_lock(tmp_path):
         time.sleep(0.1)
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+def test_threads_of_one_process_are_kept_apart(tmp_path):
+    def second(patience):
+        with locks.hold(tmp_path, "second", patience=patience):
+            return "held"
+
+    with ThreadPoolExecutor() as threads:
+        with locks.hold(tmp_path, "first"):
+            with pytest.raises(SetiError) as refused:
+                threads.submit(second, 0).result()
+            assert str(refused.value) == (
+                f"{tmp_path} is in use by another run (another thread of this process): wait until it ends, or stop it "
+                "first"
+            )
+            waiting = threads.submit(second, 30)
+            assert not waiting.done()
+        assert waiting.result() == "held"

@@ -1,0 +1,89 @@
+"""Settings of the command line that do nothing, because of what another setting says.
+
+A preset may carry such a setting, and a sweep's control may switch off what others adjust, so these are notices and no
+refusals. They are about what was typed: a default that does nothing needs no word.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from seti.config.schema import TrainConfig
+from seti.transforms.layouts import LAYOUTS
+
+INJECT = ("inject_shapes", "inject_snr", "inject_drift", "inject_gap")
+# What the range test replaces: the rate and its schedule, the number of epochs, and everything that judges an epoch.
+NOT_TESTED = (
+    "optimizer.lr",
+    "schedule.*",
+    "ema.*",
+    "early_stopping.*",
+    "checkpoint.*",
+    "watch.*",
+    "retries",
+    "force",
+    "model.head_epochs",
+    "mixup.off_last",
+    "trainer.max_epochs",
+)
+
+# Settings, the condition under which they do nothing, and what it says.
+Rule = tuple[Sequence[str], Callable[[TrainConfig], bool], str]
+RULES: tuple[Rule, ...] = (
+    (("lr_range.*",), lambda cfg: not cfg.lr_range_test, "lr_range_test=false"),
+    (NOT_TESTED, lambda cfg: cfg.lr_range_test, "lr_range_test=true"),
+    (("schedule.pct_start",), lambda cfg: cfg.schedule.name == "cosine", "schedule.name=cosine"),
+    (
+        ("schedule.warmup_epochs", "schedule.final_factor"),
+        lambda cfg: cfg.schedule.name == "onecycle",
+        "schedule.name=onecycle",
+    ),
+    (
+        tuple(f"augment.{name}" for name in INJECT),
+        lambda cfg: cfg.augment.inject == cfg.augment.inject_decoys == 0,
+        "augment.inject=0 and augment.inject_decoys=0",
+    ),
+    (
+        ("augment.shift", "augment.scale", "augment.rotate"),
+        lambda cfg: cfg.augment.affine == 0,
+        "augment.affine=0",
+    ),
+    (
+        ("augment.affine",),
+        lambda cfg: cfg.augment.affine > 0 and cfg.augment.shift == cfg.augment.scale == cfg.augment.rotate == 0,
+        "augment.shift=0, augment.scale=0 and augment.rotate=0",
+    ),
+    (("augment.crop_scale",), lambda cfg: cfg.augment.crop == 0, "augment.crop=0"),
+    (("augment.cutout_size", "augment.cutout_holes"), lambda cfg: cfg.augment.cutout == 0, "augment.cutout=0"),
+    (
+        ("mixup.label", "mixup.restandardise", "mixup.off_last"),
+        lambda cfg: cfg.mixup.alpha is None and cfg.mixup.cutmix is None,
+        "mixup.alpha=null and mixup.cutmix=null",
+    ),
+    (("loss.gamma",), lambda cfg: cfg.loss.name == "bce", "loss.name=bce"),
+    (("early_stopping.min_delta",), lambda cfg: cfg.early_stopping.patience is None, "early_stopping.patience=null"),
+    (("watch.auc_margin",), lambda cfg: cfg.watch.after is None, "watch.after=null"),
+    (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
+    (("data.dedoppler.*",), lambda cfg: not LAYOUTS[cfg.data.layout].integrates, "data.layout={data.layout}"),
+    (
+        ("data.interpolation",),  # native size: nothing is resized; channel_dedoppler gives panels the planes' size
+        lambda cfg: cfg.data.image_size is None and cfg.data.layout != "channel_dedoppler",
+        "data.image_size=null",
+    ),
+    (("model.pretrained",), lambda cfg: cfg.model.pretrained and cfg.model.weights is not None, "model.weights=<file>"),
+)
+
+
+def idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each setting of a command line that does nothing.
+
+    Args:
+        cfg: checked settings, see `seti.config.validation.check_settings`.
+        overrides: the words of the command line, such as `schedule.pct_start=0.2`.
+    """
+    typed = dict.fromkeys(word.lstrip("+").partition("=")[0] for word in overrides if not word.startswith("~"))
+    values = {word.lstrip("+").partition("=")[0]: word.lstrip("+") for word in overrides}
+    for key in typed:
+        for keys, is_idle, because in RULES:
+            named = any(key == one or (one.endswith("*") and key.startswith(one[:-1])) for one in keys)
+            if named and is_idle(cfg):
+                yield f"{values[key]} does nothing: {because.replace('{data.layout}', cfg.data.layout)}"
+                break
