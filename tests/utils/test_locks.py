@@ -124,6 +124,8 @@ def test_threads_of_one_process_are_kept_apart(tmp_path):
             waiting = threads.submit(second, 30)
             assert not waiting.done()
         assert waiting.result() == "held"
+
+
 @pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def no_locks(request, monkeypatch):
     def refuse(*_):
