@@ -201,8 +201,8 @@ def test_the_same_channel_gives_the_same_events():
 def test_a_skirt_of_a_strong_signal_is_no_second_event():
     planes = noise()
     add(planes, 6000.0, -0.4, 600.0)
-    for offset in np.linspace(-35, 35, 60):
-        add(planes, 6000.0 + offset, -0.4, 20.0)
+    for offset in np.linspace(8, 40, 40):
+        add(planes, 6000.0 + offset, -0.4, 15.0)
     events = search(planes).events
     assert len(events) == 1
     assert abs(events.iloc[0].bin - 6000) < 2
