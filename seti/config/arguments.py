@@ -43,7 +43,7 @@ def to_hydra(command: str, words: list[str], *, sweep: bool = False, known: bool
         known: refuse settings that the command's own configuration does not have.
 
     Raises:
-        SetiError: a word is no setting, a setting does not exist, or its value cannot be read.
+        SetiError: a word is not a setting, a setting does not exist, or its value cannot be read.
     """
     return [_word(command, word, sweep=sweep, known=known) for word in words]
 
@@ -139,7 +139,7 @@ def _lists(key: str, setting: Setting, value: str, *, sweep: bool) -> str:
         return f"[{value},{value}]"
     if setting.kind == "numbers" and not all(NUMBER.fullmatch(part) for part in parts):
         example = "[512,512]" if key == IMAGE_SIZE else "[1,2]"
-        msg = f"{key}={brief(value)} is no list of numbers: write it as in {key}={example}"
+        msg = f"{key}={brief(value)} is not a list of numbers: write it as in {key}={example}"
         raise SetiError(f"{msg}, or null" if setting.optional else msg)
     return _list(key, setting, f"[{value}]")
 
@@ -238,7 +238,7 @@ def _refuse_value(key: str, setting: Setting | None, value: str, said: str) -> N
     elif call is not None:
         reason = f"{call[1]}(...) does not take that: {brief(said.splitlines()[-1], 200)}"
     else:
-        reason = "it is no number, word or list" if setting is not None else "such characters stand in quotes"
+        reason = "it is not a number, word or list" if setting is not None else "such characters stand in quotes"
     msg = f"{key}={brief(value)} cannot be read: {reason}"
     if setting is None or setting.kind == "text":
         msg += f"; as text it is written {hints.shell(f'{key}={spelling.quote(value)}')}"
@@ -261,7 +261,7 @@ def _check_known(command: str, key: str) -> None:
         name = key = first if keys.nearest(command, first) else name
     near = keys.nearest(command, name)
     meant = f"did you mean {near}?" if near else f"{hints.command(command, '--cfg', 'job')} prints those that there are"
-    msg = f"{key} is no setting: {meant}"
+    msg = f"{key} is not a setting: {meant}"
     raise SetiError(msg)
 
 
@@ -285,5 +285,5 @@ def _refuse_bare(command: str, word: str) -> NoReturn:
         meant = f"did you mean {chosen}={word}?"
     elif first is not None and ("/" in word or Path(word).exists()):
         meant = f"did you mean {hints.shell(hints.setting(first, word))}?"
-    msg = f"{brief(word)!r} is no setting: write <setting>=<value>; {meant}"
+    msg = f"{brief(word)!r} is not a setting: write <setting>=<value>; {meant}"
     raise SetiError(msg)

@@ -219,7 +219,7 @@ def open_experiment(path: Path) -> Experiment:
         known = f"; {path.parent} has {', '.join(others)}" if others else ""
         if "," in str(path):
             known += f"; several are a list: ckpt_dir=[{path}]"
-        msg = f"ckpt_dir={path} is no folder: give an experiment's, such as outputs/<exp_name>{known}"
+        msg = f"ckpt_dir={path} is not a folder: give an experiment's, such as outputs/<exp_name>{known}"
         raise SetiError(msg)
     if not experiment.results:
         msg = (

@@ -41,11 +41,18 @@ def make(settings: SimulationSettings) -> Made:
 
 
 def _snippets(settings: SimulationSettings) -> Made:
-    from seti.simulation.dataset import count_needles, simulate
+    from seti.simulation.dataset import count_needles, simulate, size
+    from seti.simulation.spectra import FILE_SIZE
 
     root = simulate(settings)
-    made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in count_needles(root).items())
-    return Made(f"{root}: {', '.join(made)}", "train", (hints.setting("data.root", root),))
+    counts = count_needles(root)
+    made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in counts.items())
+    summary = f"{root}: {', '.join(made)}, {size(sum(count for count, _ in counts.values()) * FILE_SIZE)}"
+    place = hints.setting("data.root", root)
+    if not counts["train"][0]:
+        return Made(summary, "check", (place,))
+    # Not the default network, an EfficientNet on images of 512 x 512: it takes hours without a GPU.
+    return Made(summary, "train", ("-m", "fold=0,1,2,3,4", "experiment=best_cpu", place))
 
 
 def _cadence(settings: SimulationSettings) -> Made:

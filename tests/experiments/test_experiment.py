@@ -132,7 +132,7 @@ def test_experiments_are_found_and_opened(experiment, tmp_path):
     (tmp_path / "begun" / "fold_0").mkdir(parents=True)
     assert [found.name for found in find_experiments(tmp_path)] == ["another", "exp"]
     assert open_experiment(tmp_path / "exp").finished_folds() == [0, 1]
-    with pytest.raises(SetiError, match=r"ckpt_dir=.*gone is no folder: .*has another, exp"):
+    with pytest.raises(SetiError, match=r"ckpt_dir=.*gone is not a folder: .*has another, exp"):
         open_experiment(tmp_path / "gone")
     for path in (tmp_path / "begun", tmp_path / "exp" / "fold_0"):
         with pytest.raises(SetiError, match=r"holds no finished fold .*: train it first, or give outputs/<exp_name>"):
