@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-faults bench bench-gpu recipes lint format clean
+.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu recipes lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,6 +26,11 @@ demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a
 	$(BIN)/python predict.py ckpt_dir=demo/outputs/test_resnet-A-channel-96x128
 	$(BIN)/python stack.py output_dir=demo/outputs
 	$(BIN)/python -m seti.baseline data.root=demo/data
+
+demo-scan: $(INSTALLED) ## Simulate six observations, search them, and measure the search, in under 2 minutes
+	@rm -rf demo/observations demo/scan
+	$(BIN)/python -m seti.simulate preset=cadence root=demo/observations
+	$(BIN)/python -m seti.scan cadence=demo/observations truth=demo/observations/truth.csv out=demo/scan
 
 # A worker a core; one that runs out of tests takes some of another's.
 PARALLEL := -n auto --dist worksteal

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 def main(cfg: "CheckConfig") -> None:
     """Check, report, and end with exit code 1 on errors."""
     from seti.data.integrity import check
-    from seti.reports.data_check import report
+    from seti.reports.data_check import report, try_report
 
     root = Path(cfg.data.root)
     pack_dir = None if cfg.data.pack_dir is None else Path(cfg.data.pack_dir)
+    try_report(Path(cfg.report))
     report(check(root, pack_dir, cfg.workers), root, Path(cfg.report))
 
 

@@ -38,7 +38,7 @@ def main(cfg: "InjectConfig") -> None:
             # Other signals in every cadence.
             truth = inject(cadence, replace(settings, seed=settings.seed + number), out, given.force, show)
         needles = int((truth["kind"] == "needle").sum())
-        words = [f"cadence={out}", f"truth={out / 'truth.csv'}"]
+        words = [hints.setting("cadence", out), hints.setting("truth", out / "truth.csv")]
         words += [f"pattern={given.pattern}"] if given.pattern else []
         words += [f"coarse_width={given.coarse_width}"] if given.coarse_width else []
         print(

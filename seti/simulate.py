@@ -18,9 +18,11 @@ def main(cfg: "SimulationSettings") -> None:
 
     from seti.simulation.products import make
     from seti.utils import hints
+    from seti.utils.console import print_next
 
     made = make(OmegaConf.to_object(cfg))
-    print(f"{made.summary}. Next: {hints.command(made.command, *made.words)}")
+    print(made.summary)
+    print_next(hints.command(made.command, *made.words))
 
 
 if __name__ == "__main__":

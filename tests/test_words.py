@@ -93,7 +93,7 @@ def test_docstrings_begin_with_a_short_plain_line(path):
         ("A picture of\nTWO PICTURES", ["picture", "PICTURES"]),
         ("def mend_it(): ...", ["mend"]),
         ("a value held\nagainst another", ["held\nagainst"]),
-        ("x is no folder, there is no folder, rows are no signals", ["are no signals", "is no folder"]),
+        ("x is no folder, there is no folder, rows are no signals", ["is no folder", "are no signals"]),
         ("secure, recommend, bedroom, besides, a personal image, broom", []),
     ],
 )

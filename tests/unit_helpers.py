@@ -46,6 +46,7 @@ NO_AUGMENT = {
 DATA = {
     "n_folds": 3,
     "fold_seed": 1,
+    "folds": None,
     "panels": "A",
     "layout": "channel",
     "image_size": None,

@@ -1,9 +1,9 @@
 """Whole coarse channels with needles and decoys, made in memory for the benchmark of the search.
 
-Noise is the power of many averaged spectra, a chi-square variable; a tone adds its power and its interference with the
-noise. A tone's power is spread by the sinc^2 of the fine channels and by its own motion within a row. The level follows
-the response of a polyphase filterbank, slopes, row gains, wide emission and bursts. `Making` holds the habits, so that a
-search can be adjusted on one making and judged on another.
+Noise is the power of many averaged spectra, a chi-square variable; a tone adds its power and its interference with
+the noise. A tone's power is spread by the sinc^2 of the fine channels and by its own motion within a row. The level
+follows the response of a polyphase filterbank, slopes, row gains, wide emission and bursts. `Making` holds the
+habits, so that a search can be adjusted on one making and judged on another.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,8 @@ class Making:
 
 FIRST = Making()
 SECOND = Making(
-    averaged=25.0, response="measured", gap_s=45.0, slope=0.4, row_gain=0.02, emissions=15, bursts=10, dc=8.0, uniform_snr=True,
+    averaged=25.0, response="measured", gap_s=45.0, slope=0.4, row_gain=0.02, emissions=15, bursts=10, dc=8.0,
+    uniform_snr=True,
     scintillating=0.4, curved=0.4, curvature=0.001, width_hz=6.0, wandering=0.35, pulsed=0.3, rfi_snr=(8.0, 20000.0),
     decoys={"static": 45, "drifting": 20, "off_only": 10, "faint_off": 25, "partial": 20, "comb": 10},
 )  # fmt: skip
@@ -110,7 +111,9 @@ class Channel:
         for _ in range(rng.poisson(making.emissions)):  # wide emission, fixed in frequency or not, over some rows
             centre, extent = rng.uniform(0, 1), 10 ** rng.uniform(-3.2, -1.3)
             rows = slice(*sorted(rng.integers(0, ROWS + 1, 2)))
-            noise[rows] *= 1 + np.float32(rng.uniform(0.02, 0.3)) * np.exp(-0.5 * ((x - centre) / extent) ** 2).astype("f4")
+            noise[rows] *= 1 + np.float32(rng.uniform(0.02, 0.3)) * np.exp(-0.5 * ((x - centre) / extent) ** 2).astype(
+                "f4"
+            )
         for _ in range(rng.poisson(making.bursts)):  # bursts: one or two rows, part of the band or all of it
             row, low = rng.integers(0, ROWS), rng.uniform(-0.5, 0.9)
             part = slice(max(0, int(low * width)), int((low + rng.uniform(0.02, 1.5)) * width))
@@ -150,11 +153,15 @@ def polyphase_response(width: int, taps: int, channels: int = 64) -> np.ndarray:
     return np.interp((np.arange(width) + 0.5) / width - 0.5, grid, response / response[256])
 
 
-def _signals(rng: np.random.Generator, making: Making, width: int, starts: Sequence[float], share: float) -> list[Signal]:
+def _signals(
+    rng: np.random.Generator, making: Making, width: int, starts: Sequence[float], share: float
+) -> list[Signal]:
     signals = []
-    count = lambda n: int(round(n * share))  # noqa: E731
+    count = lambda n: round(n * share)  # noqa: E731
     for _ in range(count(making.needles)):
-        signal = Signal("needle", _place(rng, width), rng.uniform(-making.max_drift, making.max_drift), _snr(rng, making))
+        signal = Signal(
+            "needle", _place(rng, width), rng.uniform(-making.max_drift, making.max_drift), _snr(rng, making)
+        )
         signal.width_hz = rng.uniform(0, making.width_hz)
         if rng.random() < making.curved:
             signal.curvature = rng.uniform(-making.curvature, making.curvature)
@@ -217,7 +224,9 @@ def _decoy(rng: np.random.Generator, kind: str, making: Making, width: int) -> l
         return [signal]
     spacing, teeth = rng.uniform(100, 4000), rng.integers(5, 13)
     return [
-        Signal("comb", b, signal.drift_hz_s, signal.snr * rng.uniform(0.3, 1), width_hz=signal.width_hz, power=signal.power)
+        Signal(
+            "comb", b, signal.drift_hz_s, signal.snr * rng.uniform(0.3, 1), width_hz=signal.width_hz, power=signal.power
+        )
         for b in signal.bin + spacing * np.arange(teeth)
         if b < 0.99 * width
     ]

@@ -19,12 +19,14 @@ def match(events: pd.DataFrame, truth: pd.DataFrame, resolution_hz: float, hz: f
     return np.where(fits.any(1), needles.index.to_numpy()[nearest], -1)
 
 
-def summary(channels: list[tuple[pd.DataFrame, pd.DataFrame]], resolution_hz: float) -> dict[str, float]:
+def summary(
+    channels: list[tuple[pd.DataFrame, pd.DataFrame]], resolution_hz: float, hz: float = 60.0
+) -> dict[str, float]:
     """Scores of the events and truths of some channels, pooled."""
     rows, needles = [], []
     for number, (events, truth) in enumerate(channels):
         events = events.reset_index(drop=True)
-        which = match(events, truth, resolution_hz)
+        which = match(events, truth, resolution_hz, hz)
         needle = truth.reindex(which)
         rows.append(
             pd.DataFrame(
@@ -39,7 +41,9 @@ def summary(channels: list[tuple[pd.DataFrame, pd.DataFrame]], resolution_hz: fl
             )
         )
         mine = truth[truth.kind == "needle"]
-        needles.append(pd.DataFrame({"key": [f"{number}:{i}" for i in mine.index], "eff": mine.effective_snr.to_numpy()}))
+        needles.append(
+            pd.DataFrame({"key": [f"{number}:{i}" for i in mine.index], "eff": mine.effective_snr.to_numpy()})
+        )
     table = pd.concat(rows).sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
     needles = pd.concat(needles)
     hit = table[table.key != ""]

@@ -1,4 +1,4 @@
-"""Text of `--help`: the configuration groups that a command has, and not those of the others."""
+"""Text of `--help`: the configuration groups of a command, without those of the others."""
 
 from hydra._internal.hydra import Hydra
 
@@ -9,7 +9,7 @@ _list_groups = Hydra.list_all_config_groups
 
 
 def list_own_groups(command: str) -> None:
-    """Leave the groups of other commands out of the help that Hydra prints from now on in this process.
+    """Leave the groups of other commands out of the help that Hydra prints from now on.
 
     All commands share conf/, and Hydra lists every group in it. Groups of a user's own folder stay.
 

@@ -9,6 +9,7 @@ from seti.transforms.layouts import LAYOUTS
 BEST = {"val_auc": "max", "val_loss": "min"}  # `checkpoint.monitor`, and the mode in which it keeps the best epoch
 
 CHOICES: dict[str, Collection[str]] = {
+    "data.folds": ("column",),
     "data.panels": tuple(PANEL_CHOICES),
     "data.layout": LAYOUTS,
     "data.normalise": ("none", "panel", "robust", "flatten", "whiten"),

@@ -106,15 +106,15 @@ class SearchConfig:
 class ScanConfig:
     """Settings of `scan`."""
 
-    cadence: Any = MISSING
-    out: str | None = None
+    cadence: Any = field(default=MISSING, metadata=PATH)  # a path, or six
+    out: str | None = field(default=None, metadata=PATH)
     pattern: str | None = None
     coarse_width: int | None = None
     feed: int = MISSING
     workers: int | None = None
     shard: str | None = None
-    ckpt_dir: str | None = None
-    truth: str | None = None
+    ckpt_dir: str | None = field(default=None, metadata=PATH)
+    truth: str | None = field(default=None, metadata=PATH)
     cutouts: int | None = None
     figures: int | None = None
     ecsv: bool = MISSING
@@ -125,8 +125,8 @@ class ScanConfig:
 class InjectConfig(InjectionSettings):
     """Settings of `inject`."""
 
-    cadence: Any = MISSING  # a path, or six
-    out: str = MISSING
+    cadence: Any = field(default=MISSING, metadata=PATH)  # a path, or six
+    out: str = field(default=MISSING, metadata=PATH)
     pattern: str | None = None
     coarse_width: int | None = None
     force: bool = MISSING

@@ -21,6 +21,8 @@ def check_data(data: DataConfig) -> None:
     for name in ("panels", "layout", "interpolation", "augment_on", "normalise"):
         check_choice(f"data.{name}", data[name])
     check_reading(data)
+    if data.folds is not None:
+        check_choice("data.folds", data.folds, "; null draws stratified folds")
     check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     check_range("data.n_folds", data.n_folds, 2, None)
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):

@@ -1,5 +1,6 @@
 """The competition's layout of a data set: label tables, ids, and paths of cadence files."""
 
+import logging
 import os
 import re
 from collections import Counter
@@ -13,6 +14,9 @@ import pandas as pd
 from seti.data.cadence import read_cadence, read_format
 from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError, brief
+from seti.utils.notices import log_once
+
+log = logging.getLogger(__name__)
 
 LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
@@ -72,6 +76,42 @@ def read_test_labels(root: Path) -> pd.DataFrame | None:
         Columns `id` and `target`, or None where there is no such table.
     """
     return _read_targets(root, TEST_LABELS) if (root / TEST_LABELS).exists() else None
+
+
+def find_test_labels(root: Path, ids: pd.Series) -> pd.DataFrame | None:
+    """Read labels of the test set that a test AUC can be computed with.
+
+    Labels are a help: without usable ones there is a warning and no AUC, and everything else goes on.
+
+    Args:
+        root: the data set's folder.
+        ids: of the test set, each of which must have a label.
+
+    Returns:
+        Columns `id` and `target`, or None.
+    """
+    try:
+        labels = read_test_labels(root)
+    except SetiError as error:
+        say_no_test_labels(root, f"no test AUC: {error}")
+        return None
+    if labels is None:
+        return None
+    unlabelled = ids[~ids.isin(labels["id"])]
+    if len(unlabelled):
+        first = ", ".join(unlabelled[:3]) + (", ..." if len(unlabelled) > 3 else "")
+        line = f"no test AUC: {root / TEST_LABELS} has no label for {len(unlabelled)} of {len(ids)} test ids ({first})"
+        say_no_test_labels(root, line)
+        return None
+    if labels["target"][labels["id"].isin(ids)].nunique() < 2:
+        say_no_test_labels(root, f"no test AUC: the test ids have one class in {root / TEST_LABELS}")
+        return None
+    return labels
+
+
+def say_no_test_labels(root: Path, line: str) -> None:
+    """Warn once a run that a data set's test labels cannot be used."""
+    log_once(log, logging.WARNING, line, about=("test labels", root.resolve()))
 
 
 def list_files(root: Path, split: str) -> dict[str, tuple[int, int]]:

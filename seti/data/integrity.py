@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from rich.progress import Progress
 
-from seti.data import competition
-from seti.data.cadence import PANEL_CHOICES
+from seti.data import competition, oddities
+from seti.data.cadence import PANEL_CHOICES, read_cadence, read_format
 from seti.data.duplicate_panels import find_duplicates
 from seti.data.file_scan import Scan, scan_files, spread_blocks
 from seti.data.findings import ERROR, WARNING, Finding, name_panels
@@ -185,4 +185,19 @@ def _judge(places: list[tuple[str, str, str]], scan: Scan) -> Iterator[Finding]:
             yield Finding(cadence_id, split, ERROR, "another shape or type", detail, path)
         elif dead.any():
             yield Finding(cadence_id, split, WARNING, "constant panel", name_panels(np.flatnonzero(dead)), path)
-    yield from find_duplicates(places, scan, np.array([found == usual for found in scan.formats], bool) & bool(usual))
+    fit = np.array([found == usual for found in scan.formats], bool) & bool(usual)
+    yield from _find_oddities(places, fit)
+    yield from find_duplicates(places, scan, fit)
+
+
+def _find_oddities(places: list[tuple[str, str, str]], fit: np.ndarray) -> Iterator[Finding]:
+    """Look at a few cadences of each split for panels that a network would learn nothing from."""
+    for split in SPLITS:
+        paths = [path for (_, own, path), good in zip(places, fit, strict=True) if good and own == split]
+        if not paths:
+            continue
+        shape = oddities.describe_shape(*read_format(paths[0])[0])
+        scale = oddities.describe_scale(read_cadence(paths[place]) for place in oddities.sample_places(len(paths)))
+        for problem, detail in (("transposed panels", shape), ("not standardised", scale)):
+            if detail is not None:
+                yield Finding("", split, WARNING, problem, detail, str(Path(paths[0]).parents[1]))

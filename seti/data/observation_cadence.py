@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seti.data.observation import SUFFIXES, Header, read_header
+from seti.data.tables import read_table
 from seti.errors import SetiError, brief
-from seti.utils import files as tables
 
 PANELS = 6
 DAY = 86400.0  # s
@@ -134,27 +134,29 @@ def _from_table(path: Path, pattern: str | None, coarse_width: int | None) -> li
     if not path.is_file():
         msg = f"{path} does not exist: set cadence to a .csv with the columns cadence and file"
         raise SetiError(msg)
-    table = tables.read_csv(path, ["cadence", "file"])
+    read = read_table(path, ["cadence", "file"], ("pattern",))
+    read.say_how_it_was_read()
+    table = read.columns
     if table.empty:
         msg = f"{path} names no cadence: it needs a row a file, with the columns cadence and file"
         raise SetiError(msg)
     for name in ("cadence", "file"):
-        if table[name].isna().any():
-            line = int(table[name].isna().to_numpy().argmax()) + 2
-            msg = f"{path}, line {line}, has no {name}: fill it in"
+        if (table[name] == "").any():
+            row = int((table[name] == "").to_numpy().argmax()) + 1
+            msg = f"{path} has no {name} in row {row} after the header: fill it in"
             raise SetiError(msg)
     cadences = []
     for name, rows in table.groupby("cadence", sort=False):
-        stated = rows["pattern"].dropna().astype(str).unique() if "pattern" in rows else []
+        stated = [one for one in rows["pattern"].unique() if one] if "pattern" in rows else []
         if len(stated) > 1:
             msg = f"{path} gives cadence {brief(name)} several patterns ({brief(', '.join(stated))}): give it one"
             raise SetiError(msg)
-        own = str(stated[0]) if len(stated) else pattern
+        own = stated[0] if stated else pattern
         if own is not None:
             check_pattern(own)
-        named = [path.parent / str(one) for one in rows["file"]]
+        named = [path.parent / one for one in rows["file"]]
         found = _cadence(named, own, coarse_width, f"cadence {brief(name)} of {path}")
-        cadences.append(replace(found, name=str(name)))
+        cadences.append(replace(found, name=name))
     return cadences
 
 

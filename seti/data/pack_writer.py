@@ -86,6 +86,8 @@ def pack_split(
     pack = PackFiles(pack_folder(root, pack_dir), split, panels)
     with _system_errors(pack), _locked(pack):
         files.remove_stale_parts(pack.folder)
+        for path in (pack.data, pack.table, pack.manifest):
+            files.try_output(path)
         if pack.manifest.exists() and not force:
             _check_finished(pack, root, ids)
             journal_path(pack).unlink(missing_ok=True)  # of a run that was killed in its very last step

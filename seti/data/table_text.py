@@ -1,4 +1,4 @@
-"""Text of a table: encodings, column separators, comments and blank lines of files from spreadsheets and editors."""
+"""Text of a table: encodings, separators of columns, comments, blank lines and blank fields."""
 
 import csv
 import io
@@ -60,7 +60,7 @@ def read_rows(content: bytes, columns: list[str]) -> RawTable:
     try:
         table = _parse(text, separator, skipped)
     except csv.Error:
-        # A blank after a closing quote is the one thing that the csv module cannot leave out.
+        # A blank after a closing quote is the one thing that the csv module has no setting for.
         blank = " " if separator == "\t" else " \t"
         try:
             table = _parse(re.sub(f'("[^"]*(?:""[^"]*)*")[{blank}]*', r"\1", text), separator, skipped)

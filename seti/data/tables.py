@@ -8,6 +8,7 @@ One line says how a table was read that is not plain csv. Tables of this program
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,8 @@ class UserTable:
     def say_how_it_was_read(self) -> None:
         """Log the remarks, once a run."""
         if self.remarks:
-            log_once(log, logging.INFO, f"{self.path} is read with {', '.join(self.remarks)}")
+            line = f"{self.path} is read with {', '.join(self.remarks)}"
+            log_once(log, logging.INFO, line, about=("how a table is read", self.path.resolve()))
 
 
 def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -> UserTable:
@@ -57,7 +59,7 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
     """
     try:
         raw = read_rows(path.read_bytes(), columns)
-        places = {name: find_column(raw.header, name) for name in (*columns, *optional)}
+        places = {name: find_column(raw.header, name) for name in columns}
     except (OSError, ValueError) as error:
         msg = f"cannot read {path} as a table: {brief(error, 200)}; fix or replace the file"
         raise SetiError(msg) from error
@@ -66,6 +68,9 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
         has = brief(", ".join(map(_show, raw.header)), 100)
         msg = f"{path} has no column {', '.join(missing)}: it has {has}; name its columns {', '.join(columns)}"
         raise SetiError(msg)
+    for name in optional:
+        with suppress(ValueError):  # two such columns in other spellings are other columns
+            places[name] = find_column(raw.header, name)
     found = {name: place for name, place in places.items() if place is not None}
     remarks = list(raw.remarks)
     renamed = [raw.header[place] for name, place in found.items() if raw.header[place].strip(BLANKS) != name]
@@ -85,7 +90,7 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
 
 
 def plain_id(given: str) -> str:
-    """Take the id out of a cadence's path, its file name, or the quotes that keep a spreadsheet from counting.
+    """Take the id out of a cadence's path, its file name, or a spreadsheet's quotes.
 
     `train/0/0012.npy`, `0012.npy`, `="0012"` and `'0012` are 0012. Anything else is returned as it is.
     """
@@ -110,13 +115,13 @@ def to_numbers(values: pd.Series) -> pd.Series:
 
 
 def is_rewritten_number(cadence_id: str) -> bool:
-    """Check for an id that a spreadsheet took for a number and wrote in its own way, such as `1.23E+14`."""
+    """Check for an id that a spreadsheet took for a number, such as `1.23E+14`."""
     plain = re.fullmatch(r"[0-9a-fA-F]+", cadence_id) is not None
     return not plain and REWRITTEN_NUMBER.fullmatch(cadence_id) is not None
 
 
 def _bare(cell: str) -> str:
-    """A value without blanks around it, nor quotes between blanks, which csv takes for a part of the value."""
+    """A value without blanks around it; csv takes quotes between blanks for a part of it."""
     bare = cell.strip(BLANKS)
     if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == '"':
         return bare[1:-1].strip(BLANKS)
@@ -125,4 +130,4 @@ def _bare(cell: str) -> str:
 
 def _show(name: str) -> str:
     """A column's name; quoted where blanks or odd characters would be overlooked."""
-    return name if name and name.isprintable() and name == name.strip() else repr(name)
+    return name if name.isprintable() and name.split() == [name] else repr(name)

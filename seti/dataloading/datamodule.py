@@ -1,5 +1,7 @@
 """LightningDataModule of one fold: its training and validation cadences."""
 
+import logging
+import math
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti.data import competition
-from seti.data.folds import assign_folds, fingerprint
+from seti.data.folds import COLUMN, divide, fingerprint
+from seti.data.oddities import find_oddities
 from seti.data.splits import OpenedSplit, open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
@@ -20,6 +23,9 @@ from seti.errors import SetiError
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.panel_augmentation import panels_to_read
+from seti.utils.notices import log_once
+
+log = logging.getLogger(__name__)
 
 
 class CadenceDataModule(pl.LightningDataModule):
@@ -56,16 +62,18 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def labels(self) -> pd.DataFrame:
         """Columns id, target, fold of every labelled cadence, also damaged ones, sorted by id."""
-        labels = competition.read_labels(self.root)
+        labels = competition.read_labels_and_folds(self.root)
         competition.check_overlap(self.root)
-        folds = assign_folds(labels["target"].to_numpy(), self.data["n_folds"], self.data["fold_seed"])
-        return labels.assign(fold=folds)
+        return divide(labels, self.root, self.data["folds"], self.data["n_folds"], self.data["fold_seed"])
 
     @cached_property
     def _opened(self) -> OpenedSplit:
         panels = panels_to_read(self.data["panels"], self.augment)
         choices = {name: self.data[name] for name in ("packed", "pack_dir", "on_error")}
-        return open_split(self.root, "train", self.labels["id"].to_numpy(), panels, **choices)
+        opened = open_split(self.root, "train", self.labels["id"].to_numpy(), panels, **choices)
+        for oddity in find_oddities(opened.source, self.data["normalise"]):
+            log_once(log, logging.WARNING, f"{self.root / 'train'}: {oddity}")
+        return opened
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -88,7 +96,7 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the labelled cadences that are not left out."""
-        return fingerprint(self.table)
+        return fingerprint(self.table, with_folds=self.data["folds"] == COLUMN)
 
     @cached_property
     def spec(self) -> InputSpec:
@@ -117,6 +125,17 @@ class CadenceDataModule(pl.LightningDataModule):
         source = self._opened.source.take(np.flatnonzero(part))  # the source has the table's rows
         return CadenceDataset(source, self.table.loc[part, "target"].to_numpy(), self.spec, augment)
 
+    @property
+    def batches(self) -> tuple[int, int]:
+        """Batches of an epoch, and of its validation."""
+        train, val = (math.ceil(len(part) / self.batch_size) for part in (self.train_set, self.val_set))
+        return train - self._drops_last, val
+
+    @property
+    def _drops_last(self) -> bool:
+        """True where one cadence alone would be left for the last batch."""
+        return len(self.train_set) % self.batch_size == 1 and len(self.train_set) > self.batch_size
+
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches `(images or panels, targets, indices)`; a last batch of one is dropped.
 
@@ -131,8 +150,8 @@ class CadenceDataModule(pl.LightningDataModule):
             min(self.first_batch * size, len(self.train_set)),
         )
         self.train_set.on_device = self.on_device
-        alone = len(self.train_set) % size == 1 and len(self.train_set) > size
-        return make_loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
+        workers = self.data["num_workers"]
+        return make_loader(self.train_set, size, workers, sampler=sampler, drop_last=self._drops_last)
 
     def val_dataloader(self) -> DataLoader:
         """Batches of the held-out fold, in the table's order."""

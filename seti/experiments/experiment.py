@@ -4,6 +4,7 @@ One configuration trained on every fold, in `outputs/<exp_name>/`. A fold is fin
 which is written last; nothing is inferred from the presence of other files.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -222,8 +223,37 @@ def open_experiment(path: Path) -> Experiment:
         msg = f"ckpt_dir={path} is not a folder: give an experiment's, such as outputs/<exp_name>{known}"
         raise SetiError(msg)
     if not experiment.results:
-        msg = (
-            f"ckpt_dir={path} holds no finished fold (fold_<k>/result.json): train it first, or give outputs/<exp_name>"
-        )
+        inside = _names(find_experiments(path))
+        if (path / "result.json").exists() or re.fullmatch(r"fold_\d+", path.resolve().name):
+            whole = path.parent if path.name.startswith("fold_") else path.resolve().parent
+            msg = (
+                f"ckpt_dir={path} is the folder of one fold: give its experiment's, {hints.setting('ckpt_dir', whole)}"
+            )
+        elif inside:
+            first = hints.setting("ckpt_dir", path / inside[0])
+            held = ", ".join(inside)
+            msg = f"ckpt_dir={path} is not an experiment, it holds {held}: give one of them, such as {first}"
+        else:
+            msg = (
+                f"ckpt_dir={path} holds no finished fold (fold_<k>/result.json): train it first, or give "
+                "outputs/<exp_name>"
+            )
         raise SetiError(msg)
     return experiment
+
+
+def _names(experiments: list[Experiment]) -> list[str]:
+    return [experiment.name for experiment in experiments]
+
+
+def unset_experiment(output_dir: Path = Path("outputs")) -> str:
+    """Message that `ckpt_dir` is not set, with the experiments that there are.
+
+    Args:
+        output_dir: folder of experiments, by default.
+    """
+    known = _names(find_experiments(output_dir))
+    if known:
+        first = hints.setting("ckpt_dir", output_dir / known[0])
+        return f"ckpt_dir is not set: give an experiment's folder, such as {first}; {output_dir} has {', '.join(known)}"
+    return "ckpt_dir is not set: give an experiment's folder, ckpt_dir=outputs/<exp_name>"

@@ -27,6 +27,10 @@ NOT_COMPARED = (
     "model.compile",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.max_time",
+    "trainer.logger",
+    "trainer.profiler",
+    "trainer.detect_anomaly",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
@@ -62,8 +66,18 @@ class RunIdentity:
         """List the differences that change the trained fold, as `name: own -> other`; not the seed."""
         different = differences(self.config, other.config)
         if self.fingerprint != other.fingerprint:
-            different.append(f"label table: {brief(self.fingerprint)} -> {brief(other.fingerprint)}")
+            different.append(self._label_difference(other))
         return different
+
+    def _label_difference(self, other: "RunIdentity") -> str:
+        """Name the setting that gave other labelled cadences, or else the label table."""
+        own, others = (dict(_flatten(run.config)) for run in (self, other))
+        for key in ("data.on_error", "data.root"):  # skip leaves damaged cadences out
+            if own.get(key) != others.get(key):
+                return f"{key}: {brief(own.get(key))} -> {brief(others.get(key))}, with other labelled cadences"
+        if own.get("data.on_error") == "skip":
+            return "other labelled cadences: train_labels.csv, or which cadences could be read, has changed"
+        return "other labelled cadences: train_labels.csv has changed"
 
     def check_same(self, other: "RunIdentity", folder: Path) -> None:
         """Refuse to continue a fold of this identity with another one.

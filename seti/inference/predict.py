@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import ListConfig
+from omegaconf import ListConfig, OmegaConf
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
@@ -22,10 +22,10 @@ from seti.data.cadence import PANEL_CHOICES
 from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
-from seti.experiments.experiment import Experiment, open_experiment
+from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.reports import cross_validation
@@ -80,11 +80,15 @@ def predict(cfg: Any) -> float:
         SetiError: there is no experiment, or it is in use by another run, a checkpoint is damaged, or test cadences are
             missing or damaged.
     """
+    if OmegaConf.is_missing(cfg, "ckpt_dir"):
+        raise SettingsError(unset_experiment())
     experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
     with ExitStack() as locked:
         for experiment in experiments:
             locked.enter_context(locks.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
             files.remove_stale_parts(experiment.path)
+            for path in (experiment.predictions_path, experiment.submission_path, experiment.predictions_record):
+                files.try_output(path)
         return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # reread under the lock
 
 
@@ -97,6 +101,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     check_choice("average", cfg.average)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
+    labels = {root: competition.find_test_labels(root, ids[root]) for root in ids}
     members = [
         Member(experiment, root, load_folds(experiment)) for experiment, root in zip(experiments, roots, strict=True)
     ]
@@ -113,7 +118,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
             if cfg.data.root is None and member.experiment.is_finished():
                 # The gallery shows the highest scores of the test set once it is predicted.
                 cross_validation.draw_gallery(member.experiment)
-            scores.append(_report_test_auc(member, table, cfg.average))
+            scores.append(_report_test_auc(member, table, labels[member.root], cfg.average))
     return float(np.mean(scores))
 
 
@@ -263,17 +268,12 @@ def _prior(experiment: Experiment) -> float:
     return experiment.first_result.positive_share
 
 
-def _report_test_auc(member: Member, table: pd.DataFrame, average: str) -> float:
-    labels = competition.read_test_labels(member.root)
+def _report_test_auc(member: Member, table: pd.DataFrame, labels: pd.DataFrame | None, average: str) -> float:
     if labels is None:
         return float("nan")
-    table = table.dropna(subset="prob")  # damaged cadences have no score
-    joined = table.merge(labels, on="id", validate="one_to_one")
-    if len(joined) != len(table) or joined["target"].nunique() < 2:
-        log.warning(
-            "%s does not label every test cadence, or has only one class: no test AUC",
-            member.root / competition.TEST_LABELS,
-        )
+    joined = table.dropna(subset="prob").merge(labels, on="id", validate="one_to_one")
+    if joined["target"].nunique() < 2:  # damaged cadences have no score
+        log.warning("the test cadences of %s that can be read are of one class: no test AUC", member.root)
         return float("nan")
     report = Table(member.experiment.name, "test AUC")
     columns = [column for column in table.columns if column != "id"]

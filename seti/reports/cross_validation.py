@@ -13,8 +13,8 @@ from seti.errors import SetiError
 from seti.evaluation import calibration
 from seti.experiments.experiment import Experiment
 from seti.reports import figures, gallery, score_plots, training_plots
-from seti.utils import files, hints
-from seti.utils.console import console
+from seti.utils import encoding, files, hints
+from seti.utils.console import console, print_next
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,10 @@ def report(path: Path) -> None:
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:
-        print(f"next, the missing folds:  {experiment.train_command(missing)}")
+        print_next(experiment.train_command(missing), "the missing folds")
     else:
         print(f"wrote {experiment.cv_path}, roc.png, curves.png and gallery.png")
-        print(f"next:  {hints.command('predict', hints.setting('ckpt_dir', experiment.path))}")
+        print_next(hints.command("predict", hints.setting("ckpt_dir", experiment.path)))
 
 
 def _draw(experiment: Experiment) -> None:
@@ -101,7 +101,9 @@ def _print_table(summary: dict[str, Any]) -> None:
         epoch = str(fold["best_epoch"] + 1)
         table.add_row(str(fold["fold"]), f"{fold['auc']:.4f}", f"{fold['loss']:.4f}", epoch, f"{fold['seconds']:.0f}")
     table.add_section()
-    spread = f" ± {summary['deviation_auc']:.4f}" if len(summary["folds"]) > 1 else ""  # one fold has none
+    spread = ""  # one fold has none
+    if len(summary["folds"]) > 1:
+        spread = f" {encoding.plus_minus()} {summary['deviation_auc']:.4f}"
     table.add_row(
         "mean",
         f"{summary['mean_auc']:.4f}{spread}",

@@ -1,5 +1,7 @@
 """Report of a data check: a csv of all findings, a table of their kinds, and one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,11 +26,8 @@ def report(findings: list[Finding], root: Path, path: Path) -> None:
         SetiError: there are errors among the findings, or the csv cannot be written.
     """
     columns = list(Finding.__dataclass_fields__)
-    try:
+    with _write_errors(path):
         files.write_csv(path, pd.DataFrame([asdict(found) for found in findings], columns=columns))
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror or error}; set report=<file> to where you may write"
-        raise SetiError(msg) from error
     if findings:
         _print_table(findings)
     errors = sum(found.level == ERROR for found in findings)
@@ -37,6 +36,28 @@ def report(findings: list[Finding], root: Path, path: Path) -> None:
         msg = f"{root}: {_count(errors, 'error')} and {warnings}, all of them in {path}"
         raise SetiError(msg)
     print(f"{root}: no errors, {warnings}; {path} lists them")
+
+
+def try_report(path: Path) -> None:
+    """Try, before a check of hours, that its report can be written.
+
+    Args:
+        path: of the csv.
+
+    Raises:
+        SetiError: it cannot.
+    """
+    with _write_errors(path):
+        files.try_output(path)
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error}; set report=<file> to where you may write"
+        raise SetiError(msg) from error
 
 
 def _print_table(findings: list[Finding]) -> None:

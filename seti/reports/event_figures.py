@@ -47,8 +47,11 @@ def draw_event(
         A figure with an axes a panel. Frequencies are relative to the event's; wide cut-outs show the brightest of
         neighbouring bins, so that a signal of one bin is not lost.
     """
-    figure = Figure(figsize=(9, 1.2 + 1.35 * len(panels)), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
+    width, height = 9.0, 1.25 + 1.35 * len(panels)
+    figure = Figure(figsize=(width, height))
+    # In inches: matplotlib's own layout takes as long as the drawing.
+    margins = {"left": 0.65 / width, "right": 1 - 1.15 / width, "bottom": 0.6 / height, "top": 1 - 0.4 / height}
+    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True, gridspec_kw={**margins, "hspace": 0.14}))
     # Relative to the event, in the unit that keeps the numbers short.
     bins = panels[0].shape[1]
     left = (low_mhz - freq_mhz) * 1e6 - resolution_hz / 2
@@ -57,7 +60,7 @@ def draw_event(
     for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
         rows = len(panel)
         start, end = panel_start_s[number], panel_start_s[number] + rows * row_s
-        image = _thinned(np.asarray(panel, np.float32))
+        image = _thinned(np.asarray(panel, np.float32), round(abs(drift_hz_s) * row_s / resolution_hz))
         low, high = np.percentile(image, PERCENTILES)
         axis.imshow(
             image,
@@ -87,17 +90,25 @@ def draw_event(
         axis.text(1.012, 0.22, f"SNR {snrs[number]:.1f}", fontsize=10, va="center", **style)
     axes[-1].xaxis.set_major_locator(MaxNLocator(8))
     axes[-1].set_xlabel(f"frequency - {freq_mhz:.6f} MHz ({unit})")
-    figure.supylabel("time since the first row (min)", fontsize=10)
-    figure.suptitle(title, fontsize=12, parse_math=False)
+    figure.text(0.15 / width, 0.5, "time since the first row (min)", rotation=90, va="center", fontsize=10)
+    figure.suptitle(title, fontsize=12, y=1 - 0.12 / height, va="top", parse_math=False)
     return figure
 
 
-def _thinned(panel: np.ndarray) -> np.ndarray:
-    """Reduce a panel to at most `COLUMNS` columns, by the largest of neighbouring bins."""
+def _thinned(panel: np.ndarray, smeared: int) -> np.ndarray:
+    """Reduce a panel to at most `COLUMNS` columns.
+
+    Args:
+        panel: `(rows, bins)`.
+        smeared: bins over which a row of the signal is spread: their mean loses nothing of it. Where more bins are to
+            be joined, the largest of these means is drawn.
+    """
     factor = -(-panel.shape[1] // COLUMNS)
-    if factor == 1:
-        return panel
-    return np.maximum.reduceat(panel, np.arange(0, panel.shape[1], factor), axis=1)
+    means = min(factor, max(1, smeared))
+    for join, bins in ((np.mean, means), (np.max, -(-factor // means))):
+        whole = panel.shape[1] // bins * bins  # what is left over is less than a column
+        panel = join(panel[:, :whole].reshape(len(panel), -1, bins), axis=2)
+    return panel
 
 
 def _short(name: str, length: int = 14) -> str:

@@ -12,6 +12,7 @@ from seti.errors import SetiError
 from seti.experiments import predictions as sidecar
 from seti.experiments.experiment import Experiment, open_experiment
 from seti.reports import figures, waterfalls
+from seti.utils import files
 
 GALLERY_COUNT = 6
 
@@ -58,6 +59,8 @@ def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | Non
     for cadence_id in ids:  # check all ids before drawing the first
         if cadence_id not in known.index:
             raise SetiError(_unknown(cadence_id, root, known.index))
+    for cadence_id in ids:
+        files.try_output(out / f"{cadence_id}.png")
     scores = {} if experiment is None else {split: _scores(experiment, split) for split in ("train", "test")}
     paths = []
     for cadence_id in ids:
@@ -80,6 +83,7 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
     Raises:
         SetiError: a table or a cadence is missing or damaged.
     """
+    files.try_output(experiment.path / "gallery.png")
     known = _read_ids(root)
     oof = experiment.read_oof()
     scores = {"train": _scores(experiment, "train"), "test": _scores(experiment, "test")}
@@ -117,7 +121,7 @@ def _read_ids(root: Path) -> pd.DataFrame:
         tables.append(competition.read_labels(root).assign(split="train"))
     if (root / competition.SUBMISSION).exists():
         test = pd.DataFrame({"id": competition.read_test_ids(root), "split": "test"})
-        labels = competition.read_test_labels(root)
+        labels = _read_test_labels(root)
         targets = pd.Series(dtype=float) if labels is None else labels.set_index("id")["target"]
         tables.append(test.assign(target=targets.reindex(test["id"]).to_numpy(float)))
     known = pd.concat(tables).set_index("id")
@@ -126,6 +130,15 @@ def _read_ids(root: Path) -> pd.DataFrame:
         msg = f"{root} lists {doubled[0]} in train and in test: remove it from one of the two tables"
         raise SetiError(msg)
     return known
+
+
+def _read_test_labels(root: Path) -> pd.DataFrame | None:
+    """Read test labels, which a figure can do without."""
+    try:
+        return competition.read_test_labels(root)
+    except SetiError as error:
+        competition.say_no_test_labels(root, f"no test labels: {error}")
+        return None
 
 
 def _scores(experiment: Experiment, split: str) -> pd.Series:

@@ -1,8 +1,11 @@
 """Search of observations: six filterbank files in, events out.
 
-`settings` what is searched for; `channel` one coarse channel, from its six panels to events; `selection` the coarse
-channels and frequency ranges of a scan; `scan_folder` its files; `coarse_channel` one channel as a task that is done
-once; `borders` signals that cross from one coarse channel into the next; `events` the table of all signals; `turboseti`
-the same in turboSETI's formats; `cutouts` the data around every event; `recovery` recall of signals that are known;
-`run` all of it.
+`channel` searches one coarse channel within the limits of `settings`: `flatten` divides levels out, `tree` sums along
+drift rates, `hits` finds peaks, `tracks` fits them to all panels and masks them, `decide` compares ON with OFF,
+`stamps` cuts out what a judge looks at.
+
+`run` scans observations: `selection` chooses coarse channels and frequency ranges, `scan_folder` knows the scan's
+files, `parts` spreads the channels over processes, `coarse_channel` searches one of them once, `borders` joins signals
+that cross into the next, `events` makes the table of all signals, `turboseti` its formats, `cutouts` the data around
+events, `recovery` the recall of known signals.
 """

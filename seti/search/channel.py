@@ -5,15 +5,16 @@ the middle of a bin: a tone at `bin` 10.0 at time 0 with no drift lies in the mi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from seti.search.decide import measurements, reasons, scores
+from seti.search.decide import hits, measurements, parts, reasons, scores
 from seti.search.flatten import flatten
 from seti.search.hits import Times, fit, joint_hits, panel_hits
 from seti.search.settings import SearchSettings
+from seti.search.stamps import straightened_stamps, unmask
 
 EVENT_COLUMNS = (
     "bin",  # float, at the middle of the cadence's first row
@@ -39,14 +40,16 @@ HIT_COLUMNS = ("panel", "bin", "drift_hz_s", "snr", "width_bins")
 class ChannelResult:
     """Tables of one coarse channel, likeliest first.
 
-    They have `EVENT_COLUMNS`, `HIT_COLUMNS` and `CANDIDATE_COLUMNS`. `hits` has a row a signal and panel; its bin is that at
-    the middle of the panel's own first row. `candidates` has every signal that was fitted, with the reason why it is no
-    event (empty for events).
+    They have `EVENT_COLUMNS`, `HIT_COLUMNS` and `CANDIDATE_COLUMNS`. `hits` has a row a signal and panel; its bin is
+    that at the middle of the panel's own first row. `candidates` has every signal that was fitted, with the reason
+    why it is not an event (empty for events); `stamps` has their straightened cut-outs, `(n, 6, rows, stamp_bins)`,
+    where asked for.
     """
 
     events: pd.DataFrame
     hits: pd.DataFrame
     candidates: pd.DataFrame
+    stamps: np.ndarray | None = None
 
 
 def search_channel(
@@ -77,15 +80,29 @@ def search_channel(
     assert planes is not None
     fitted = [fit(planes, np.concatenate(peaks), times, resolution_hz, settings)]
     fitted.append(fit(planes, joint_hits(planes, times, resolution_hz, settings), times, resolution_hz, settings))
-    return tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
+    result = tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
+    if settings.stamp_bins:
+        unmask(planes)
+        stamps = straightened_stamps(planes, result.candidates, times.u, settings.stamp_bins)
+        result = replace(result, stamps=stamps)
+    return result
 
 
-def tables(fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings) -> ChannelResult:
+def tables(
+    fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings
+) -> ChannelResult:
     """Tables of the tracks of one coarse channel."""
     table = measurements(fitted, times, resolution_hz)
-    table["reason"] = reasons(table, times.on, settings)
     table["score"] = scores(table, times.on)
-    table["n_hits"] = (table[[f"snr_{p + 1}" for p in range(len(times.on))]] > 4.5).sum(axis=1)
-    table = table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
-    events = table[table.reason == ""]
-    return ChannelResult(events[list(EVENT_COLUMNS)].reset_index(drop=True), pd.DataFrame(columns=list(HIT_COLUMNS)), table)
+    table["reason"] = reasons(table, times.on, settings)
+    table["n_hits"] = (fitted[:, 6 : 6 + len(times.on)] >= settings.hit_snr).sum(1)
+    whole = parts(table)
+    part = np.flatnonzero(whole >= 0)
+    np.add.at(table["n_hits"].to_numpy(), whole[part], table["n_hits"].to_numpy()[part])
+    table.loc[part, "reason"] = "part of a stronger signal"
+    inside = table.bin.between(-0.5, width - 0.5)
+    table = table[inside].sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+    events = table.loc[table.reason == "", list(EVENT_COLUMNS)].reset_index(drop=True)
+    found = hits(fitted, times, resolution_hz, settings.hit_snr)
+    found = found[found.bin.between(-0.5, width - 0.5)].reset_index(drop=True)
+    return ChannelResult(events, found, table.head(max(settings.candidates, len(events))))

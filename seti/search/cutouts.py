@@ -2,9 +2,10 @@
 
 import itertools
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,6 @@ from seti.data.filterbank_writer import write_filterbank
 from seti.data.observation import Header, open_observation
 from seti.search.coarse_channel import ScanTask
 from seti.search.scan_folder import ScanFolder
-from seti.utils.processes import parallel_map
 
 # turboSETI's plot_event shows 2.4 times the drift over the cadence, around the first frequency, and at least 500 Hz.
 DRIFT_SPANS = 2.4
@@ -35,7 +35,13 @@ def event_name(number: int) -> str:
     return f"event_{number:06d}"
 
 
-def make_cutouts(task: ScanTask, events: pd.DataFrame, cutouts: int | None, figures: int | None, workers: int) -> int:
+def make_cutouts(
+    task: ScanTask,
+    events: pd.DataFrame,
+    cutouts: int | None,
+    figures: int | None,
+    spread: Callable[..., Iterator[Any]],
+) -> int:
     """Write cut-outs and figures of the most likely events; those that exist are kept.
 
     Args:
@@ -43,7 +49,7 @@ def make_cutouts(task: ScanTask, events: pd.DataFrame, cutouts: int | None, figu
         events: of `events.table`; excluded ones get neither.
         cutouts: number of events whose data are written; None for all.
         figures: number of events whose waterfalls are drawn; None for all.
-        workers: number of processes.
+        spread: of `processes.pool`.
 
     Returns:
         The number of events that have cut-outs or figures now.
@@ -61,8 +67,7 @@ def make_cutouts(task: ScanTask, events: pd.DataFrame, cutouts: int | None, figu
         pd.DataFrame(list(rows)).drop(columns="Index")
         for _, rows in itertools.groupby(sorted(missing, key=lambda row: row.freq_mhz), lambda row: row.coarse_channel)
     ]
-    work = (itertools.repeat(task), groups, itertools.repeat(limits[0]), itertools.repeat(limits[1]))
-    for _ in parallel_map(cut_group, *work, workers=max(1, min(workers, len(groups)))):
+    for _ in spread(cut_group, itertools.repeat(task), groups, *(itertools.repeat(limit) for limit in limits)):
         pass
     return len(events)
 

@@ -1,4 +1,4 @@
-"""ON against OFF: the decision about every fitted track, one row a signal, and the score that ranks events."""
+"""ON against OFF: the decision about every fitted track, and the score that ranks events."""
 
 import numpy as np
 import pandas as pd
@@ -6,9 +6,10 @@ import pandas as pd
 from seti.search.hits import Times
 from seti.search.settings import SearchSettings
 
+STRONGER = 1.6  # a signal next to one so much stronger is a part of it
 LEAK = np.linspace(0.2, 1.0, 33)  # strength in OFF panels relative to ON, of interference
-FADING = np.exp(0.3 * np.linspace(-2.5, 2.5, 26))  # strength in the weakest ON panel relative to the others
-FADED = np.exp(-0.5 * np.linspace(-2.5, 2.5, 26) ** 2) + 0.1  # and how often that is so, some needles fade more
+FADING = np.exp(0.3 * np.linspace(-6.5, 2.5, 46))  # strength in the weakest ON panel relative to the others
+FADED = np.exp(-0.5 * np.linspace(-6.5, 2.5, 46) ** 2) + 0.1  # and how often that is so; some needles fade more
 
 
 def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.DataFrame:
@@ -20,8 +21,12 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     table = pd.DataFrame({"bin": p0 + first * (p1 + first * p2)})
     middle = 0.5 * (u[0, 0] + u[-1, -1])
     table["drift_hz_s"] = (p1 + 2 * p2 * middle) / times.half * resolution_hz / times.row_s
-    snrs = fitted[:, 6 : 6 + panels]
+    snrs = fitted[:, 10 + 2 * panels : 10 + 3 * panels]
+    limited = fitted[:, 6 : 6 + panels]
     table["snr"] = snrs[:, times.on].sum(1) / np.sqrt(times.on.sum())
+    table["z"] = limited[:, times.on].sum(1) / np.sqrt(times.on.sum())
+    for p in range(panels):
+        table[f"z_{p + 1}"] = limited[:, p]
     for p in range(panels):
         table[f"snr_{p + 1}"] = snrs[:, p]
     table["width_hz"] = width * resolution_hz
@@ -36,8 +41,21 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     return table
 
 
+def hits(fitted: np.ndarray, times: Times, resolution_hz: float, least: float) -> pd.DataFrame:
+    """Rows of `HIT_COLUMNS`: a track and a panel in which its SNR is at least so large."""
+    panels = len(times.on)
+    track, p = np.nonzero(fitted[:, 6 : 6 + panels] >= least)
+    p0, p1, p2, width = fitted[track, :4].T
+    u, middle = times.u[p, 0], times.u[p].mean(1)
+    table = pd.DataFrame({"panel": p, "bin": p0 + u * (p1 + u * p2)})
+    table["drift_hz_s"] = (p1 + 2 * p2 * middle) / times.half * resolution_hz / times.row_s
+    table["snr"] = fitted[track, 10 + 2 * panels + p]
+    table["width_bins"] = width
+    return table.sort_values(["panel", "snr"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
 def leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
-    """Logarithm of the likelihood that OFF has nothing over that it has a part of ON's signal, strengths even in `LEAK`."""
+    """Log-likelihood ratio of an OFF SNR: nothing is there, or a part (`LEAK`) of the signal."""
     nothing = -0.5 * off**2
     part = -0.5 * (off[:, None] - LEAK * np.maximum(on, 0)[:, None]) ** 2
     top = part.max(1)
@@ -45,10 +63,10 @@ def leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
 
 
 def presence_ratio(weakest: np.ndarray, others: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Logarithm of the likelihood that the weakest ON panel has the signal over that it has noise alone.
+    """Log-likelihood ratio of the weakest ON panel: the signal is there, or noise alone.
 
-    `others` is the mean SNR of the other ON panels; noise is 0.5 higher than none, and `freedom` more, for the fit had a
-    choice.
+    `others` is the mean SNR of the other ON panels; noise is 0.5 higher than none, and `freedom` more, for the fit
+    had a choice.
     """
     present = -0.5 * (weakest[:, None] - FADING * np.maximum(others, 0)[:, None]) ** 2
     top = present.max(1)
@@ -57,29 +75,50 @@ def presence_ratio(weakest: np.ndarray, others: np.ndarray, freedom: np.ndarray)
 
 
 def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd.Series:
-    """Why each track is not an event; empty for events."""
-    snrs = table[[f"snr_{p + 1}" for p in range(len(on))]].to_numpy()
+    """Reason why each track is not an event; empty for events."""
+    snrs = table[[f"z_{p + 1}" for p in range(len(on))]].to_numpy()
     reason = np.full(len(table), "", object)
     for name, wrong in (
         ("crossed", table.free < 0.5),
         ("off nearby", table.near >= settings.off_snr),
         ("off", (snrs[:, ~on] >= settings.off_snr).any(1)),
         ("not in every ON", (snrs[:, on] <= settings.on_snr).any(1)),
-        ("weak", table.snr <= settings.snr),
+        ("weak", table.z <= settings.snr),
+        ("unlikely", table.score < settings.least_score),
         ("drift", table.drift_hz_s.abs() > settings.max_drift * 1.05),
     ):
         reason[np.asarray(wrong, bool)] = name
     return pd.Series(reason, index=table.index)
 
 
+def parts(table: pd.DataFrame) -> np.ndarray:
+    """Row of a stronger signal that each track is a sidelobe or skirt of, or -1.
+
+    Over the ON panels the tracks must be closer than 1.5 times both widths, and the other `STRONGER` times as strong.
+    """
+    strength = table.fit_snr.to_numpy()
+    order = np.flatnonzero(strength > STRONGER * max(strength[table.reason == ""].min(initial=np.inf), 1))
+    whole = np.full(len(table), -1)
+    if not len(order):
+        return whole
+    ends = np.stack([table.p0 + u * (table.p1 + u * table.p2) for u in (-1, 0, 1)])
+    width = table.width.to_numpy()
+    for row in np.flatnonzero(table.reason == ""):
+        apart = np.abs(ends[:, order] - ends[:, row, None]).max(0)
+        near = (apart < 1.5 * (width[order] + width[row]) + 4) & (strength[order] > STRONGER * strength[row])
+        if near.any():
+            whole[row] = order[near][strength[order[near]].argmax()]
+    return whole
+
+
 def scores(table: pd.DataFrame, on: np.ndarray) -> pd.Series:
     """Score from 0 to 1 of tracks: strong, in every ON panel, and nothing in OFF."""
-    snrs = table[[f"snr_{p + 1}" for p in range(len(on))]].to_numpy()
-    strength = 2.5 * (table.snr.to_numpy() - 7.2)
+    snrs = table[[f"z_{p + 1}" for p in range(len(on))]].to_numpy()
+    strength = 2.5 * (table.z.to_numpy() - 7.2)
     weakest = snrs[:, on].min(1)
     others = (snrs[:, on].sum(1) - weakest) / max(1, on.sum() - 1)
     least = presence_ratio(weakest, others, table.curved.to_numpy()) - 1
     exact = snrs[:, ~on].sum(1) / np.sqrt(max(1, (~on).sum()))
-    off = leak_ratio(table.snr.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8)) + 1
+    off = leak_ratio(table.z.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8)) + 1
     total = sum(np.logaddexp(0, -np.clip(value, -30, 30)) for value in (strength, least, off))
     return pd.Series(np.exp(-total), index=table.index)

@@ -1,8 +1,8 @@
-"""Flattening of a panel: levels of bins and rows are divided out, and noise becomes the unit.
+"""Flattening of a panel: local levels are divided out, and noise becomes the unit.
 
-The response of the polyphase filterbank, slopes and wide emission are smooth in frequency: medians of blocks follow them,
-and lines of one bin do not move a median. Bursts and gains differ from row to row: a second median, of one row's blocks,
-follows those. A signal stays unless it fills half of a block.
+The response of the polyphase filterbank, slopes and wide emission are smooth in frequency: medians of blocks follow
+them, and lines of one bin do not move a median. Bursts and gains differ from row to row: a second median, of one
+row's blocks, follows those. A signal stays unless it fills half of a block.
 """
 
 import numpy as np
@@ -19,16 +19,16 @@ BUCKETS, LOW, HIGH = 256, 0.3, 1.9  # histogram of one row's block, in units of 
 def flatten(panel: np.ndarray) -> np.ndarray:
     """Deviations from the local level in units of the local noise, `(rows, width)` float32.
 
-    Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that crosses
-    it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
+    Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
+    crosses it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
     """
     panel = np.ascontiguousarray(panel, np.float32)
-    rows, width = panel.shape
+    width = panel.shape[1]
     gains = np.array([_finite_median(row[:: max(1, width // 16384)]) for row in panel])
     if not (gains > 0).any():
         return np.zeros_like(panel)
     scale = np.where(gains > 0, 1 / np.where(gains > 0, gains, 1), 0).astype(np.float32)
-    spectrum = scale @ panel / max(1, np.count_nonzero(scale))
+    spectrum = _spectrum(panel, scale)
     band = _band(spectrum)
     inverse = np.where(band > 0, 1 / np.where(band > 0, band, 1), 0).astype(np.float32)
     levels, noise = _levels(panel, scale, inverse, ROW_BLOCK, NOISE_BLOCK)
@@ -56,7 +56,9 @@ def _band(spectrum: np.ndarray) -> np.ndarray:
     whole = width // block * block
     blocks = spectrum[:whole].reshape(-1, block)
     with np.errstate(invalid="ignore"):
-        medians = np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
+        medians = (
+            np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
+        )
     centres = (np.arange(len(medians)) + 0.5) * block - 0.5
     if len(medians) == 1:
         return np.full(width, medians[0])
@@ -66,6 +68,37 @@ def _band(spectrum: np.ndarray) -> np.ndarray:
     outer = np.arange(int(centres[-1]), width)
     band[outer] = medians[-1] + (outer - centres[-1]) * (medians[-1] - medians[-2]) / block
     return band
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+def _spectrum(panel, scale):
+    """Mean over rows, of the middle two of four quarters: a drifting signal does not raise it."""
+    rows, width = panel.shape
+    out = np.empty(width, np.float32)
+    if rows < 4:
+        for b in range(width):
+            out[b] = panel[0, b] * scale[0]
+        return out
+    sums = np.zeros((4, width), np.float32)
+    for q in range(4):
+        first, last = rows * q // 4, rows * (q + 1) // 4
+        used = 0
+        total = sums[q]
+        for r in range(first, last):
+            factor = scale[r]
+            used += factor > 0
+            row = panel[r]
+            for b in range(width):
+                total[b] += row[b] * factor
+        share = np.float32(1 / max(used, 1))
+        for b in range(width):
+            total[b] *= share
+    first, second, third, fourth = sums[0], sums[1], sums[2], sums[3]
+    for b in range(width):
+        low, high = min(first[b], second[b]), max(first[b], second[b])
+        other, upper = min(third[b], fourth[b]), max(third[b], fourth[b])
+        out[b] = 0.5 * (max(low, other) + min(high, upper))
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -81,7 +114,7 @@ def _quantile(counts, total, share):
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
 def _levels(panel, scale, inverse, row_block, noise_block):
-    """Medians of every row's blocks, and noise (from quartiles) of wider blocks, both in units of the band's level."""
+    """Medians of every row's blocks, and noise of wider blocks, in units of the band's level."""
     rows, width = panel.shape
     count = max(1, width // row_block)
     per = max(1, noise_block // row_block)
@@ -116,7 +149,7 @@ def _levels(panel, scale, inverse, row_block, noise_block):
 
 
 def _filled(noise: np.ndarray) -> np.ndarray:
-    """Noise of blocks; one that is far above its neighbours (crowded by signals) takes the median of all."""
+    """Noise of blocks; a block crowded by signals, with far more, takes the median of all."""
     known = noise[noise > 0]
     if not len(known):
         return noise
@@ -146,8 +179,10 @@ def _divide(panel, scale, inverse, levels, noise, row_block, noise_block, flat):
                 level = levels[r, own] + slope * (b - centre)
                 value = (panel[r, b] * factor * inverse[b] - level) / (deviation * level)
                 if value > LINEAR:
-                    value = LINEAR + COMPRESSION * np.log(value / LINEAR)
-                flat[r, b] = value if value > -LINEAR else -LINEAR
+                    value = LINEAR + COMPRESSION * np.log(min(value, np.float32(1e9)) / LINEAR)
+                elif not value > -LINEAR:
+                    value = -LINEAR if value <= -LINEAR else np.float32(0)  # 0 where it is not a number
+                flat[r, b] = value
 
 
 def _remove_dc(flat: np.ndarray) -> None:
@@ -156,4 +191,3 @@ def _remove_dc(flat: np.ndarray) -> None:
     for near in (middle - 2, middle - 1, middle + 1, middle + 2):
         if 0 <= near < flat.shape[1] and flat[:, near].mean() > 2:
             flat[:, near] = 0
-    flat[~np.isfinite(flat)] = 0

@@ -53,19 +53,21 @@ class Times:
 
 
 def _scrunched(
-    planes: np.ndarray, max_bins: float
-) -> Iterator[tuple[Level, np.ndarray, int]]:
-    """Levels, with the planes summed to their step, and the largest total drift of the tree in columns."""
-    step = 1
+    planes: np.ndarray, which: np.ndarray, max_bins: float
+) -> Iterator[tuple[Level, np.ndarray, np.ndarray, int]]:
+    """Levels, planes summed to their step, places of panels in them, and the largest drift."""
+    step, rows = 1, planes.shape[1]
     for level in levels(max_bins):
         while step < level.step:
-            planes = np.stack([halve(plane) for plane in planes])
+            narrow = np.empty((len(which), rows, planes.shape[2] // 2), np.float32)
+            for place, p in enumerate(which):
+                halve(planes[p], narrow[place])
+            planes, which = narrow, np.arange(len(which))
             step *= 2
-        if planes.shape[-1] < 2 * planes.shape[-2]:
+        if planes.shape[2] < 2 * rows:
             return
-        rows = planes.shape[1]
         left = max_bins * 1.02 / level.step - level.shear
-        yield level, planes, int(np.clip(np.ceil(left * (rows - 1)), 0, _power(rows) - 1))
+        yield level, planes, which, int(np.clip(np.ceil(left * (rows - 1)), 0, _power(rows) - 1))
 
 
 def _power(rows: int) -> int:
@@ -76,16 +78,27 @@ def panel_hits(plane: np.ndarray, p: int, times: Times, resolution_hz: float, se
     """Peaks of one panel's trees as hits for `process`."""
     rows = plane.shape[0]
     out = []
-    for number, (level, scrunched, top) in enumerate(_scrunched(plane[None], max_bins(times, resolution_hz, settings))):
+    bins = max_bins(times, resolution_hz, settings)
+    for number, (level, scrunched, _, top) in enumerate(_scrunched(plane[None], np.arange(1), bins)):
         if level.step == 1 and level.box == 2 and level.shear == 0:
             continue  # the ON panels together are searched in it
         found = np.empty((MOST_HITS // level.step, 3), np.float32)
         norm = np.float32(1 / np.sqrt(rows * level.box))
-        count = panel_peaks(scrunched[0], level.box > level.step, level.shear, top, norm, np.float32(HIT if times.on[p] else OFF_HIT), found)
+        count = panel_peaks(
+            scrunched[0],
+            level.box > level.step,
+            level.shear,
+            top,
+            norm,
+            np.float32(HIT if times.on[p] else OFF_HIT),
+            found,
+        )
         column, drift, snr = found[:count].astype(float).T
         rate = drift / (_power(rows) - 1) * level.step
         middle = column * level.step + (level.box - 1) / 2 + rate * (rows - 1) / 2
-        out.append(np.stack([np.full(count, p), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1))
+        out.append(
+            np.stack([np.full(count, p), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1)
+        )
     return np.concatenate(out)
 
 
@@ -96,9 +109,8 @@ def joint_hits(planes: np.ndarray, times: Times, resolution_hz: float, settings:
     rows_from = times.starts[which] - times.starts[anchor]
     rows = planes.shape[1]
     out = []
-    chosen, index = planes, which
-    for number, (level, scrunched, top) in enumerate(_joint_scrunched(planes, which, max_bins(times, resolution_hz, settings))):
-        index = which if scrunched is planes else np.arange(len(which))
+    bins = max_bins(times, resolution_hz, settings)
+    for number, (level, scrunched, index, top) in enumerate(_scrunched(planes, which, bins)):
         found = np.empty((MOST_HITS // level.step, 3), np.float32)
         norms = np.full(len(which), 1 / np.sqrt(rows * level.box), np.float32)
         wide = level.box > level.step
@@ -110,23 +122,10 @@ def joint_hits(planes: np.ndarray, times: Times, resolution_hz: float, settings:
         rate = drift / unit * level.step
         middle = column * level.step + (level.box - 1) / 2 + coarse * (rows - 1) / 2
         middle += rate * (times.middle - times.starts[anchor] - (rows - 1) / 2)
-        out.append(np.stack([np.full(count, -1), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1))
-    del chosen
+        out.append(
+            np.stack([np.full(count, -1), middle, rate, np.full(count, level.box), np.full(count, number), snr], 1)
+        )
     return np.concatenate(out)
-
-
-def _joint_scrunched(planes, which, max_bins):
-    """As `_scrunched`, without a copy of the panels at full resolution."""
-    chosen, step = planes, 1
-    for level in levels(max_bins):
-        while step < level.step:
-            chosen = np.stack([halve(chosen[p]) for p in (which if step == 1 else range(len(which)))])
-            step *= 2
-        rows = planes.shape[1]
-        if chosen.shape[-1] < 2 * rows:
-            return
-        left = max_bins * 1.02 / level.step - level.shear
-        yield level, chosen, int(np.clip(np.ceil(left * (rows - 1)), 0, _power(rows) - 1))
 
 
 def max_bins(times: Times, resolution_hz: float, settings: SearchSettings) -> float:
@@ -134,10 +133,12 @@ def max_bins(times: Times, resolution_hz: float, settings: SearchSettings) -> fl
     return settings.max_drift * times.row_s / resolution_hz
 
 
-def fit(planes: np.ndarray, hits: np.ndarray, times: Times, resolution_hz: float, settings: SearchSettings) -> np.ndarray:
-    """Tracks of the hits, strongest first (rows as `process` gives them); the tracks are masked in the planes."""
+def fit(
+    planes: np.ndarray, hits: np.ndarray, times: Times, resolution_hz: float, settings: SearchSettings
+) -> np.ndarray:
+    """Tracks of the hits, strongest first, as `process` gives them; it masks them in the planes."""
     hits = hits[np.argsort(-hits[:, 5], kind="stable")]
-    found = np.zeros((min(MOST_TRACKS, len(hits)), 10 + 2 * len(planes)))
+    found = np.zeros((min(MOST_TRACKS, len(hits)), 10 + 3 * len(planes)))
     curve = 0.5 * CURVATURE * (times.half * times.row_s) ** 2 / resolution_hz
     limits = np.array([HIT, JOINT, CURVED])
     count = process(planes, times.u, times.on, hits, 1 / times.half, curve, limits, found)

@@ -5,13 +5,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from seti.data.observation import Header
 from seti.errors import SetiError
 from seti.search.coarse_channel import BUSY, ScanTask, make_once
 from seti.search.progress import ScanProgress
 from seti.utils import memory
-from seti.utils.processes import available_cores, parallel_map
+from seti.utils.processes import available_cores
 from seti.utils.threads import single_threaded
 
 POLL = 0.5  # s between two looks at parts that another process searches
@@ -21,7 +22,11 @@ BASE_BYTES, PANEL_COPIES = 300_000_000, 8
 
 
 def search_parts(
-    task: ScanTask, parts: Sequence[str], make: Callable[[ScanTask, str], None], workers: int, noun: str
+    task: ScanTask,
+    parts: Sequence[str],
+    make: Callable[[ScanTask, str], None],
+    spread: Callable[..., Iterator[Any]],
+    noun: str,
 ) -> int:
     """Search all parts that are not done, in several processes.
 
@@ -31,7 +36,7 @@ def search_parts(
         task: the scan.
         parts: names of coarse channels or of borders.
         make: searches one part, and writes its result; a function that other processes can import.
-        workers: number of processes.
+        spread: of `processes.pool`.
         noun: of the parts, for the progress.
 
     Returns:
@@ -40,17 +45,14 @@ def search_parts(
     done = set(task.folder.done(parts))
     open_parts = [part for part in parts if part not in done]
     progress = ScanProgress(noun, len(parts), len(done))
-    with progress.shown(), _one_thread_each():
+    with progress.shown():
         busy = []
-        processes = min(workers, len(open_parts))
-        if processes:
-            work = (itertools.repeat(task), open_parts, itertools.repeat(make))
-            states = parallel_map(make_once, *work, workers=processes)
-            for part, state in zip(open_parts, states, strict=False):
-                if state == BUSY:
-                    busy.append(part)
-                else:
-                    progress.advance(_events(task, part))
+        states = spread(make_once, itertools.repeat(task), open_parts, itertools.repeat(make))
+        for part, state in zip(open_parts, states, strict=True):
+            if state == BUSY:
+                busy.append(part)
+            else:
+                progress.advance(_events(task, part))
         said = False
         while busy:  # the other process may have finished them, or may have been killed
             left = []
@@ -105,7 +107,7 @@ def _events(task: ScanTask, part: str) -> int:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Limit numerical libraries to one thread, here and in processes started in the block."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -80,10 +80,11 @@ def curves(
     row_s: float,
     false_alarms: Sequence[float] = FALSE_ALARMS,
 ) -> pd.DataFrame:
-    """Recall by SNR, by effective SNR and by drift rate.
+    """Recall by SNR and by drift rate.
 
-    The effective SNR is SNR / sqrt(max(1, bins drifted in a row)): a signal that drifts over several bins in a row
-    spreads its power over them.
+    The tables of `seti simulate` and `seti inject` have the SNR that a search can measure. In other tables, those
+    without their column `snr_one_channel`, the SNR is taken for that of a signal with all power of a row in one bin.
+    Recall is then given by effective SNR too, SNR / sqrt(max(1, bins drifted in a row)).
 
     Args:
         events: of `events.table`, most likely first; excluded ones are left out.
@@ -104,12 +105,9 @@ def curves(
     drift = needles["drift_hz_s"].abs().to_numpy(float)
     snr = needles["snr"].to_numpy(float)
     effective = snr / np.sqrt(np.maximum(1, drift * row_s / resolution_hz))
-    kinds = (
-        ("all", np.zeros(len(needles)), (0, np.inf)),
-        ("snr", snr, SNR_BINS),
-        ("effective_snr", effective, SNR_BINS),
-        ("drift", drift, DRIFT_BINS),
-    )
+    kinds = [("all", np.zeros(len(needles)), (0, np.inf)), ("snr", snr, SNR_BINS), ("drift", drift, DRIFT_BINS)]
+    if "snr_one_channel" not in truth:
+        kinds.insert(2, ("effective_snr", effective, SNR_BINS))
     rows = []
     for allowed in false_alarms:
         accepted = alarms <= allowed * channels

@@ -1,6 +1,7 @@
 """Scan of observations: cadences searched channel by channel, and their events written."""
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,11 @@ from seti.experiments import provenance
 from seti.search import borders, cutouts, events, recovery, turboseti
 from seti.search.coarse_channel import ScanTask, search_coarse_channel
 from seti.search.judge import check_networks
-from seti.search.parts import fitting_workers, search_parts
+from seti.search.parts import fitting_workers, one_thread_each, search_parts
 from seti.search.scan_folder import ScanFolder
 from seti.search.selection import Range, Selection, channel_range, parse_ranges, parse_shard, select, shard_of, within
 from seti.search.settings import SearchSettings
-from seti.utils import files, locks
+from seti.utils import files, locks, processes
 from seti.utils.console import console
 
 if TYPE_CHECKING:
@@ -91,35 +92,38 @@ def scan_cadence(
     still = len(mine) - len(folder.done(mine))
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
     files.remove_stale_parts(folder.channels)
-    search_parts(task, mine, search_coarse_channel, workers, "coarse channel")
-    every = [str(k) for k in selection.search]
-    if shard is not None:
-        done = len(folder.done(every))
-        print(
-            f"{folder.path}: shard {cfg.shard} is done, {done} of {len(every)} coarse channels of the scan are. "
-            "The same command without shard merges them",
-        )
-        return
-    with locks.hold(folder.path, "merging a scan", patience=MERGE_PATIENCE):
-        merge(cfg, task, selection, exclude, workers)
+    with one_thread_each(), processes.pool(workers) as spread:
+        search_parts(task, mine, search_coarse_channel, spread, "coarse channel")
+        if shard is None:
+            with locks.hold(folder.path, "merging a scan", patience=MERGE_PATIENCE):
+                merge(cfg, task, selection, exclude, spread)
+            return
+    done = len(folder.done([str(k) for k in selection.search]))
+    print(
+        f"{folder.path}: shard {cfg.shard} is done, {done} of {len(selection.search)} coarse channels of the scan are. "
+        "The same command without shard merges them",
+    )
 
 
 def merge(
-    cfg: "ScanConfig", task: ScanTask, selection: Selection, exclude: tuple[Range, ...], workers: int
+    cfg: "ScanConfig",
+    task: ScanTask,
+    selection: Selection,
+    exclude: tuple[Range, ...],
+    spread: Callable[..., Iterator[Any]],
 ) -> pd.DataFrame:
     """Search the borders, and write the results of all channels together, `scan.json` last."""
     folder = task.folder
     channels = [str(k) for k in selection.search]
     crossings = borders.border_parts(list(selection.search))
-    # A border takes a hundredth of a channel's time: other processes would take longer to start.
-    search_parts(task, crossings, borders.search_border, 1 if len(crossings) < 50 else workers, "border")
+    search_parts(task, crossings, borders.search_border, spread, "border")
     signals, hits = events.collect(task, [*channels, *crossings])
     table = events.table(task, signals, exclude, cfg.scan.score)
     _write_events(folder, table)
     if cfg.ecsv:
         write_ecsv(folder.path / "events.ecsv", table)
     turboseti.write(task, table, hits)
-    cutouts.make_cutouts(task, table, cfg.cutouts, cfg.figures, workers)
+    cutouts.make_cutouts(task, table, cfg.cutouts, cfg.figures, spread)
     summaries = {part: folder.read(part)[2] for part in channels}
     if cfg.truth is not None:
         write_recovery(Path(cfg.truth), task, selection, table)
@@ -186,12 +190,12 @@ def report(folder: ScanFolder, table: pd.DataFrame, summaries: dict[str, dict[st
             f"{_count(len(empty), 'coarse channel')} of {len(summaries)} held nothing to search, first {first}: "
             f"{empty[first]}; scan.json lists all"
         )
-    more = f", the {SHOWN} most likely above" if len(kept) > SHOWN else ""
+    more = f" (the {SHOWN} most likely above)" if len(kept) > SHOWN else ""
     aside = f", and {len(table) - len(kept)} in excluded ranges" if len(table) > len(kept) else ""
     searched = len(summaries) - len(empty)
     print(
         f"{folder.path}: {_count(len(kept), 'event')}{more}{aside} in {_count(searched, 'coarse channel')}. "
-        f"{folder.events} lists them, {folder.figures} shows them"
+        f"{folder.events} lists them" + (f", {folder.figures} shows them" if folder.figures.is_dir() else "")
     )
 
 

@@ -9,9 +9,17 @@ class SearchSettings:
 
     max_drift: float = 4.0
     "Largest drift rate searched, in Hz/s, of either sign."
-    snr: float = 8.0
+    snr: float = 7.0
     "Least signal-to-noise ratio of the ON panels together; an event has more."
-    on_snr: float = 3.5
+    on_snr: float = 2.7
     "Least signal-to-noise ratio in each ON panel; an event has more in every one."
     off_snr: float = 4.2
     "Largest signal-to-noise ratio in any OFF panel along the track; an event has less in every one."
+    least_score: float = 0.2
+    "Least score of an event: a track is left out where ON and OFF panels make it less likely."
+    hit_snr: float = 5.0
+    "Least signal-to-noise ratio of a hit in one panel."
+    stamp_bins: int = 0
+    "Columns of the straightened cut-out of every candidate, for a judge; 0 for none."
+    candidates: int = 400
+    "Most candidates of a coarse channel; the least likely are left out."

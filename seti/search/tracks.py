@@ -1,13 +1,14 @@
-"""Fits of tracks to the six panels of a coarse channel, strongest first, each masked once it is known.
+"""Fits of tracks to the six panels of a coarse channel, strongest first, masked one by one.
 
-A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their span:
-p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise (see
-`flatten`). A masked bin holds its value minus `MASK`: it counts neither for nor against other tracks.
+A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their
+span: p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise
+(see `flatten`). A masked bin holds its value minus `MASK`: it counts neither for nor against other tracks.
 """
 
 import numpy as np
 from numba import njit
 
+from seti.search.flatten import COMPRESSION, LINEAR
 from seti.search.tree import MASK
 
 FLAGS = {"reassoc", "contract", "arcp", "nsz"}
@@ -16,7 +17,7 @@ LONGEST = 4096  # bins in the window of one row
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def boxes(row, centre, width, step, count, out):
-    """Box sums around `count` positions, `step` bins apart and centred on `centre`; masked and outer bins are 0."""
+    """Box sums at `count` positions, `step` bins apart, around `centre`; masked bins are 0."""
     total = row.shape[0]
     first = centre - (count // 2) * step
     low = int(np.floor(first - width / 2 + 0.5)) - 1
@@ -40,7 +41,7 @@ def boxes(row, centre, width, step, count, out):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def stamps(planes, time, use, track, width, step, count, out, when):
-    """Box sums in units of their noise, around a track, of every row of the panels in use; the number of rows."""
+    """Box sums around a track in units of noise, of all rows of the panels in use; their number."""
     panels, rows, _ = planes.shape
     scale = np.float32(1 / np.sqrt(width))
     n = 0
@@ -59,7 +60,7 @@ def stamps(planes, time, use, track, width, step, count, out, when):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def best_shift(stamp, when, n, count, step, centre, a, b, c, grid):
-    """Best of the shifts `i * grid + j * grid * v + k * grid * v^2`, v from the centre, as (snr, i, j, k) in bins.
+    """Best shift `i + j * v + k * v^2`, in steps of `grid`, as (snr, i, j, k); v is u - centre.
 
     `a`, `b` and `c` are the largest i, j and k.
     """
@@ -100,7 +101,7 @@ def move(track, centre, i, j, k):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when):
-    """Move a track to the best of a grid of shifts; the track and its SNR over the panels in use."""
+    """Move a track to the best of a grid of shifts; the track and its SNR in the panels in use."""
     longest = 1.0
     step = max(grid / 2, 0.125)
     count = 2 * (int((a + b + c) * grid * longest / step) + 2) + 1
@@ -112,9 +113,12 @@ def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when)
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def measure(planes, time, p, track, width, shift):
-    """SNR of a track in one panel after its surroundings are subtracted, and the share of its bins that is not masked."""
+    """SNR of a track in one panel, the share of bins not masked, and the SNR uncompressed.
+
+    The mean of the surroundings is subtracted first: wide emission that was not flattened away is not a signal.
+    """
     _, rows, total = planes.shape
-    inside, weight, squares, side, beside = 0.0, 0.0, 0.0, 0.0, 0
+    inside, weight, squares, side, around, strong = 0.0, 0.0, 0.0, 0.0, 0, 0.0
     near, far = width * 1.0 + 3, width * 4.0 + 24
     for r in range(rows):
         u = time[p, r]
@@ -127,16 +131,19 @@ def measure(planes, time, p, track, width, shift):
             if cover > 0:
                 if v > -500:
                     inside += cover * v
+                    if v > LINEAR:
+                        strong += cover * (LINEAR * np.exp((v - LINEAR) / COMPRESSION) - v)
                     weight += cover
                     squares += cover * cover
             elif v > -500 and abs(b - x) > near:
                 side += min(max(v, -3.0), 3.0)
-                beside += 1
+                around += 1
     if weight < 0.05 * rows * width:
-        return 0.0, weight / (rows * width)
-    background = side / beside if beside > 20 else 0.0
+        return 0.0, weight / (rows * width), 0.0
+    background = side / around if around > 20 else 0.0
     # The mean of limited values of skewed noise is a little below 0; that cancels between many tracks, not here.
-    return (inside - background * weight) / np.sqrt(squares), weight / (rows * width)
+    snr = (inside - background * weight) / np.sqrt(squares)
+    return snr, weight / (rows * width), snr + strong / np.sqrt(squares)
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
@@ -187,9 +194,13 @@ def fit_panel(planes, time, p, track, width, stamp, when):
 def finish(planes, time, use, track, width, centre, stamp, when):
     """Last steps of a fit over several panels, to a small part of the width."""
     snr = 0.0
-    for grid in (width / 4, width / 10):
-        for _ in range(2):
+    for grid in (width / 2, width / 4, width / 10):
+        before = -1.0
+        for _ in range(8):
             track, snr = improve(planes, time, use, track, width, 2, 3, 2, max(grid, 0.08), centre, stamp, when)
+            if snr < before + 0.1:
+                break
+            before = snr
     return track, snr
 
 
@@ -221,13 +232,14 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
     panels, drift in bins a row, box, snr). `row_u` is a row in units of u, and `curve` the largest curvature in bins.
     `limits` are the least SNR of a hit in one panel, of several together, and from which a curved track is looked for.
     Rows of `found`: p0, p1, p2, width, snr over the fitted panels, source, snr of 6 panels, free share of 6 panels, the
-    largest OFF SNR near the track, the largest SNR of the OFF panels together near the track, curved.
+    largest OFF SNR near the track, the largest SNR of the OFF panels together near the track, curved, level, and
+    snr of 6 panels before compression.
     """
-    panels, rows, total = planes.shape
+    panels, rows = planes.shape[:2]
     stamp = np.zeros((panels * rows, 4096), np.float32)
     when = np.zeros(panels * rows, np.float64)
     use = np.zeros(panels, np.bool_)
-    snrs, free = np.zeros(panels), np.zeros(panels)
+    snrs, free, strong = np.zeros(panels), np.zeros(panels), np.zeros(panels)
     count = 0
     for h in range(hits.shape[0]):
         if count >= found.shape[0]:
@@ -241,7 +253,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
         if source >= 0:
             centre = 0.5 * (time[source, 0] + time[source, -1])
             track[0] -= rate * centre
-            z, share = measure(planes, time, source, track, max(width, hits[h, 3]), 0.0)
+            z, share, _ = measure(planes, time, source, track, max(width, hits[h, 3]), 0.0)
             if share < 0.6 or z < 0.6 * limits[0]:
                 continue
             track, z = fit_panel(planes, time, source, track, width, stamp, when)
@@ -255,13 +267,15 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                 if use[p]:
                     distance = max(distance, abs(0.5 * (time[p, 0] + time[p, -1]) - centre))
             half = 0.5 * abs(time[source, -1] - time[source, 0])
-            spread = min(int(np.ceil(0.5 * distance / half * 2)), 24)  # half a width at the panel's ends, in half widths
+            spread = min(
+                int(np.ceil(0.5 * distance / half * 2)), 24
+            )  # half a width at the panel's ends, in half widths
             straight, joint = improve(planes, time, use, track, width, 2, spread, 0, width / 2, centre, stamp, when)
             straight, joint = finish(planes, time, use, straight, width, centre, stamp, when)
             least = 1e9
             for p in range(panels):
                 if use[p]:
-                    s, share = measure(planes, time, p, straight, width, 0.0)
+                    s, share, _ = measure(planes, time, p, straight, width, 0.0)
                     least = min(least, s)
             if least < 3.5 and z > limits[2]:
                 # A strong track bends visibly within its panel, if at all: then the panel says which way to look.
@@ -269,7 +283,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                 alone[source] = True
                 bow = max(1, min(int(curve * half * half / (width / 2) + 1), 8))
                 bent, better = improve(planes, time, alone, track, width, bow, 3, bow, width / 2, centre, stamp, when)
-                if better < z + 1.5:
+                if better * better < z * z + 12:
                     bent = track
                 bend = int(curve * distance * distance / (width / 2))
                 bend = max(2, min(bend, int(1800 / width)))
@@ -278,9 +292,10 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                 lowest = 1e9
                 for p in range(panels):
                     if use[p]:
-                        s, share = measure(planes, time, p, bent, width, 0.0)
+                        s, share, _ = measure(planes, time, p, bent, width, 0.0)
                         lowest = min(lowest, s)
-                if trial > joint and trial * trial > joint * joint + 12 and lowest > least:
+                better = trial * trial > joint * joint + 12 or (trial > 0.9 * joint and least < 2.5 and lowest > 4.0)
+                if better and lowest > least:
                     straight, joint, curved = bent, trial, 1.0
             # A signal of one panel only keeps the track of that panel.
             if joint < 0.75 * z:
@@ -292,7 +307,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
             z, s, w = 0.0, 0.0, 0.0
             for p in range(panels):
                 if use[p]:
-                    s, share = measure(planes, time, p, track, max(width, hits[h, 3]), 0.0)
+                    s, share, _ = measure(planes, time, p, track, max(width, hits[h, 3]), 0.0)
                     z += s * np.sqrt(max(share, 0.0))
                     w += 1
             if z / np.sqrt(w) < 0.55 * limits[1]:
@@ -306,7 +321,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
             track, z = finish(planes, time, use, track, width, 0.0, stamp, when)
         z, w = 0.0, 0.0
         for p in range(panels):
-            snrs[p], free[p] = measure(planes, time, p, track, width, 0.0)
+            snrs[p], free[p], strong[p] = measure(planes, time, p, track, width, 0.0)
             if use[p]:
                 z += snrs[p]
                 w += 1
@@ -316,16 +331,23 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
             joint, w2 = 0.0, 0
             for p in range(panels):
                 if not on[p]:
-                    s, share = measure(planes, time, p, track, width, shift)
+                    s, share, _ = measure(planes, time, p, track, width, shift)
                     near = max(near, s)
                     joint += s
                     w2 += 1
             if w2 > 0 and abs(i) < 3:
                 together = max(together, joint / np.sqrt(w2))
         row = found[count]
-        row[0], row[1], row[2], row[3], row[4], row[5] = track[0], track[1], track[2], width, z / np.sqrt(max(w, 1.0)), source
+        row[0], row[1], row[2], row[3], row[4], row[5] = (
+            track[0],
+            track[1],
+            track[2],
+            width,
+            z / np.sqrt(max(w, 1.0)),
+            source,
+        )
         for p in range(panels):
-            row[6 + p], row[6 + panels + p] = snrs[p], free[p]
+            row[6 + p], row[6 + panels + p], row[10 + 2 * panels + p] = snrs[p], free[p], strong[p]
         row[6 + 2 * panels], row[7 + 2 * panels], row[8 + 2 * panels] = near, together, curved
         row[9 + 2 * panels] = hits[h, 4]
         count += 1

@@ -1,9 +1,9 @@
-"""De-Doppler trees: sums along straight tracks of every drift rate, in one panel or in several together.
+"""De-Doppler trees: sums along tracks of every drift rate, in one panel or several together.
 
-A Taylor tree over n rows makes the n sums of total drift 0 to n - 1 columns in n log n additions a column (Taylor 1974;
-turboSETI and hyperseti use it too). A signal that drifts over several bins in a row is smeared: it is searched in boxes
-of 2, 4, 8, ... bins, half overlapping, so that a track crosses one to two half boxes in a row. Rows of these *levels* are
-sheared by one column a row before the tree adds its own drift.
+A Taylor tree over n rows makes the n sums of total drift 0 to n - 1 columns in n log n additions a column (Taylor
+1974; turboSETI and hyperseti use it too). A signal that drifts over several bins in a row is smeared: it is searched
+in boxes of 2, 4, 8, ... bins, half overlapping, so that a track crosses one to two half boxes in a row. Rows of these
+*levels* are sheared by one column a row before the tree adds its own drift.
 
 Masked bins hold their value minus `MASK` (see `tracks`); trees count them as 0.
 """
@@ -20,7 +20,7 @@ FINE = 4  # drift rates of several panels together, for one of a single panel
 
 @dataclass(frozen=True)
 class Level:
-    """One scrunching: boxes of `box` bins every `step` bins, and `shear` columns a row before the tree's own drift."""
+    """Boxes of `box` bins every `step` bins, sheared by `shear` columns a row before the tree."""
 
     box: int
     step: int
@@ -36,23 +36,19 @@ def levels(max_bins_per_row: float) -> list[Level]:
     return found
 
 
-
-
 @njit(cache=True, nogil=True, fastmath=True)
-def halve(plane):
-    """Sums of neighbouring columns, masked bins counted as 0: half as many."""
+def halve(plane, out):
+    """Sums of neighbouring columns, masked bins counted as 0: half as many columns in `out`."""
     rows, width = plane.shape
-    out = np.empty((rows, width // 2), np.float32)
     for r in range(rows):
         for j in range(width // 2):
             a, b = plane[r, 2 * j], plane[r, 2 * j + 1]
             out[r, j] = (a if a > -500 else np.float32(0)) + (b if b > -500 else np.float32(0))
-    return out
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _load(plane, work, start, sign, shear, wide, norm):
-    """Fill `work` with sheared boxes; column j of row r is column `start + j + sign * shear * r` of the plane."""
+    """Fill `work` with boxes; column j of row r is the plane's `start + j + sign * shear * r`."""
     rows, width = plane.shape
     length = work.shape[1]
     for r in range(rows):
@@ -79,7 +75,7 @@ def _load(plane, work, start, sign, shear, wide, norm):
         work[r] = 0
 
 
-# Loops from 0 over slices: with other indices numba asks at each step whether one is negative, and no loop is vectorised.
+# Loops from 0 over slices: numba must ask of other indices whether they are negative, which no vector loop survives.
 @njit(cache=True, nogil=True, fastmath=True)
 def _add(a, b, out):
     for j in range(len(out)):
@@ -106,7 +102,7 @@ def _keep3(a, b, c, code, best, drift):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _tree(work, other, sign):
-    """Sums over rows of `work` (a power of two) for every total drift; the result lies in the array that is returned."""
+    """Sums over the rows of `work` for every total drift; the array that is returned holds them."""
     size, length = work.shape
     group = 1
     low, high = 0, length
@@ -125,7 +121,7 @@ def _tree(work, other, sign):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def panel_peaks(plane, wide, shear, top, norm, threshold, found):
-    """Peaks of the tree of one panel: rows `(column, total drift, snr)` of `found`; the number of peaks.
+    """Peaks of one panel's tree as rows `(column, total drift, snr)` of `found`; their number.
 
     A peak is the strongest drift rate of its column, and stronger than the two columns on either side. `top` is the
     largest drift of the tree, in columns over all rows, besides the shear.
@@ -149,20 +145,26 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
                 _keep(sums[k, size : length - size], code, best[size : length - size], drift[size : length - size])
         for j in range(margin, min(margin + BLOCK, margin + width - start)):
             v = best[j]
-            if v > threshold and v > best[j - 1] and v >= best[j + 1] and v > best[j - 2] and v >= best[j + 2]:
-                if count < found.shape[0]:
-                    found[count, 0], found[count, 1], found[count, 2] = start - margin + j, drift[j], v
-                    count += 1
+            if (
+                v > threshold
+                and v > best[j - 1]
+                and v >= best[j + 1]
+                and v > best[j - 2]
+                and v >= best[j + 2]
+                and count < found.shape[0]
+            ):
+                found[count, 0], found[count, 1], found[count, 2] = start - margin + j, drift[j], v
+                count += 1
     return count
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, found):
-    """Peaks of the trees of several panels together: rows `(column, fine drift, snr)` of `found`; the number of peaks.
+    """Peaks of several panels together as rows `(column, fine drift, snr)`; their number.
 
-    `which` are the panels, `rows_from` the rows from the first row of the anchor panel to the first row of each. The column is that at the
-    anchor's first row, and the drift rate in columns a row is `shear` plus the fine drift / (FINE * (size - 1)), with
-    the sign of the fine drift (which counts the shear too).
+    `which` are the panels, `rows_from` the rows from the first row of the anchor panel to the first row of each. The
+    column is that at the anchor's first row, and the drift rate in columns a row is `shear` plus the fine drift /
+    (FINE * (size - 1)), with the sign of the fine drift (which counts the shear too).
     """
     count_panels = len(which)
     _, rows, width = planes.shape
@@ -209,8 +211,14 @@ def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, fo
                         best[j] = v if better else best[j]
         for j in range(4, min(4 + BLOCK, 4 + width - start)):
             v = best[j]
-            if v > threshold and v > best[j - 1] and v >= best[j + 1] and v > best[j - 2] and v >= best[j + 2]:
-                if count < found.shape[0]:
-                    found[count, 0], found[count, 1], found[count, 2] = start - 4 + j, drift[j], v
-                    count += 1
+            if (
+                v > threshold
+                and v > best[j - 1]
+                and v >= best[j + 1]
+                and v > best[j - 2]
+                and v >= best[j + 2]
+                and count < found.shape[0]
+            ):
+                found[count, 0], found[count, 1], found[count, 2] = start - 4 + j, drift[j], v
+                count += 1
     return count

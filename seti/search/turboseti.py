@@ -208,6 +208,7 @@ def _fields(header: Header, max_drift: float, hits: pd.DataFrame) -> list[list[s
     for number, hit in enumerate(hits.itertuples(), 1):
         low, high = max(0, hit.index - distance), min(width, hit.index + distance) - 1
         first = header.fch1_mhz + hit.coarse_channel * width * header.foff_mhz
+        # Frequencies are those of the middle of a channel, as turboSETI's; events.csv has finer ones.
         # Below half a step turboSETI would find 0, which its pipeline takes for a signal that does not drift.
         drift = hit.drift_hz_s if abs(hit.drift_hz_s) >= step / 2 else 0.0
         lines.append(
@@ -215,7 +216,7 @@ def _fields(header: Header, max_drift: float, hits: pd.DataFrame) -> list[list[s
                 f"{number:06d}",
                 f"{drift:10.6f}",
                 f"{hit.snr:10.6f}",
-                *(f"{frequency:14.6f}" for frequency in (hit.freq_mhz, hit.freq_mhz)),
+                *(f"{first + hit.index * header.foff_mhz:14.6f}" for _ in ("uncorrected", "corrected")),
                 f"{hit.index:d}",
                 *(f"{first + index * header.foff_mhz:14.6f}" for index in (low, high)),
                 "0.0",

@@ -4,6 +4,6 @@
 and `spectra` make it, `dataset` writes a data set.
 
 Observations: `population` draws needles and decoys, `narrowband` and `bandpass` make signals and noise, `observation`
-writes six filterbank files, `injection` adds signals to copies of given ones, `truth` tabulates them. `products`
-chooses what is made.
+writes six filterbank files, `injection` adds signals to copies of given ones, `truth` tabulates them.
+`observation_snippets` makes data sets of 16 rows. `products` chooses what is made.
 """

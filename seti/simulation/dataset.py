@@ -8,7 +8,7 @@ import functools
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,32 @@ def simulate(settings: SimulationSettings) -> Path:
     import_setigen()  # before anything is written
     root = Path(settings.root)
     groups = plan(settings)
+    with writing(root, settings, FILE_SIZE):
+        truth = make_cadences(functools.partial(_make_group, settings), groups, settings.workers)
+        write_tables(root, truth)
+    return root
+
+
+@contextmanager
+def writing(root: Path, settings: SimulationSettings, size: int) -> Iterator[None]:
+    """Prepare a folder for a data set, and lock it while the block runs.
+
+    Args:
+        root: the folder.
+        settings: of the data set; a folder that was made with others is refused.
+        size: of a cadence's file, in bytes.
+
+    Raises:
+        SetiError: the folder holds something else, is too small, or cannot be written.
+    """
     with _system_errors(root), _locked(root):
-        _claim(root, settings)
+        for name in (TRUTH, TEST_LABELS, SUBMISSION, LABELS):
+            files.try_output(root / name)
+        _claim(root, settings, size)
         for split in SPLITS:
             for folder in (root / split).glob("*"):
                 files.remove_stale_parts(folder)
-        truth = pd.DataFrame(_make(settings, groups)).sort_values(["split", "id"], ignore_index=True)
-        _write_tables(root, truth)
-    return root
+        yield
 
 
 def count_needles(root: Path) -> dict[str, tuple[int, int]]:
@@ -71,17 +89,27 @@ def count_needles(root: Path) -> dict[str, tuple[int, int]]:
     return {split: (len(targets), int(targets.sum())) for split, targets in counts.items()}
 
 
-def _make(settings: SimulationSettings, groups: list[list[Planned]]) -> list[dict[str, Any]]:
-    """Write every missing cadence, with a progress bar; return the rows of the truth table."""
-    workers = min(settings.workers or available_cores(), len(groups))
-    work = functools.partial(_make_group, settings)
+def make_cadences(
+    work: Callable[[int, list[Planned]], list[dict[str, Any]]], groups: list[list[Planned]], workers: int | None
+) -> pd.DataFrame:
+    """Make cadences in several processes, with a progress bar.
+
+    Args:
+        work: makes the missing cadences of a group, given its number, and returns their rows of the truth table.
+        groups: the cadences.
+        workers: number of processes; None for one per core.
+
+    Returns:
+        The truth table, sorted by split and id.
+    """
+    workers = min(workers or available_cores(), len(groups))
     rows = []
     with cadence_progress() as progress:
         task = progress.add_task("simulating", total=sum(map(len, groups)))
         for made in parallel_map(work, range(len(groups)), groups, workers=workers, chunk=4):
             rows += made
             progress.advance(task, len(made))
-    return rows
+    return pd.DataFrame(rows).sort_values(["split", "id"], ignore_index=True)
 
 
 def _make_group(settings: SimulationSettings, number: int, group: list[Planned]) -> list[dict[str, Any]]:
@@ -92,19 +120,29 @@ def _make_group(settings: SimulationSettings, number: int, group: list[Planned])
         signal = draw_cadence_signal(settings, cadence, drawn.times)
         rows.append(_truth(cadence, signal, drawn, number, int(offset)))
         path = cadence_path(Path(settings.root), cadence.split, cadence.id)
-        if path.is_file() and path.stat().st_size == FILE_SIZE:
+        if is_written(path, FILE_SIZE):
             continue
         if rendered is None:
             rendered = render_field(drawn)
         panels = rendered[:, :, offset : offset + BINS].copy()
         if signal is not None:
             add_signal(panels, drawn.times, signal)
-        content = io.BytesIO()  # numpy's error on a full disk does not name the cause
-        np.save(content, standardise(panels))
-        # Not durable: thousands of files. One that a power cut empties is recognised by its size, and made again.
-        with files.atomic_write(path, durable=False) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        write_cadence(path, standardise(panels))
     return rows
+
+
+def is_written(path: Path, size: int) -> bool:
+    """Check that a cadence's file is there and whole."""
+    return path.is_file() and path.stat().st_size == size
+
+
+def write_cadence(path: Path, panels: np.ndarray) -> None:
+    """Write a cadence's file, whole or not at all."""
+    content = io.BytesIO()  # numpy's error on a full disk does not name the cause
+    np.save(content, panels)
+    # Not durable: thousands of files. One that a power cut empties is recognised by its size, and made again.
+    with files.atomic_write(path, durable=False) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _truth(cadence: Planned, signal: Signal | None, drawn: Field, number: int, offset: int) -> dict[str, Any]:
@@ -123,7 +161,7 @@ def _truth(cadence: Planned, signal: Signal | None, drawn: Field, number: int, o
     }
 
 
-def _write_tables(root: Path, truth: pd.DataFrame) -> None:
+def write_tables(root: Path, truth: pd.DataFrame) -> None:
     """Write the tables; the label table comes last, so a folder that has one is whole."""
     os.sync()  # the cadences
     test = truth[truth["split"] == "test"]
@@ -145,7 +183,7 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-def _claim(root: Path, settings: SimulationSettings) -> None:
+def _claim(root: Path, settings: SimulationSettings, size: int) -> None:
     """Write the settings into the folder, unless it holds anything else."""
     wanted = {
         "format": FORMAT,
@@ -171,7 +209,7 @@ def _claim(root: Path, settings: SimulationSettings) -> None:
         msg = f"{root} holds data that the simulator did not make: set root to another folder"
         raise SetiError(msg)
     present = sum(1 for split in SPLITS for _ in (root / split).glob("*/*.npy"))
-    needed = (settings.train + settings.test - present) * FILE_SIZE
+    needed = (settings.train + settings.test - present) * size
     free = shutil.disk_usage(root).free
     if needed > free:
         msg = f"{root} needs {size(needed)} and has {size(free)} free: free some, or set another root"

@@ -33,6 +33,25 @@ class CadenceSettings:
     source: str = "HIP99427"
 
 
+@dataclass
+class SnippetSettings:
+    """Group `observation` of `conf/simulate.yaml`: a data set of snippets of observations.
+
+    Not frozen: Hydra composes it, value by value.
+    """
+
+    rows: int = 16
+    bins: int = 256
+    straighten: bool = True
+    drift_error: float = 0.02
+    decoys: float = 0.7
+    neighbours: float = 0.3
+    decoy_snr: list[float] = field(default_factory=lambda: [10.0, 300.0])
+    max_width_hz: float = 4.0
+    curved: float = 0.2
+    scintillating: float = 0.3
+
+
 def population_of(settings: Any, limits: dict[str, Any]) -> Population:
     """Limits of random draws, from settings that name them alike.
 
@@ -113,3 +132,22 @@ def check_cadence(settings: CadenceSettings, limits: dict[str, Any]) -> None:
     check_population(settings, limits, "cadence.")
     signals = -(-(settings.needles + settings.decoys) // settings.coarse_channels)
     check_spacing(signals, settings.coarse_width, "cadence.needles and cadence.decoys")
+
+
+def check_snippets(settings: SnippetSettings) -> None:
+    """Refuse settings of snippets of observations that cannot work.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    for name, least in (("rows", 2), ("bins", 32)):
+        if getattr(settings, name) < least:
+            msg = f"observation.{name}={getattr(settings, name)} must be {least} or more"
+            raise SetiError(msg)
+    for name in ("decoys", "neighbours"):
+        if not 0 <= getattr(settings, name) <= 1:
+            msg = f"observation.{name}={getattr(settings, name)} must be a share between 0 and 1"
+            raise SetiError(msg)
+    if not 0 <= settings.drift_error < np.inf:
+        msg = f"observation.drift_error={settings.drift_error} must be 0 Hz/s or more"
+        raise SetiError(msg)

@@ -74,7 +74,7 @@ def draw_signals(
     kinds = [str(kind) for kind in rng.permutation(kinds)]
     slot = (width - 2 * EDGE) / max(len(kinds), 1)
     return [
-        _draw(rng, kind, limits, sampling, width, EDGE + slot * (number + rng.uniform(0.1, 0.9)))
+        draw_signal(rng, kind, limits, sampling, EDGE + slot * (number + rng.uniform(0.1, 0.9)), width)
         for number, kind in enumerate(kinds)
     ]
 
@@ -118,26 +118,40 @@ def scintillation(rng: np.random.Generator, sampling: Sampling) -> np.ndarray:
     return intensity / intensity[sampling.on_panels].mean()
 
 
-def _draw(
-    rng: np.random.Generator, kind: str, limits: Population, sampling: Sampling, width: int, start: float
+def draw_signal(
+    rng: np.random.Generator,
+    kind: str,
+    limits: Population,
+    sampling: Sampling,
+    start: float,
+    width: int | None = None,
 ) -> Placed:
-    middle = width / 2
-    if abs(start - middle) < DC_MARGIN:
-        start = middle + (DC_MARGIN if start >= middle else -DC_MARGIN)
+    """Draw a signal.
+
+    Args:
+        rng: source of all random draws.
+        kind: `needle`, or one of `DECOYS`.
+        limits: limits of the draws.
+        sampling: of the cadence.
+        start: bin at the middle of the first row.
+        width: fine channels of the coarse channel that the track stays inside of; None: it may go anywhere.
+    """
     curve = 0.0
     if kind == "curved" or (kind == NEEDLE and rng.random() < limits.curved):
         curve = rng.uniform(*CURVE) * rng.choice([-1.0, 1.0])
-    drift = 0.0
-    if kind != "static":
+    low, high = -limits.max_drift_rate, limits.max_drift_rate
+    if width is not None:
+        middle = width / 2
+        if abs(start - middle) < DC_MARGIN:
+            start = middle + (DC_MARGIN if start >= middle else -DC_MARGIN)
         # No further than the edges of the coarse channel.
         per_bin = sampling.resolution_hz / sampling.span_s
-        low = max(-limits.max_drift_rate, (EDGE - start + abs(curve)) * per_bin)
-        high = min(limits.max_drift_rate, (width - 1 - EDGE - start - abs(curve)) * per_bin)
-        drift = rng.uniform(min(low, 0), max(high, 0))
+        low = min(max(low, (EDGE - start + abs(curve)) * per_bin), 0)
+        high = max(min(high, (width - 1 - EDGE - start - abs(curve)) * per_bin), 0)
+    drift = 0.0 if kind == "static" else rng.uniform(low, high)
     line = max(rng.uniform(-limits.max_width_hz, limits.max_width_hz), 0.0)
     brightness = brightness_of(rng, kind, sampling)
     if kind == NEEDLE and rng.random() < limits.scintillating:
         brightness = brightness * scintillation(rng, sampling)
-    low, high = np.log(limits.snr if kind == NEEDLE else limits.decoy_snr)
-    snr = float(np.exp(rng.uniform(low, high)))
+    snr = float(np.exp(rng.uniform(*np.log(limits.snr if kind == NEEDLE else limits.decoy_snr))))
     return Placed(kind, snr, Narrowband(float(start), float(drift), float(curve), float(line), brightness))

@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from seti.simulation.observation_settings import CadenceSettings
+from seti.simulation.observation_settings import CadenceSettings, SnippetSettings
 
-PRODUCTS = ("snippets", "cadence")
-OTHER_PRODUCTS = ("product", "cadence")  # settings without effect on snippets
+PRODUCTS = ("snippets", "observation", "cadence")
+# Settings of a data set of an observation's snippets; the others are those of the competition's layout.
+COMMON = ("train", "test", "positives", "seed", "snr", "max_drift_rate")
 
 
 @dataclass
@@ -32,8 +33,12 @@ class SimulationSettings:
     shared_backgrounds: float
     background: dict[str, float]
     product: str = "snippets"
+    observation: SnippetSettings = field(default_factory=SnippetSettings)
     cadence: CadenceSettings = field(default_factory=CadenceSettings)
 
     def recorded(self) -> dict[str, Any]:
-        """Settings that the bytes of a data set of snippets follow from."""
-        return {k: v for k, v in asdict(self).items() if k not in ("root", "workers", "force", *OTHER_PRODUCTS)}
+        """Settings that the bytes of a data set follow from."""
+        given = asdict(self)
+        if self.product == "observation":
+            return {"product": self.product, **{name: given[name] for name in (*COMMON, "observation")}}
+        return {k: v for k, v in given.items() if k not in ("root", "workers", "force", *PRODUCTS, "product")}

@@ -18,15 +18,8 @@ def check_settings(settings: SimulationSettings) -> None:
     Raises:
         SetiError: naming the setting, its value, and what is allowed.
     """
-    for name in ("train", "test", "seed"):
-        if getattr(settings, name) < 0:
-            msg = f"{name}={getattr(settings, name)} must be 0 or more"
-            raise SetiError(msg)
-    if settings.train + settings.test == 0:
-        msg = "train=0 and test=0 leave nothing to simulate: raise one of them"
-        raise SetiError(msg)
-    check_workers(settings.workers)
-    for name in ("positives", "complete", "shared_backgrounds"):
+    check_sizes(settings)
+    for name in ("complete", "shared_backgrounds"):
         _check_share(name, getattr(settings, name))
     for name, allowed in (("decoys", ("everywhere", "off_only")), ("background", FEATURES)):
         _check_names(name, getattr(settings, name), allowed)
@@ -53,6 +46,23 @@ def check_settings(settings: SimulationSettings) -> None:
             f"a faster signal leaves the {BINS} bins within the cadence"
         )
         raise SetiError(msg)
+
+
+def check_sizes(settings: SimulationSettings) -> None:
+    """Refuse numbers of cadences that cannot work.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    for name in ("train", "test", "seed"):
+        if getattr(settings, name) < 0:
+            msg = f"{name}={getattr(settings, name)} must be 0 or more"
+            raise SetiError(msg)
+    if settings.train + settings.test == 0:
+        msg = "train=0 and test=0 leave nothing to simulate: raise one of them"
+        raise SetiError(msg)
+    check_workers(settings.workers)
+    _check_share("positives", settings.positives)
 
 
 def _check_share(name: str, value: float) -> None:

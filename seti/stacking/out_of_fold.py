@@ -78,7 +78,7 @@ def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
                 "give different targets to",
                 "train one of them again on the other's train_labels.csv",
             ),
-            ("fold", "hold out in different folds", "give them the same data.n_folds and data.fold_seed"),
+            ("fold", "hold out in different folds", "give them the same data.n_folds, data.fold_seed and data.folds"),
         ):
             different = first.index[(aligned[column] != first[column]).to_numpy()]
             if len(different):

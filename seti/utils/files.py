@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,6 +67,26 @@ def atomic_write(path: Path, durable: bool = True) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # this error must not replace the original one
                 temporary.unlink(missing_ok=True)
+
+
+def try_output(path: Path) -> None:
+    """Try to write next to a file before the work for it begins; leaves nothing.
+
+    Raises:
+        OSError: the file could not be written; the error names it.
+    """
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    try:
+        folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+        if not folder.is_dir():
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        # A file of its own name: not every file system can make one without.
+        handle, trial = tempfile.mkstemp(prefix=".seti-", suffix=".part", dir=folder)
+        os.close(handle)
+        Path(trial).unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

@@ -1,16 +1,21 @@
 """Notices that a run gives once, however many folds or experiments meet the same thing."""
 
-import functools
 import logging
+from collections.abc import Hashable
+
+_given: set[Hashable] = set()
 
 
-@functools.cache
-def log_once(log: logging.Logger, level: int, line: str) -> None:
+def log_once(log: logging.Logger, level: int, line: str, about: Hashable = None) -> None:
     """Log a line the first time that this process meets it.
 
     Args:
         log: of the module that gives the notice.
         level: such as `logging.INFO`.
-        line: the whole notice, with the path that it is about.
+        line: the whole notice.
+        about: its subject, of which one notice is enough however it is worded; None: the line itself.
     """
-    log.log(level, "%s", line)
+    key = line if about is None else about
+    if key not in _given:
+        _given.add(key)
+        log.log(level, "%s", line)

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from seti.errors import SetiError
@@ -40,21 +41,43 @@ def parallel_map(work: Callable[..., Any], *batches: Iterable[Any], workers: int
     Raises:
         SetiError: a worker process was killed.
     """
+    with pool(workers) as spread:
+        yield from spread(work, *batches, chunk=chunk)
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Keep worker processes for several maps.
+
+    Gives a function that is called as `parallel_map`, without `workers`. Processes are started when they are first
+    needed. The errors are those of `parallel_map`.
+    """
     if workers == 1:
-        yield from map(work, *batches)
+        yield _in_this_process
         return
     # spawn, because forking a process that has threads (progress bar, BLAS) can deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as executor:
+
+        def spread(work: Callable[..., Any], *batches: Iterable[Any], chunk: int = 1) -> Iterator[Any]:
+            try:
+                with shutdown.shielded_children():
+                    made = executor.map(work, *batches, chunksize=chunk)
+                yield from made
+            except BrokenExecutor as error:
+                msg = (
+                    "a worker process was killed, perhaps for lack of memory: set workers=1, or fewer workers than now"
+                )
+                raise SetiError(msg) from error
+
         try:
-            with shutdown.shielded_children():
-                made = pool.map(work, *batches, chunksize=chunk)
-            yield from made
-        except BrokenExecutor as error:
-            msg = "a worker process was killed, perhaps for lack of memory: set workers=1, or fewer workers than now"
-            raise SetiError(msg) from error
+            yield spread
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_this_process(work: Callable[..., Any], *batches: Iterable[Any], chunk: int = 1) -> Iterator[Any]:
+    yield from map(work, *batches)
 
 
 def _start_worker() -> None:

@@ -5,13 +5,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+TIME_OVER = signal.SIGALRM  # not sent: the word for a limit of time that this program keeps itself
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", TIME_OVER: "out of time"}
 
 
 class Interrupted(BaseException):
@@ -31,7 +33,7 @@ class Interrupted(BaseException):
 
     @property
     def code(self) -> int:
-        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
+        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM, 142 out of time."""
         return 128 + self.signum
 
     def __str__(self) -> str:
@@ -39,10 +41,11 @@ class Interrupted(BaseException):
 
 
 class _State:
-    """Pending signal of this process, and its id, by which forked workers are recognised."""
+    """Pending signal of this process, its id, by which forked workers are recognised, and if the hook runs."""
 
     pending: signal.Signals | None = None
     owner: int | None = None
+    in_hook: bool = False
 
 
 def pending() -> signal.Signals | None:
@@ -143,7 +146,8 @@ def _set(handler: Callable[[int, FrameType | None], Any]) -> None:
 def _interrupt(signum: int, _: FrameType | None) -> None:
     _exit_if_forked(signum)
     _State.pending = signal.Signals(signum)
-    raise Interrupted(signum)
+    if not _State.in_hook:  # an exception would be dropped there, and the signal is sent again anyway
+        raise Interrupted(signum)
 
 
 def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
@@ -156,9 +160,12 @@ def _raise_again(hook: Callable[[Any], Any], lost: Any) -> None:
         if _State.pending is None:
             hook(lost)
         return
-    again = threading.Timer(0.01, _send_again, (lost.exc_value.signum,))
-    again.daemon = True
-    again.start()
+    _State.in_hook = True
+    try:
+        again = threading.Thread(target=_send_again, args=(lost.exc_value.signum,), daemon=True)
+        again.start()
+    finally:
+        _State.in_hook = False
 
 
 def silence_half_built_objects() -> None:
@@ -173,6 +180,9 @@ def silence_half_built_objects() -> None:
 
 
 def _send_again(signum: signal.Signals) -> None:
+    time.sleep(0.01)
+    while _State.in_hook:  # of a busy machine
+        time.sleep(0.01)
     if signal.getsignal(signum) in (_interrupt, _defer):  # otherwise the block has ended
         os.kill(os.getpid(), signum)
 
@@ -180,7 +190,9 @@ def _send_again(signum: signal.Signals) -> None:
 def _defer(signum: int, _: FrameType | None) -> None:
     _exit_if_forked(signum)
     if _State.pending is not None:
-        raise Interrupted(signum)
+        if not _State.in_hook:
+            raise Interrupted(signum)
+        return
     _State.pending = signal.Signals(signum)
     if signum == signal.SIGINT and sys.stderr.isatty():
         # Not print, which is not reentrant: the signal may have arrived inside a print.

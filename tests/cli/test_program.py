@@ -207,7 +207,7 @@ def test_a_stopped_sweep_ends_and_the_same_command_goes_on(start, run, small, ou
 
 def test_in_process_errors_become_exit_codes(capsys):
     def fail(cfg):
-        msg = "data.root=x is\n  no folder"
+        msg = "data.root=x is\n  not a folder"
         raise SetiError(msg)
 
     with pytest.raises(SystemExit) as ended:

@@ -59,6 +59,14 @@ def test_a_table_names_many_cadences(tmp_path):
     assert second.files[0].parent.name == "second"
 
 
+def test_a_table_as_a_spreadsheet_writes_it_is_read(tmp_path):
+    rows = ["Cadence;File;Pattern"]
+    rows += [f"0012 ; {path} ;ABACAD" for path in write_cadence(tmp_path)]
+    (tmp_path / "all.csv").write_text("\n".join(rows))
+    (cadence,) = find_cadences(str(tmp_path / "all.csv"))
+    assert cadence.name == "0012"
+
+
 def test_tables_that_cannot_be_right_are_refused(tmp_path):
     table = tmp_path / "all.csv"
     assert refused(table) == f"{table} does not exist: set cadence to a .csv with the columns cadence and file"
@@ -67,7 +75,7 @@ def test_tables_that_cannot_be_right_are_refused(tmp_path):
     table.write_text("cadence,file\n")
     assert refused(table).startswith(f"{table} names no cadence")
     table.write_text("cadence,file\nx,\n")
-    assert refused(table) == f"{table}, line 2, has no file: fill it in"
+    assert refused(table) == f"{table} has no file in row 1 after the header: fill it in"
     table.write_text("cadence,file\nx,a.h5\n")
     assert refused(table) == (
         f"cadence x of {table} has 1 file (a.h5), and a cadence is six observations: name those six"

@@ -1,6 +1,7 @@
 import codecs
 import hashlib
 import logging
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -49,6 +50,7 @@ def refusal(root, content: str | bytes) -> str:
         PLAIN.replace("0012,0", '"0012","0"').replace("id,target", '"id","target"'),
         PLAIN.replace("1e10,1", "1e10,1.0"),
         "target,note,id\n0,a,7\n1,,1e10\n1,b,00ab\n0,c,0012\n",
+        "id,target,Fold,FOLD\n0012,0,,\n00ab,1,,\n1e10,1,,\n7,0,,\n",
         ",id,target\n0,0012,0\n1,00ab,1\n2,1e10,1\n3,7,0\n",
         "#,id,target\n0,0012,0\n1,00ab,1\n2,1e10,1\n3,7,0\n",
         "ID,id,target\n0,0012,0\n1,00ab,1\n2,1e10,1\n3,7,0\n",
@@ -116,11 +118,13 @@ def test_tables_of_spreadsheets_and_editors_are_read_and_it_is_said_how(tmp_path
     assert read(tmp_path, content, caplog) == (LABELS, said)
 
 
-def test_how_a_table_is_read_is_said_once(tmp_path, caplog):
+def test_how_a_table_is_read_is_said_once(tmp_path, caplog, monkeypatch):
     assert read(tmp_path, PLAIN.replace(",", ";"), caplog)[1] != ""
     with caplog.at_level(logging.INFO):
         competition.read_labels(tmp_path)
         competition.check_overlap(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        competition.read_labels(Path())
     assert len(caplog.records) == 1
 
 
@@ -158,6 +162,10 @@ def test_the_label_tables_digest_does_not_depend_on_how_it_is_written(tmp_path):
         (
             PLAIN.replace("id,target", " id,tar get "),
             "TABLE has no column target: it has ' id', 'tar get '; name its columns id, target",
+        ),
+        (
+            PLAIN.replace(",", " "),
+            "TABLE has no column id, target: it has 'id target'; name its columns id, target",
         ),
         (
             PLAIN.partition("\n")[2],

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,8 +9,8 @@ from unit_helpers import seal
 from seti.config.schema import plain
 from seti.data.folds import fingerprint
 from seti.errors import SetiError
-from seti.experiments.experiment import Experiment, FoldFolder, find_experiments, open_experiment
-from seti.experiments.run_identity import differences
+from seti.experiments.experiment import Experiment, FoldFolder, find_experiments, open_experiment, unset_experiment
+from seti.experiments.run_identity import RunIdentity, differences
 
 IDS = ["b2", "a1", "d4", "c3"]
 
@@ -105,7 +106,7 @@ def test_an_id_that_is_held_out_twice_is_named(experiment):
     ("changes", "named"),
     [
         ({"config": {"optimizer": {"lr": 1.0}}}, "optimizer.lr: None -> 1.0"),
-        ({"label_print": "other"}, "label table: f -> other"),
+        ({"label_print": "other"}, "other labelled cadences: train_labels.csv has changed"),
     ],
 )
 def test_folds_of_different_runs_are_refused(experiment, changes, named):
@@ -134,9 +135,8 @@ def test_experiments_are_found_and_opened(experiment, tmp_path):
     assert open_experiment(tmp_path / "exp").finished_folds() == [0, 1]
     with pytest.raises(SetiError, match=r"ckpt_dir=.*gone is not a folder: .*has another, exp"):
         open_experiment(tmp_path / "gone")
-    for path in (tmp_path / "begun", tmp_path / "exp" / "fold_0"):
-        with pytest.raises(SetiError, match=r"holds no finished fold .*: train it first, or give outputs/<exp_name>"):
-            open_experiment(path)
+    with pytest.raises(SetiError, match=r"holds no finished fold .*: train it first, or give outputs/<exp_name>"):
+        open_experiment(tmp_path / "begun")
 
 
 def test_the_fingerprint_tells_labels_and_not_their_order():
@@ -157,6 +157,10 @@ def test_differences_are_those_that_change_the_outcome(small):
     old = settings()
     assert differences(old, settings()) == []
     assert differences(json.loads(json.dumps(old)), old) == []  # as a result.json gives it back
+    earlier = json.loads(json.dumps(old))
+    del earlier["data"]["folds"]  # as records of version 0.2.0 are
+    assert differences(earlier, old) == []
+    assert differences(earlier, settings("data.folds=column")) == ["data.folds: None -> column"]
     same = [
         "fold=1",
         "data.num_workers=3",
@@ -179,3 +183,44 @@ def test_differences_are_those_that_change_the_outcome(small):
         "seed: 42 -> 1",
         "trainer.min_epochs: None -> 1",
     ]
+
+
+def test_a_wrong_folder_names_the_right_one(experiment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exp" / "fold_4").mkdir()
+    for fold in ("fold_0", "fold_1", "fold_4"):
+        with pytest.raises(SetiError) as caught:
+            open_experiment(Path("exp") / fold)
+        assert (
+            str(caught.value) == f"ckpt_dir=exp/{fold} is the folder of one fold: give its experiment's, ckpt_dir=exp"
+        )
+    write_fold(tmp_path / "another", 0, IDS[:2])
+    with pytest.raises(SetiError) as caught:
+        open_experiment(tmp_path)
+    assert str(caught.value) == (
+        f"ckpt_dir={tmp_path} is not an experiment, it holds another, exp: give one of them, such as "
+        f"ckpt_dir={tmp_path}/another"
+    )
+    assert unset_experiment() == "ckpt_dir is not set: give an experiment's folder, ckpt_dir=outputs/<exp_name>"
+    assert unset_experiment(Path()) == (
+        "ckpt_dir is not set: give an experiment's folder, such as ckpt_dir=another; . has another, exp"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ({"on_error": "skip"}, {"on_error": "raise"}, "data.on_error: skip -> raise, with other labelled cadences"),
+        ({"root": "a"}, {"root": "b"}, "data.root: a -> b, with other labelled cadences"),
+        (
+            {"on_error": "skip"},
+            {"on_error": "skip"},
+            "other labelled cadences: train_labels.csv, or which cadences could be read, has changed",
+        ),
+        ({}, {}, "other labelled cadences: train_labels.csv has changed"),
+    ],
+)
+def test_other_cadences_name_what_changed_them(old, new, said):
+    one, other = RunIdentity({"data": old}, "1"), RunIdentity({"data": new}, "2")
+    assert one.differences(other) == [said]
+    assert one.differences(RunIdentity({"data": new}, "1")) == []

@@ -299,7 +299,10 @@ def _parsed_of_user(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...
                 exact = [name.strip() for name in next(csv.reader([lines[start]], delimiter=separator))]
                 places = [(exact if column in exact else header).index(column) for column in columns]
                 return [
-                    tuple(_user_value(row[place]) if place < len(row) else "" for place in places)
+                    tuple(
+                        _user_value(column, row[place]) if place < len(row) else ""
+                        for column, place in zip(columns, places, strict=True)
+                    )
                     for row in rows[1:]
                     if any(row)
                 ]
@@ -311,12 +314,10 @@ def _unquoted(cell: str, blanks: str) -> str:
     return bare[1:-1].strip(blanks) if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == '"' else bare
 
 
-def _user_value(text: str) -> str:
+def _user_value(column: str, text: str) -> str:
     """The id in a path, a file's name or a spreadsheet's quotes; the number in a word or with a decimal comma."""
-    if text.lower() in ("true", "false"):
-        return str(int(text.lower() == "true"))
-    if re.fullmatch(r"[\d,+-]+", text):
-        return text.replace(",", ".")
+    if column != "id":
+        return {"true": "1", "false": "0"}.get(text.lower(), text.replace(",", "."))
     text = text.removeprefix("'").removesuffix("'").removeprefix('="').removesuffix('"')
     return re.sub(r"(?i)\.npy$", "", re.split(r"[/\\]", text)[-1])
 

@@ -11,7 +11,7 @@ from conftest import read_json
 from sklearn.metrics import roc_auc_score
 from unit_helpers import files_dataset, forward, seal
 
-from seti.data import competition, sources
+from seti.data import competition, sources, splits
 from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
 from seti.dataloading import dataset
@@ -147,6 +147,41 @@ def test_rows_are_matched_by_id_not_by_order(trained, predict, own_data, capsys)
     assert np.isnan(predict(f"data.root={own_data}"))
     assert "test AUC" not in capsys.readouterr().out
     assert not np.isnan(auc)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda labels: labels.rename(columns={"target": "label"}), "has no column target: it has id, label; name its"),
+        (lambda labels: labels.assign(target=2), "has 12 targets other than 0 and 1, first '2' for id"),
+        (lambda labels: pd.concat([labels, labels]), "lists 12 ids twice, first"),
+        (lambda labels: labels.iloc[2:], "has no label for 2 of 12 test ids ("),
+        (lambda labels: labels.assign(target=0), "the test ids have one class in"),
+    ],
+)
+def test_unusable_test_labels_are_named_before_the_work_and_keep_no_experiment_back(
+    trained, finished, predict, outputs, own_data, data_root, caplog, monkeypatch, damage, message
+):
+    labels = own_data / "test_labels.csv"
+    damage(pd.read_csv(labels, dtype={"id": str})).to_csv(labels, index=False)
+    said = []
+
+    def open_split(*args, **options):
+        said.append(caplog.text)
+        return splits.open_split(*args, **options)
+
+    monkeypatch.setattr(prediction, "open_split", open_split)
+    for fold in (0, 1):
+        finished("trainer.max_epochs=1", f"fold={fold}", "exp_name=other", "data.fold_seed=7")
+    with caplog.at_level(logging.INFO):
+        both = predict(f"ckpt_dir=[{trained},{outputs / 'other'}]", f"data.root={own_data}")
+    assert np.isnan(both)
+    assert "no test AUC: " in said[0]
+    assert message in said[0]
+    assert str(labels) in said[0]
+    assert caplog.text.count("no test AUC") == 1
+    for name in ("exp", "other"):
+        assert len(pd.read_csv(outputs / name / "submission.csv")) == 12
 
 
 def test_a_cadence_is_read_once_for_all_folds(trained, predict, monkeypatch):
@@ -374,7 +409,7 @@ def test_bad_input_is_named_and_nothing_is_written(trained, predict, own_data, d
         ("data.num_workers=-1", "data.num_workers=-1 must be at least 0"),
         ("ckpt_dir=nowhere", "ckpt_dir=nowhere is not a folder"),
         ("ckpt_dir=[]", "is neither an experiment's folder nor a list"),
-        ("ckpt_dir=3", "is neither an experiment's folder nor a list"),
+        ("ckpt_dir=3", "ckpt_dir=3 is not a folder"),  # a name, as it was typed
         ("data.root=nowhere", "data.root=nowhere is not a folder"),
     ],
 )

@@ -237,7 +237,7 @@ def test_show_draws_ids_and_prints_their_paths(root, tmp_path, capsys):
     assert all(path.read_bytes().startswith(PNG) for path in paths)
 
 
-def test_show_names_labels_and_scores(root, experiment, monkeypatch):
+def test_show_names_labels_and_scores(root, experiment, monkeypatch, caplog):
     predictions = pd.DataFrame({"id": ["b5", "b2"], "prob": [0.25, 0.75]})
     predictions.assign(fold_0=0.5, fold_1=0.5).to_csv(experiment.predictions_path, index=False)
     seal_predictions(experiment.path)
@@ -252,6 +252,9 @@ def test_show_names_labels_and_scores(root, experiment, monkeypatch):
     labels.to_csv(root / "test_labels.csv", index=False)
     settings = {"ids": ["b5", "b6"], "root": root}
     assert drawn_titles(monkeypatch, lambda: draw(**settings)) == ["b5   needle", "b6   no needle"]
+    labels.assign(target=7).to_csv(root / "test_labels.csv", index=False)
+    assert drawn_titles(monkeypatch, lambda: draw(**settings)) == ["b5", "b6"]
+    assert "no test labels: " in caplog.text
 
 
 @pytest.mark.parametrize("bad", ["../a3", "a/a3", "a3\0", ".", "", "/etc/passwd", "A3", "1.2e+45"])

@@ -62,6 +62,7 @@ def test_recall_by_snr_effective_snr_and_drift():
     # 60 / sqrt(3 * 18.25 / 2.8) = 13.6; 40 / sqrt(2 * 18.25 / 2.8) = 11.1; 20 / sqrt(0.5 * 18.25 / 2.8) = 11.1
     assert found("effective_snr") == {(8, 10): (0, 1), (10, 12): (2, 2), (12, 15): (0, 1)}
     assert found("drift") == {(0, 0.1): (0, 1), (0.5, 1): (1, 1), (2, 3): (1, 1), (3, 4): (0, 1)}
+    assert set(curves(events(), TRUTH.assign(snr_one_channel=1.0), 1, 2.8, 18.25, [0])["by"]) == {"all", "snr", "drift"}
     one = table[(table["by"] == "effective_snr") & (table["low"] == 10)].iloc[0]
     # Wilson's interval at one deviation, of 2 in 2.
     assert (one["recall_low"], one["recall_high"]) == pytest.approx((2 / 3, 1.0))

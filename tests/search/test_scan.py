@@ -231,7 +231,7 @@ def test_events_in_excluded_ranges_are_marked_and_come_last(scan, capsys):
     assert list(table["excluded"]) == [0, 0, 0, 1]
     assert list(found(table))[-1] == 300
     assert table["score"].iloc[-1] > table["score"].iloc[0]
-    assert "3 events and 1 in excluded ranges" in capsys.readouterr().out.replace(",", "")
+    assert "3 events, and 1 in excluded ranges in 4 coarse channels." in capsys.readouterr().out
     assert len(list((folder / "cutouts").iterdir())) == 3
     events = pd.read_csv(next((folder / "turboseti").glob("*.csv")))
     assert len(events) == 9

@@ -42,8 +42,9 @@ def test_a_dat_file_is_turbosetis_byte_by_byte(written):
     distance = 2 * np.ceil(4.0 / (FOFF * -1e6 / (15 * TSAMP)))
     low, high = max(0, 723 - distance), min(WIDTH, 723 + distance) - 1
     first = frequency(WIDTH - 1)
+    middle = first + 723 * FOFF
     expected = (
-        f"000004\t{0.3:10.6f}\t {'29.476368'}\t{frequency(300):14.6f}\t{frequency(300):14.6f}\t723\t"
+        f"000004\t{0.3:10.6f}\t {'29.476368'}\t{middle:14.6f}\t{middle:14.6f}\t723\t"
         f"{first + low * FOFF:14.6f}\t{first + high * FOFF:14.6f}\t0.0\t{0.0:14.6f}\t3\t1\t"
     )
     assert lines[3].split("\t")[3:] == expected.split("\t")[3:]
@@ -91,8 +92,9 @@ def test_an_event_has_a_hit_in_every_on_file(written):
     assert first["MJD"].eq(MJD).all()
     # Frequencies follow the drift from panel to panel.
     for _, event in table.groupby("Hit_ID"):
-        moved = (event["Freq"] - event["Freq"].iloc[0]) * 1e6
-        assert moved.to_numpy() == pytest.approx(event["DriftRate"].iloc[0] * event["delta_t"].to_numpy(), abs=1.5)
+        moved = (event["Freq"] - event["Freq"].iloc[0]) * 1e6  # from middle to middle of two channels
+        expected = event["DriftRate"].iloc[0] * event["delta_t"].to_numpy()
+        assert moved.to_numpy() == pytest.approx(expected, abs=-FOFF * 1e6 + 1)
     rows = [read_dat(written / f"blc0_0{panel}_VOYAGER-1.rawspec.0000.dat") for panel in (0, 2, 4)]
     joined = pd.concat(rows, ignore_index=True)
     for index, row in table.iterrows():

@@ -229,6 +229,11 @@ def test_known_test_labels_are_scored(outputs, tmp_path, test_rows, expected, ca
     assert "no test AUC" in capsys.readouterr().out
     assert "test_auc" not in json.loads((outputs / "stack" / "stack.json").read_text())["stack"]
 
+    labels.assign(target=2).to_csv(root / "test_labels.csv", index=False)
+    stack.stack(config(outputs))
+    assert f"note: no test AUC: {root / 'test_labels.csv'} has {len(labels)} targets" in capsys.readouterr().out
+    assert (outputs / "stack" / "submission.csv").exists()
+
 
 def test_the_best_honest_score_is_marked(outputs, capsys):
     stack.stack(config(outputs))

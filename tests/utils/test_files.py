@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -130,3 +131,18 @@ def test_files_that_are_not_tables_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "a.csv").write_bytes(content)
     refusal(tmp_path / "a.csv", "id")
+
+
+def test_an_output_is_tried_without_a_trace(tmp_path):
+    files.try_output(tmp_path / "new" / "deep" / "x.csv")
+    (tmp_path / "old.csv").write_text("kept")
+    files.try_output(tmp_path / "old.csv")
+    assert names(tmp_path) == ["old.csv"]
+    for path, said in (
+        (tmp_path, "Is a directory; there is a folder of that name: choose another name, or move the folder away"),
+        (tmp_path / "old.csv" / "x.csv", "Not a directory; a part of this path is a file: choose another folder"),
+        (Path("/proc/x.csv"), "No such file or directory"),  # where not even root can write
+    ):
+        with pytest.raises(OSError, match=said.split(";")[0]) as caught:
+            files.try_output(path)
+        assert files.explain(caught.value) == f"{path}: {said}"

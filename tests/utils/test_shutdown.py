@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -116,7 +117,10 @@ def test_a_terminated_run_is_saved_and_resumes_from_that_step(
             train(*RECIPE, *settings)
     last = fold / "checkpoints" / "last.ckpt"
     assert ended.value.code == 143
-    assert str(ended.value) == f"terminated: saved {position} in {last}; the same command goes on from there"
+    assert (
+        str(ended.value)
+        == f"terminated: saved {position} in {last}; for fold 0 of exp the same command goes on from there"
+    )
     assert Position.of(torch.load(last, weights_only=True)) == position
     assert not (fold / "result.json").exists()
     with caplog.at_level("INFO"):
@@ -125,6 +129,19 @@ def test_a_terminated_run_is_saved_and_resumes_from_that_step(
     assert_same_run(fold, uninterrupted(*(word for word in settings if "workers" not in word)))
     assert sorted(path.name for path in fold.rglob("*.ckpt")) == ["best.ckpt", "last.ckpt"]
     assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
+
+
+@pytest.mark.parametrize(("call", "position"), [(1, Position(1, 0)), (2, Position(2, 0))])
+def test_a_run_interrupted_at_an_epochs_end_names_the_step(train, fold, uninterrupted, monkeypatch, call, position):
+    with monkeypatch.context() as patch:
+        signal_in(patch, "on_validation_epoch_end", call, signal.SIGINT)
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE)
+    last = fold / "checkpoints" / "last.ckpt"
+    assert str(ended.value) == f"interrupted: saved {position} in {last}; the same command goes on from there"
+    assert Position.of(torch.load(last, weights_only=True)) == position
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
 
 
 def test_a_run_may_be_terminated_repeatedly(train, fold, uninterrupted, monkeypatch):
@@ -142,7 +159,7 @@ def test_a_run_terminated_before_its_first_step_saves_nothing(train, fold, unint
         signal_in(patch, "configure_optimizers", 1)
         with pytest.raises(Interrupted) as ended:
             train(*RECIPE)
-    assert str(ended.value) == "terminated: the same command goes on from there"
+    assert str(ended.value) == "terminated: for fold 0 of exp the same command goes on from there"
     assert not list(fold.rglob("*.ckpt"))
     train(*RECIPE)
     assert_same_run(fold, uninterrupted())
@@ -215,6 +232,34 @@ def test_a_signal_during_a_finaliser_is_not_lost(capfd):
         work()
     assert capfd.readouterr().err == ""
     assert sys.unraisablehook is hook
+
+
+@pytest.mark.parametrize("block", [shutdown.interruptible, shutdown.deferring])
+def test_a_signal_sent_again_while_the_last_one_is_dropped_is_not_lost(monkeypatch, capfd, block):
+    class Freed:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    class SlowThread(threading.Thread):
+        """On a busy machine the thread may have done its work before the hook returns."""
+
+        def start(self):
+            super().start()
+            time.sleep(0.05)
+            signal.raise_signal(signal.SIGTERM)  # a second one
+
+    def work():
+        with shutdown.interruptible():
+            Freed()
+            with block():
+                time.sleep(10)
+
+    monkeypatch.setattr(threading, "Thread", SlowThread)
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        work()
+    assert time.monotonic() - started < 5
+    assert capfd.readouterr().err == ""
 
 
 def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
