@@ -74,7 +74,8 @@ class RunIdentity:
         own, others = (dict(_flatten(run.config)) for run in (self, other))
         for key in ("data.on_error", "data.root"):  # skip leaves damaged cadences out
             if own.get(key) != others.get(key):
-                return f"{key}: {brief(own.get(key))} -> {brief(others.get(key))}, with other labelled cadences"
+                old, new = (brief(settings.get(key), 200) for settings in (own, others))
+                return f"{key}: {old} -> {new}, with other labelled cadences"
         if own.get("data.on_error") == "skip":
             return "other labelled cadences: train_labels.csv, or which cadences could be read, has changed"
         return "other labelled cadences: train_labels.csv has changed"

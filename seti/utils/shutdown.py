@@ -41,7 +41,7 @@ class Interrupted(BaseException):
 
 
 class _State:
-    """Pending signal of this process, its id, by which forked workers are recognised, and if the hook runs."""
+    """Pending signal of this process, its id to recognise forked workers by, and a running hook."""
 
     pending: signal.Signals | None = None
     owner: int | None = None
