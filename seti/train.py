@@ -24,7 +24,7 @@ def main(cfg: "TrainConfig") -> float:
     from seti.utils.console import near
 
     validation.check_settings(cfg)
-    idle.warn(cfg, command_line.recorded())
+    idle.log_idle_settings(cfg, command_line.recorded())
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:
         score = lr_range.run(cfg, folder)

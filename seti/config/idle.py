@@ -76,8 +76,13 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def warn(cfg: TrainConfig, overrides: Sequence[str]) -> None:
-    """Warn of each setting of a command line that does nothing, once a process."""
+def log_idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> None:
+    """Log a line for each setting of a command line that does nothing; once a sweep.
+
+    Args:
+        cfg: checked settings.
+        overrides: the words of the command line.
+    """
     for line in idle_settings(cfg, overrides):
         notices.log_once(log, logging.WARNING, line)
 

@@ -171,7 +171,8 @@ def write_tables(root: Path, truth: pd.DataFrame) -> None:
     files.write_csv(root / LABELS, truth.loc[truth["split"] == "train", ["id", "target"]])
 
 
-def _size(number: int) -> str:
+def size(number: int) -> str:
+    """Write a number of bytes in MB or GB."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
@@ -211,7 +212,7 @@ def _claim(root: Path, settings: SimulationSettings, size: int) -> None:
     needed = (settings.train + settings.test - present) * size
     free = shutil.disk_usage(root).free
     if needed > free:
-        msg = f"{root} needs {_size(needed)} and has {_size(free)} free: free some, or set another root"
+        msg = f"{root} needs {size(needed)} and has {size(free)} free: free some, or set another root"
         raise SetiError(msg)
     files.write_json(stored, wanted)
 

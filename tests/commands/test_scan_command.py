@@ -27,4 +27,4 @@ def test_observations_are_simulated_searched_and_measured(run_command, tmp_path)
     assert (tmp_path / "one" / "events.csv").read_bytes() == (folder / "events.csv").read_bytes()
     wrong = run_command("-m", "seti.scan", "cadence=obs", "scan.max_drif=2")
     assert (wrong.code, wrong.err.count("\n")) == (1, 1)
-    assert "scan.max_drif is no setting: did you mean scan.max_drift?" in wrong.err
+    assert "scan.max_drif is not a setting: did you mean scan.max_drift?" in wrong.err

@@ -24,7 +24,7 @@ def preset():
 
 
 def change(settings, root=None, **changed):
-    """Settings with other values in group `observation`, or at the top where they are no settings of the group."""
+    """Settings with other values in group `observation`, or at the top where they are not settings of the group."""
     names = {one.name for one in dataclasses.fields(SnippetSettings)}
     group = dataclasses.replace(settings.observation, **{k: v for k, v in changed.items() if k in names})
     top = {k: v for k, v in changed.items() if k not in names}
