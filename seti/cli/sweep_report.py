@@ -146,7 +146,7 @@ def _list_failures(failed: list[Job], count: int, config: DictConfig) -> None:
         commands = retry_commands(config.hydra.job.config_name, overrides, options)
         console.print(f"again, just {'that' if len(again) == 1 else 'those'}:")
         for command in commands:
-            console.print(f"  {command}", highlight=False, markup=False)
+            print(f"  {command}", file=sys.stderr)  # to be copied: rich would expand tabs and :names:
 
 
 def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) -> list[str]:

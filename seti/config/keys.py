@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 
 from seti.config import commands  # noqa: F401 - registers the schemas
 from seti.config.folder import conf_folder
+from seti.errors import SetiError
+from seti.utils import hints
 
 PATHS = ("root", "dir", "subdir")  # last names of settings that are paths where a schema does not say so: Hydra's
 NEAR = 0.6  # smallest similarity of a suggestion
@@ -46,7 +48,7 @@ def settings_of(command: str) -> dict[str, Setting]:
 
 @functools.cache
 def groups_of(command: str) -> dict[str, list[str]]:
-    """Map the groups that a command chooses by name, such as `model=effnet_b1`, to their choices."""
+    """Map the groups that are chosen by name, such as `model=effnet_b1`, to their choices."""
     defaults = OmegaConf.load(conf_folder() / f"{command}.yaml").get("defaults", [])
     names = [str(key) for entry in defaults if not isinstance(entry, str) for key in entry]
     names = [name for name in names if not name.startswith("override ")]
@@ -55,7 +57,7 @@ def groups_of(command: str) -> dict[str, list[str]]:
 
 @functools.cache
 def members(command: str, group: str) -> tuple[str, ...]:
-    """Keys that conf/ sets in a group that takes any key, such as `trainer`: those that need no `+`."""
+    """Keys that conf/ sets in a group that takes any key, such as `trainer`; they need no `+`."""
     places = [(conf_folder() / f"{command}.yaml", group)]
     for path in sorted((conf_folder() / group).glob("*.yaml")):
         places.append((path, group if path.read_text().startswith("# @package _global_") else ""))
@@ -65,6 +67,31 @@ def members(command: str, group: str) -> tuple[str, ...]:
         content = OmegaConf.select(content, inner) if inner else content
         found |= dict.fromkeys(str(key) for key in content or () if key != "defaults")
     return tuple(found)
+
+
+def check_known(command: str, key: str) -> None:
+    """Refuse a setting that a command does not have.
+
+    Raises:
+        SetiError: naming the key, and the one that was probably meant.
+    """
+    settings, groups = settings_of(command), groups_of(command)
+    name, _, package = key.partition("@")
+    if name in settings or name in groups or "/" in name or package or name.startswith("hydra."):
+        return
+    group, _, last = name.rpartition(".")
+    if group in settings and settings[group].kind == "open":
+        if last in members(command, group) or (group == "trainer" and last in trainer_arguments()):
+            return
+    elif any(name.startswith(f"{other}.") for other, setting in settings.items() if setting.kind == "open"):
+        return  # deeper than conf/ looks
+    first = name.split(".")[0]
+    if first not in settings:  # its group is mistyped
+        name = key = first if nearest(command, first) else name
+    near = nearest(command, name)
+    meant = f"did you mean {near}?" if near else f"{hints.command(command, '--cfg', 'job')} prints those that there are"
+    msg = f"{key} is no setting: {meant}"
+    raise SetiError(msg)
 
 
 def nearest(command: str, key: str) -> str | None:

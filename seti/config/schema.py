@@ -231,7 +231,9 @@ class PredictConfig:
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
 
 
-ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+_train = OmegaConf.structured(TrainConfig)
+OmegaConf.set_struct(_train.trainer, False)  # any argument of Lightning's, without a +; the checks know which exist
+ConfigStore.instance().store(name="train_schema", node=_train)
 ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 
 AUTO = "auto"  # of data.batch_size

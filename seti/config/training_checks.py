@@ -1,41 +1,10 @@
-"""Checks of how a fold is trained: network, optimiser, loss, mixing, Trainer."""
+"""Checks of how a fold is trained: network, optimiser, loss, mixing."""
 
 from typing import Any
 
-from omegaconf import DictConfig
-
 from seti.config.checks import check_choice, check_range
 from seti.config.schema import LossConfig, MixupConfig, TrainConfig
-from seti.errors import SetiError, settings_errors
-
-
-@settings_errors()
-def check_trainer(settings: DictConfig) -> None:
-    """Refuse settings of the Trainer with which a fold cannot be trained.
-
-    The learning rate needs a number of steps to plan for, and every epoch a validation.
-
-    Raises:
-        SetiError: naming the setting, its value, and what is allowed.
-    """
-    epochs, batches = settings.get("max_epochs"), settings.get("limit_train_batches", 1.0)
-    if not isinstance(epochs, int) or epochs < 1:
-        msg = f"trainer.max_epochs={epochs} must be at least 1: the learning rate is planned over all epochs"
-        raise SetiError(msg)
-    once_an_epoch = {"check_val_every_n_epoch": 1, "val_check_interval": 1.0}
-    for name in ("limit_val_batches", *once_an_epoch):
-        value = settings.get(name)
-        if value is not None and (value == 0 or value != once_an_epoch.get(name, value)):
-            msg = f"trainer.{name}={value}: every epoch is judged by its validation AUC; leave that setting out"
-            raise SetiError(msg)
-    for name in ("accumulate_grad_batches", "gradient_clip_val"):
-        value = settings.get(name)
-        if value is not None and (not isinstance(value, int | float) or value <= 0):
-            msg = f"trainer.{name}={value} must be above 0"
-            raise SetiError(msg)
-    if batches is not None and not (isinstance(batches, int | float) and batches > 0):
-        msg = f"trainer.limit_train_batches={batches} leaves nothing to train on: use a share such as 0.5, or a number"
-        raise SetiError(msg)
+from seti.errors import SetiError
 
 
 def check_model(cfg: TrainConfig) -> None:

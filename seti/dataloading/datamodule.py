@@ -1,6 +1,7 @@
 """LightningDataModule of one fold: its training and validation cadences."""
 
 import logging
+import math
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +125,17 @@ class CadenceDataModule(pl.LightningDataModule):
         source = self._opened.source.take(np.flatnonzero(part))  # the source has the table's rows
         return CadenceDataset(source, self.table.loc[part, "target"].to_numpy(), self.spec, augment)
 
+    @property
+    def batches(self) -> tuple[int, int]:
+        """Batches of an epoch, and of its validation."""
+        train, val = (math.ceil(len(part) / self.batch_size) for part in (self.train_set, self.val_set))
+        return train - self._drops_last, val
+
+    @property
+    def _drops_last(self) -> bool:
+        """True where one cadence alone would be left for the last batch."""
+        return len(self.train_set) % self.batch_size == 1 and len(self.train_set) > self.batch_size
+
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches `(images or panels, targets, indices)`; a last batch of one is dropped.
 
@@ -138,8 +150,8 @@ class CadenceDataModule(pl.LightningDataModule):
             min(self.first_batch * size, len(self.train_set)),
         )
         self.train_set.on_device = self.on_device
-        alone = len(self.train_set) % size == 1 and len(self.train_set) > size
-        return make_loader(self.train_set, size, self.data["num_workers"], sampler=sampler, drop_last=alone)
+        workers = self.data["num_workers"]
+        return make_loader(self.train_set, size, workers, sampler=sampler, drop_last=self._drops_last)
 
     def val_dataloader(self) -> DataLoader:
         """Batches of the held-out fold, in the table's order."""

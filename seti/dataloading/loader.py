@@ -1,6 +1,9 @@
 """DataLoaders over a `CadenceDataset`: their shared settings and their workers."""
 
-from functools import partial
+import logging
+import os
+import warnings
+from functools import cache, partial
 from multiprocessing import get_start_method
 from typing import Any
 
@@ -13,6 +16,8 @@ from seti.dataloading.dataset import Batch, CadenceDataset
 from seti.dataloading.shared_memory import SharedSlots
 from seti.transforms.panels import Panels
 from seti.utils import shutdown
+
+log = logging.getLogger(__name__)
 
 
 def make_loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **options: Any) -> DataLoader:
@@ -29,6 +34,9 @@ def make_loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **op
     context = "fork" if num_workers > 0 and method == "loky" else None
     forks = num_workers > 0 and "fork" in (context, method)
     slots = SharedSlots.for_batches(num_workers, batch_size * dataset.most_bytes) if forks else None
+    # torch says so for each loader, and Lightning makes each of them a second time.
+    warnings.filterwarnings("ignore", message=".*suggested max number of worker.*")
+    _warn_of_workers(num_workers)
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -42,6 +50,17 @@ def make_loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **op
         multiprocessing_context=context,
         **options,
     )
+
+
+@cache
+def _warn_of_workers(count: int) -> None:
+    """Warn once a process of more workers than cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if count > cores:
+        log.warning(
+            "data.num_workers=%d are more than the %d core%s that this process may use, which is slower than %d",
+            *(count, cores, "s" * (cores > 1), cores),
+        )
 
 
 def _unchanged(batch: Batch) -> Batch:

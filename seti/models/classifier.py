@@ -1,5 +1,6 @@
 """LightningModule with backbone, loss, metrics, optimiser and schedule."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,12 @@ class CadenceClassifier(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images `(B, C, H, W)` to logits `(B,)`."""
-        return self.backbone(images.contiguous(memory_format=torch.channels_last))
+        images = images.contiguous(memory_format=torch.channels_last)
+        return self.backbone(images.double() if self._is_double else images)
+
+    @property
+    def _is_double(self) -> bool:
+        return next(self.backbone.parameters()).dtype == torch.float64
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor | Panels, Tensor, Tensor], dataloader_idx: int
@@ -127,7 +133,10 @@ class CadenceClassifier(pl.LightningModule):
         """Create the optimiser and its schedule, which is stepped every batch."""
         optimizer = make_optimizer(self.backbone.network, self.hparams["optimizer"], fused=self._can_fuse())
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = make_schedule(optimizer, self.hparams["schedule"], steps, self.trainer.max_epochs)
+        epochs = self.trainer.max_epochs
+        if epochs > 0:  # a limit of steps may end the last one early
+            epochs = steps / math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        scheduler = make_schedule(optimizer, self.hparams["schedule"], steps, epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _can_fuse(self) -> bool:

@@ -87,7 +87,7 @@ def layer_groups(network: nn.Module, lr: float, decay: float) -> list[dict[str, 
     return [{"params": groups[layer], "lr": lr * decay ** (last - layer)} for layer in sorted(groups, reverse=True)]
 
 
-def make_schedule(optimizer: Optimizer, settings: dict[str, Any], steps: int, epochs: int) -> LRScheduler:
+def make_schedule(optimizer: Optimizer, settings: dict[str, Any], steps: int, epochs: float) -> LRScheduler:
     """Create the schedule, stepped every batch, with the optimiser's rates as its maximum.
 
     Args:

@@ -1,21 +1,25 @@
 """Builders of a training run: the network, its callbacks, Lightning's Trainer, quiet logs."""
 
+import copy
 import logging
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 
 from seti.config.schema import plain
+from seti.config.trainer_checks import EVERY, FIXED, SAME_PRECISION, time_limit
 from seti.dataloading.datamodule import CadenceDataModule
-from seti.errors import SetiError
+from seti.errors import SettingsError
 from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
@@ -23,11 +27,17 @@ from seti.models.optimiser import layer_groups
 from seti.training.callbacks.dead_fold import DeadFoldStopping
 from seti.training.callbacks.freeze_backbone import FreezeBackbone
 from seti.training.callbacks.history import History, ResumableEarlyStopping, StepSeed
-from seti.training.callbacks.save_on_signal import SaveOnSignal
+from seti.training.callbacks.save_on_signal import SaveOnSignal, TimeLimit
+from seti.training.callbacks.step_limit import StepLimit
 from seti.training.callbacks.weight_averaging import MovingAverage
+from seti.training.refusals import lightning_refusals
 from seti.utils.device import choose_precision, configure_gpu
 
 log = logging.getLogger(__name__)
+
+# Settings that this program obeys itself: StepLimit and SaveOnSignal end a run where it can go on.
+OWN = ("max_steps", "max_time")
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
 
 def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetch_weights: bool) -> CadenceClassifier:
@@ -67,6 +77,8 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         loss=config["loss"],
     )
     classifier.backbone.check_image_size()
+    if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:
+        _check_single(classifier)
     # Checked now, not when the optimiser is made: a forced run has removed the old fold by then.
     if config["optimizer"]["layer_decay"] is not None:
         layer_groups(classifier.backbone.network, config["optimizer"]["lr"], config["optimizer"]["layer_decay"])
@@ -75,6 +87,9 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
     if config["model"]["compile"]:
         # In place, so that checkpoints keep their names. A last, smaller batch is compiled by itself.
         classifier.backbone.network.compile(dynamic=False)
+    if str(config["trainer"].get("precision")) == "64":
+        # Not Lightning's plugin, which would make panels and random draws of 64 bits as well.
+        classifier.backbone.double()
     # Lightning keeps the modes that it finds: without this, a frozen backbone's batch statistics would drift.
     return classifier.train()
 
@@ -91,34 +106,41 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     Raises:
         SetiError: Lightning refuses a setting, such as a GPU that the machine lacks.
     """
-    settings = plain(cfg.trainer) | options
+    given = {key: value for key, value in plain(cfg.trainer).items() if value is not None}  # null: Lightning's default
+    settings = {key: value for key, value in given.items() if key not in (*FIXED, *OWN)} | options
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     configure_gpu()
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
-    settings["precision"] = choose_precision(settings["precision"], torch.device("cuda" if has_gpu else "cpu"))
+    named = str(settings.get("precision", "32"))
+    named = SAME_PRECISION.get(named, named)
+    named = "32" if named == "64" else named  # `build_classifier` has made the weights of 64 bits
+    settings["precision"] = choose_precision(named, torch.device("cuda" if has_gpu else "cpu"))
+    if str(settings.get("devices")) in EVERY:
+        settings["devices"] = 1  # the only one
     # A log file gets a line an epoch from History instead of a bar.
     settings["enable_progress_bar"] = settings.get("enable_progress_bar", True) and sys.stdout.isatty()
     if settings["enable_progress_bar"]:
         # Lightning's default of 100 updates a second takes a tenth of a core.
         callbacks = [*callbacks, RichProgressBar(refresh_rate=5)]
     # TensorBoard only: History writes metrics.csv, and continues it in a resumed run.
-    options.setdefault("logger", TensorBoardLogger(folder, name="tensorboard", version=""))
-    try:
+    if settings.get("logger", True) is True:
+        settings["logger"] = TensorBoardLogger(folder, name="tensorboard", version="")
+    if "profiler" in settings:  # into a file: Lightning would send it to a log that is quiet
+        settings["profiler"] = PROFILERS[settings["profiler"]](folder / "profile", settings["profiler"])
+    # One process, whatever launched it: Lightning would ask Slurm, torchrun and MPI, and may join others to this one.
+    settings["plugins"] = [*options.get("plugins", []), LightningEnvironment()]
+    with lightning_refusals():
         return pl.Trainer(
-            **({"logger": options["logger"], "num_sanity_val_steps": 0} | settings),
+            **({"num_sanity_val_steps": 0} | settings),
             callbacks=callbacks,
             default_root_dir=folder,
         )
-    except (TypeError, ValueError, ModuleNotFoundError, MisconfigurationException) as error:
-        msg = (
-            f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*, "
-            "or take trainer=auto, which runs on any machine"
-        )
-        raise SetiError(msg) from error
 
 
-def build_callbacks(cfg: DictConfig, folder: FoldFolder, identity: RunIdentity, label: str) -> list[Callback]:
+def build_callbacks(
+    cfg: DictConfig, folder: FoldFolder, identity: RunIdentity, label: str, started: float | None = None
+) -> list[Callback]:
     """Build the callbacks of a fold's training, in the order in which they must run.
 
     Args:
@@ -126,19 +148,27 @@ def build_callbacks(cfg: DictConfig, folder: FoldFolder, identity: RunIdentity, 
         folder: the fold's.
         identity: of the run, with its seed.
         label: of the fold, for messages.
+        started: the `time.monotonic()` from which `trainer.max_time` counts; None is now.
     """
     # After the last step of an epoch: a run that is resumed from there starts the next epoch at its beginning.
     every_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     history = History(folder.metrics, identity)
     again = f"for {label} the same command{' without force=true' * cfg.force}"
+    steps, seconds = cfg.trainer.get("max_steps"), time_limit(plain(cfg.trainer))
+    spans = {"model.head_epochs": cfg.model.head_epochs, "schedule.warmup_epochs": cfg.schedule.warmup_epochs}
+    limit = None
+    if seconds is not None:
+        begun = time.monotonic() if started is None else started
+        limit = TimeLimit(begun + seconds, f"trainer.max_time={cfg.trainer.max_time}")
     callbacks: list[Callback] = [
+        *([StepLimit(steps, spans)] if steps not in (None, -1) else []),  # the others ask how long an epoch is
         *([FreezeBackbone(cfg.model.head_epochs)] if cfg.model.head_epochs else []),
         *([MovingAverage(cfg.ema.decay)] if cfg.ema.decay is not None else []),  # before those that save
         StepSeed((identity.seed, cfg.fold)),
         history,
         DeadFoldStopping(label, history, cfg.watch.after, cfg.watch.auc_margin),
-        SaveOnSignal(folder.last_checkpoint, history, f"{again} goes on from there"),
-        LearningRateMonitor("step"),
+        SaveOnSignal(folder.last_checkpoint, history, f"{again} goes on from there", limit),
+        *([LearningRateMonitor("step")] if cfg.trainer.get("logger") is not False else []),
         ModelCheckpoint(
             dirpath=folder.best_checkpoint.parent,
             filename=folder.best_checkpoint.stem,
@@ -178,6 +208,21 @@ def configure_logs() -> None:
         "You have overridden `on_after_batch_transfer` in `LightningModule`.*",  # which a range test needs too
         ".*LeafSpec.*is deprecated.*",  # inside Lightning
         ".*isinstance\\(treespec, LeafSpec\\).*",
-        "The `srun` command is available.*",  # one machine's devices are all that is used, on a cluster's as well
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _check_single(classifier: CadenceClassifier) -> None:
+    """Run a copy in training mode on one image: batch normalisation needs two values a channel."""
+    height, width = classifier.spec.image_shape
+    try:
+        with torch.no_grad():
+            copy.deepcopy(classifier).train()(torch.zeros(1, classifier.image_maker.channels, height, width))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        msg = (
+            f"data.batch_size=1 leaves batch normalisation one value a channel in images of {height} x {width}: set "
+            "data.batch_size=2 or more, or a larger data.image_size"
+        )
+        raise SettingsError(msg) from error

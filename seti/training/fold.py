@@ -14,8 +14,9 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
+from seti.config.process_checks import check_one_process, only_run
 from seti.config.schema import plain
-from seti.config.training_checks import check_trainer
+from seti.config.trainer_checks import settle_trainer
 from seti.config.validation import check_settings
 from seti.data.screening import write_skipped
 from seti.dataloading.datamodule import CadenceDataModule
@@ -30,6 +31,7 @@ from seti.training.build import build_callbacks, build_classifier, build_trainer
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
 from seti.training.held_out import predict_held_out, score
+from seti.training.refusals import check_batches, fitting_errors
 from seti.training.retries import Attempts
 from seti.utils import files, locks, shutdown
 from seti.utils.device import memory_errors
@@ -75,14 +77,21 @@ def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path 
     Raises:
         SetiError: settings, data or machine do not allow it.
     """
+    check_one_process()
+    with only_run(f"training fold {cfg.fold} of {cfg.exp_name}"):
+        return _train(cfg, overrides, job_folder)
+
+
+def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None) -> float:
     gc.collect()  # an earlier fold in this process: Lightning's objects, and its network, are held by reference cycles
+    cfg = settle_trainer(cfg)
     check_settings(cfg)
-    check_trainer(cfg.trainer)
     configure_logs()
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
     cfg = batch_size.resolve(cfg, experiment, job_folder)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
+    check_batches(cfg.trainer, datamodule)
     run = Run(cfg, experiment, datamodule, RunIdentity(config, datamodule.fingerprint), overrides)
 
     finished = None if cfg.force else run.folder.read_result()
@@ -132,7 +141,7 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
             other.identity.check_same(run.identity, run.experiment.fold(fold).path)
     start = position or Position(0, 0)
     datamodule.seed, datamodule.first_epoch, datamodule.first_batch = seed, start.epoch, start.batch
-    callbacks = build_callbacks(cfg, folder, replace(run.identity, seed=seed), run.label)
+    callbacks = build_callbacks(cfg, folder, replace(run.identity, seed=seed), run.label, started)
     trainer = build_trainer(cfg, folder.path, callbacks, plugins=[AtomicCheckpointIO()])
     log.info(
         "%s: %d cadences to train on, %d held out (%d and %d with a needle)",
@@ -149,7 +158,7 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
             _clear(run.experiment, folder)  # only now: everything that can be refused has been accepted
     write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
-        with shutdown.deferring():
+        with shutdown.deferring(), fitting_errors():
             checkpoint = folder.last_checkpoint if position else None
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         oof = predict_held_out(folder, datamodule, trainer, classifier)

@@ -14,7 +14,9 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.tuner import Tuner
 
+from seti.config.process_checks import check_one_process, only_run
 from seti.config.schema import plain
+from seti.config.trainer_checks import settle_trainer
 from seti.config.validation import check_settings
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
@@ -24,12 +26,14 @@ from seti.reports import figures, training_plots
 from seti.training import batch_size
 from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
-from seti.utils import files
+from seti.training.refusals import check_batches
+from seti.utils import files, locks
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ["curve", "step", "lr", "loss", "smoothed"]
 SMOOTHING = 0.9  # of the running mean; 100 steps are too few for the tuner's 0.98
+COLLECTING = 60  # s to wait for another test's curves to be drawn
 SKIP = 10  # the running mean of the first steps is a mean of few
 
 
@@ -46,11 +50,19 @@ def run(cfg: DictConfig, folder: Path) -> float:
     Raises:
         SetiError: settings, data or machine do not allow it.
     """
+    check_one_process()
+    with only_run(f"testing learning rates of fold {cfg.fold}"):
+        return _run(cfg, folder)
+
+
+def _run(cfg: DictConfig, folder: Path) -> float:
+    cfg = settle_trainer(cfg)
     check_settings(cfg)
     configure_logs()
     cfg = batch_size.resolve(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name), folder)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
+    check_batches(cfg.trainer, datamodule)
     pl.seed_everything(cfg.seed, verbose=False)
     steps = cfg.lr_range.steps
     # An interrupted tuner leaves its snapshot; here it is removed with the folder.
@@ -154,6 +166,12 @@ def collect(fold_path: Path) -> None:
 
     Curves of earlier tests stay, unless the same overrides were tested again. Folders of failed jobs stay as well.
     """
+    # Two tests that end together would each write a table without the other's curve.
+    with locks.hold(fold_path, "collecting range tests", name=".lr_range.lock", patience=COLLECTING):
+        _collect(fold_path)
+
+
+def _collect(fold_path: Path) -> None:
     jobs = sorted(fold_path.glob("lr_range/*/lr_range.csv"))
     files.remove_stale_parts(fold_path)
     table = fold_path / "lr_range.csv"

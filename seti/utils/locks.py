@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from seti.utils import claims, files
 from seti.utils.claims import LockedError
 
 NAME = ".lock"
+_threads = threading.Lock()
+_held: set[tuple[int, Path]] = set()  # processes and files: the kernel's locks do not keep threads of one apart
 
 
 @contextmanager
@@ -32,7 +35,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
         fix: further advice for a run that is refused.
 
     Raises:
-        LockedError: another process holds the lock.
+        LockedError: another process, or another thread of this one, holds the lock.
     """
     path = folder / name
     with files.name_in_errors(path):
@@ -50,6 +53,7 @@ def hold(folder: Path, doing: str, name: str = NAME, patience: float = 0, fix: s
             claims.confirm(path, holder)
         yield
     finally:
+        _held.discard((os.getpid(), path.resolve()))
         path.unlink(missing_ok=True)  # before the lock is released, so that no other run has started to use the file
         claims.release(path)
         os.close(handle)
@@ -59,11 +63,21 @@ def _wait_for(path: Path, patience: float, fix: str) -> int:
     end = time.monotonic() + patience
     while True:
         try:
-            return _acquire(path, fix)
+            return _claim(path, fix)
         except LockedError:
             if time.monotonic() >= end:
                 raise
         time.sleep(0.05)
+
+
+def _claim(path: Path, fix: str) -> int:
+    claim = os.getpid(), path.resolve()
+    with _threads:
+        if claim in _held:  # not even opened: closing any handle of this process would release the lock
+            raise LockedError(_in_use(path, "another thread of this process", fix))
+        handle = _acquire(path, fix)
+        _held.add(claim)
+    return handle
 
 
 def _acquire(path: Path, fix: str) -> int:
@@ -74,11 +88,7 @@ def _acquire(path: Path, fix: str) -> int:
         except BlockingIOError as error:
             holder = _holder(handle)
             os.close(handle)
-            msg = (
-                f"{path.parent} is in use by another run ({holder}): wait until it ends, or stop it first"
-                f"{'; ' if fix else ''}{fix}"
-            )
-            raise LockedError(msg) from error
+            raise LockedError(_in_use(path, holder, fix)) from error
         except OSError as error:
             if error.errno not in claims.NO_LOCKS:
                 os.close(handle)
@@ -98,6 +108,13 @@ def _acquire(path: Path, fix: str) -> int:
         except FileNotFoundError:
             pass
         os.close(handle)  # the previous holder has just removed the file, so a lock on it excludes no one
+
+
+def _in_use(path: Path, holder: str, fix: str) -> str:
+    return (
+        f"{path.parent} is in use by another run ({holder}): wait until it ends, or stop it first"
+        f"{'; ' if fix else ''}{fix}"
+    )
 
 
 def _holder(handle: int) -> str:

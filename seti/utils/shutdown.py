@@ -12,7 +12,8 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+TIME_OVER = signal.SIGALRM  # not sent: the word for a limit of time that this program keeps itself
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", TIME_OVER: "out of time"}
 
 
 class Interrupted(BaseException):
@@ -32,7 +33,7 @@ class Interrupted(BaseException):
 
     @property
     def code(self) -> int:
-        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
+        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM, 142 out of time."""
         return 128 + self.signum
 
     def __str__(self) -> str:

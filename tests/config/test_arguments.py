@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from seti.config import arguments, keys
+from seti.config import arguments, keys, values
 from seti.config.arguments import retyped, to_hydra
 from seti.errors import SetiError
 from seti.utils import hints
@@ -76,7 +76,7 @@ NAMES = [
     "a\nb",
     "...",
 ]
-COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "baseline")
+COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "baseline", "scan", "inject")
 TEXT_KEYS = [
     (command, key, setting)
     for command in COMMANDS
@@ -111,8 +111,8 @@ def as_typed(setting, text):
         re.fullmatch(r"\s*(['\"]).*\1\s*", text, re.DOTALL)  # in quotes
         or "${" in text
         or re.search(r"\\[\\()\[\]{}:=, \t]", text)  # an escape
-        or arguments.CALL.fullmatch(text.strip())
-        or (setting.path and (text.startswith("~") or arguments.VARIABLE.match(text) or text == "???"))
+        or values.CALL.fullmatch(text.strip())
+        or (setting.path and (text.startswith("~") or values.VARIABLE.match(text) or text == "???"))
         or (setting.optional and text.strip().lower() == "null")
         or (setting.either and text.strip().startswith("["))
     )
@@ -141,6 +141,12 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("show", "ckpt_dir"),
         ("show", "out"),
         ("baseline", "data.root"),
+        ("scan", "cadence"),
+        ("scan", "out"),
+        ("scan", "ckpt_dir"),
+        ("scan", "truth"),
+        ("inject", "cadence"),
+        ("inject", "out"),
     }
     assert {(command, key) for command, key, setting in TEXT_KEYS if setting.kind == "texts"} == {
         ("train", "augment.inject_shapes"),
@@ -223,6 +229,9 @@ def test_any_text_that_can_name_a_folder_survives_printing_typing_recording_and_
         ("simulate", "snr=10,20", "snr", [10, 20]),
         ("stack", "experiments=base", "experiments", ["base"]),
         ("stack", "experiments=base/,1.10", "experiments", ["base/", "1.10"]),
+        ("stack", "experiments={a: 1}", "experiments", ["{a: 1}"]),
+        ("predict", "ckpt_dir={a: 1}", "ckpt_dir", "{a: 1}"),
+        ("simulate", "train_shapes={line: 1, sine: 2}", "train_shapes.sine", 2.0),
         ("stack", "experiments=(a,b)", "experiments", ["a", "b"]),
         ("stack", "experiments=[a,b,]", "experiments", ["a", "b"]),
         ("stack", "experiments=[]", "experiments", []),
@@ -232,6 +241,8 @@ def test_any_text_that_can_name_a_folder_survives_printing_typing_recording_and_
         ("show", "ids=[1234e5678901234,0028a35de92941d]", "ids", ["1234e5678901234", "0028a35de92941d"]),
         ("show", 'ids=["1234e5678901234"]', "ids", ["1234e5678901234"]),
         ("predict", "ckpt_dir=outputs/2021_08_01", "ckpt_dir", "outputs/2021_08_01"),
+        ("scan", "cadence=2021_08_01", "cadence", "2021_08_01"),
+        ("scan", "cadence=[a (1).h5,b=2.h5]", "cadence", ["a (1).h5", "b=2.h5"]),
         ("predict", "ckpt_dir=1.10", "ckpt_dir", "1.10"),
         ("predict", "ckpt_dir=[1.10,a (1)]", "ckpt_dir", ["1.10", "a (1)"]),
         ("pack", "split=train", "split", ["train"]),
@@ -327,7 +338,33 @@ def test_tilde_and_variables_begin_a_path_as_in_a_shell(monkeypatch):
             False,
             "data.image_size=[24,32 cannot be read: the bracket [ is not closed",
         ),
-        ("train", "data.image_size=24,32]", False, "data.image_size=24,32] is no list of numbers: "),
+        (
+            "train",
+            "data.image_size=24,32]",
+            False,
+            "data.image_size=24,32] cannot be read: the bracket ] closes nothing",
+        ),
+        ("train", "data.image_size=[a,b]", False, "data.image_size=a,b is no list of numbers: write it as in "),
+        (
+            "train",
+            "data.clip={a: 1}",
+            False,
+            "data.clip={a: 1} is no list of numbers: write it as in data.clip=[1,2], or ",
+        ),
+        ("stack", "experiments=[[a]]", False, "experiments=[[a]] is a list in a list: write experiments=[a,b]; "),
+        ("train", "output_dir=", False, "output_dir= is empty, and a path is needed: . is the current folder"),
+        ("train", "data.pack_dir=", False, "data.pack_dir= is empty, and a path is needed: null switches it off"),
+        ("predict", "ckpt_dir=", False, "ckpt_dir= is empty, and a path is needed: . is the current folder"),
+        ("train", "fold=0,,1", True, "fold=0,,1 cannot be read: nothing stands before or after one of its commas"),
+        ("train", "fold=0,1,", True, "fold=0,1, cannot be read: nothing stands before or after one of its commas"),
+        ("train", "data.root.x=1", False, "data.root.x is no setting: "),
+        (
+            "simulate",
+            "train_shapes={line: 1, wave: 2}",
+            False,
+            "train_shapes.wave is no setting: ",
+        ),
+        ("train", "data={rot: x}", False, "data.rot is no setting: did you mean data.root?"),
         ("train", "fold=[", False, "fold=[ cannot be read: the bracket [ is not closed"),
         ("train", "fold=1)", False, "fold=1) cannot be read: the bracket ) closes nothing"),
         ("train", "fold='1", False, "fold='1 cannot be read: the quote ' is not closed"),
@@ -335,9 +372,9 @@ def test_tilde_and_variables_begin_a_path_as_in_a_shell(monkeypatch):
         ("train", "+trainer.x=a(b)c", False, "; as text it is written '+trainer.x=\"a(b)c\"'"),
         (
             "train",
-            "data.image_size=native",
+            "data.clip=all",
             False,
-            "data.image_size=native is no list of numbers: write it as in data.image_size=[512,512], or null",
+            "data.clip=all is no list of numbers: write it as in data.clip=[1,2], or null",
         ),
         (
             "train",
@@ -400,6 +437,21 @@ def test_refusals_say_the_right_spelling_in_our_words(monkeypatch, command, word
     assert "\n" not in message
     for raw in ("Lexer", "mismatched", "viable", "hydra.cc", "extraneous"):
         assert raw not in message
+
+
+def test_blanks_without_quotes_are_explained(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["seti"])
+    for words, said in (
+        (
+            ["data.root=/my", "data/x"],
+            "'data/x' is no setting: write <setting>=<value>; did you mean 'data.root=/my data/x'",
+        ),
+        (["data.root=", "/x"], "'/x' is no setting: write <setting>=<value>; did you mean data.root=/x?"),
+        (["fold", "=", "0"], "fold has no value: write fold=<value>, without blanks around the ="),
+    ):
+        with pytest.raises(SetiError) as refused:
+            to_hydra("train", words)
+        assert str(refused.value).startswith(said), refused.value
 
 
 def test_a_spelling_that_a_refusal_names_can_be_typed(monkeypatch):

@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import numpy as np
@@ -7,6 +8,7 @@ from unit_helpers import BINS, DATA, NO_AUGMENT, ROWS, files_dataset, make_caden
 
 from seti.data import competition
 from seti.data.folds import assign_folds
+from seti.dataloading import loader
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.dataloading.loader import make_loader
 from seti.dataloading.sampler import EpochSampler
@@ -215,6 +217,26 @@ def test_a_last_batch_of_one_is_dropped(tmp_path, table, batch_size, sizes):
     batches = module(tmp_path, batch_size=batch_size).train_dataloader()
     assert [len(indices) for _, _, indices in batches] == sizes
     assert len(batches) == len(sizes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 7, 100])
+def test_batches_are_counted_without_loading_them(tmp_path, table, batch_size):
+    data = module(tmp_path, batch_size=batch_size)
+    assert data.batches == (len(data.train_dataloader()), len(data.val_dataloader()))
+
+
+def test_more_workers_than_cores_are_said_once(tmp_path, table, caplog, recwarn):
+    loader._warn_of_workers.cache_clear()
+    cores = len(os.sched_getaffinity(0))
+    with caplog.at_level("WARNING"):
+        for _ in range(3):
+            make_loader(module(tmp_path).train_set, 4, cores + 1)
+        make_loader(module(tmp_path).train_set, 4, cores)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"data.num_workers={cores + 1} are more than the {cores} core{'s' * (cores > 1)} that this process may use, "
+        f"which is slower than {cores}"
+    ]
+    assert not [warning for warning in recwarn if "worker" in str(warning.message)]
 
 
 def test_training_batches_hold_the_cadences_they_say(tmp_path, table):

@@ -115,8 +115,8 @@ def test_the_schedule_is_one_cycle_up_to_the_chosen_rate(train, fold):
         (["trainer.max_epochs=null"], "trainer.max_epochs=None must be at least 1"),
         (["trainer.limit_train_batches=0"], "trainer.limit_train_batches=0 leaves nothing"),
         (["trainer.precision=8"], "precision=8 is none of auto, 32"),
-        (["+trainer.nonsense=1"], "Lightning refuses the trainer settings .*nonsense.*change trainer"),
-        (["trainer.accelerator=tpu"], "Lightning refuses the trainer settings"),
+        (["+trainer.nonsense=1"], "trainer.nonsense is no argument of Lightning's Trainer"),
+        (["trainer.accelerator=tpu"], "trainer.accelerator=tpu is none of auto, cpu, gpu, cuda, mps"),
         (
             ["model.backbone=efficientnet_b11"],
             "backbone=efficientnet_b11 is not a network of timm.*efficientnet_b1",

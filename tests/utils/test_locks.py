@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -188,3 +189,21 @@ def test_other_errors_of_a_lock_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with pytest.raises(OSError, match=f"Input/output error: '{tmp_path}/.lock'"), locks.hold(tmp_path, "a test"):
         pass
+
+
+def test_threads_of_one_process_are_kept_apart(tmp_path):
+    def second(patience):
+        with locks.hold(tmp_path, "second", patience=patience):
+            return "held"
+
+    with ThreadPoolExecutor() as threads:
+        with locks.hold(tmp_path, "first"):
+            with pytest.raises(SetiError) as refused:
+                threads.submit(second, 0).result()
+            assert str(refused.value) == (
+                f"{tmp_path} is in use by another run (another thread of this process): wait until it ends, or stop it "
+                "first"
+            )
+            waiting = threads.submit(second, 30)
+            assert not waiting.done()
+        assert waiting.result() == "held"

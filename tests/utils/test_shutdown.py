@@ -131,6 +131,19 @@ def test_a_terminated_run_is_saved_and_resumes_from_that_step(
     assert not [path for path in fold.rglob(".*") if path.is_file()]  # no lock, no part of a file
 
 
+@pytest.mark.parametrize(("call", "position"), [(1, Position(1, 0)), (2, Position(2, 0))])
+def test_a_run_interrupted_at_an_epochs_end_names_the_step(train, fold, uninterrupted, monkeypatch, call, position):
+    with monkeypatch.context() as patch:
+        signal_in(patch, "on_validation_epoch_end", call, signal.SIGINT)
+        with pytest.raises(Interrupted) as ended:
+            train(*RECIPE)
+    last = fold / "checkpoints" / "last.ckpt"
+    assert str(ended.value) == f"interrupted: saved {position} in {last}; for fold 0 of exp the same command goes on from there"
+    assert Position.of(torch.load(last, weights_only=True)) == position
+    train(*RECIPE)
+    assert_same_run(fold, uninterrupted())
+
+
 def test_a_run_may_be_terminated_repeatedly(train, fold, uninterrupted, monkeypatch):
     for _ in range(4):
         with monkeypatch.context() as patch:

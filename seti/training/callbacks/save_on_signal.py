@@ -1,5 +1,7 @@
-"""A checkpoint in the middle of an epoch when a signal stops the run."""
+"""A checkpoint in the middle of an epoch when a signal, or a limit of time, stops the run."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +13,39 @@ from seti.training.checkpoints import Position
 from seti.utils import files, shutdown
 
 
+@dataclass(frozen=True)
+class TimeLimit:
+    """The end of the time that a run may take.
+
+    Attributes:
+        end: by `time.monotonic()`.
+        name: the setting, for messages.
+    """
+
+    end: float
+    name: str
+
+
 class SaveOnSignal(pl.Callback):
-    """After a signal to stop, save the run between two steps and end it.
+    """After a signal to stop, or when time is over, save the run between two steps and end it.
 
     A run that is resumed from there takes the very next batch. An interrupted validation starts over: it changes
-    nothing that is trained.
+    nothing that is trained. A limit of time ends no run that has not made a step, for the next one would end there too.
 
     Args:
         path: the checkpoint.
         history: its losses must be finite: diverged weights are not saved.
         advice: how to continue, for the last line.
+        limit: of time; None sets none.
     """
 
-    def __init__(self, path: Path, history: History, advice: str) -> None:
+    def __init__(self, path: Path, history: History, advice: str, limit: TimeLimit | None = None) -> None:
         self.path = path
         self.history = history
         self.advice = advice
+        self.limit = limit
         self.validating = False
+        self.stepped = False  # in this run
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over signals from Lightning, which would end in the middle of accumulated gradients."""
@@ -36,21 +54,33 @@ class SaveOnSignal(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End between epochs: the last one's end was saved."""
-        shutdown.raise_if_pending(self.advice)
+        if self._due():
+            self._end(self._saved(Position(trainer.current_epoch, 0)) if trainer.current_epoch else self.advice)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End after a step; after an epoch's last one, end in the validation that follows."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if shutdown.pending() and stepped and batch_idx + 1 < trainer.num_training_batches:
+        last = batch_idx + 1 >= trainer.num_training_batches
+        self.stepped = self.stepped or stepped or last
+        if stepped and not last and self._due():
             self._save_and_end(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """End in the validation."""
-        if shutdown.pending():
+        if self._due():
             self.validating = True
             self._save_and_end(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count a validation as progress."""
+        self.stepped = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End after the last epoch, which was saved; time that is over only now is no reason to."""
+        if shutdown.pending() is not None:
+            self._end(self._saved(Position(len(self.history.rows), 0)))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -61,13 +91,24 @@ class SaveOnSignal(pl.Callback):
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             progress |= {"total": started, "current": dict(started), "is_last_batch": False}
 
+    def _due(self) -> bool:
+        over = self.limit is not None and self.stepped and time.monotonic() >= self.limit.end
+        return over or shutdown.pending() is not None
+
+    def _saved(self, position: Position) -> str:
+        return f"saved {position} in {self.path}; {self.advice}"
+
     def _save_and_end(self, trainer: pl.Trainer) -> None:
         note = self.advice
         if np.isfinite(self.history.loss_values()).all():
             position = Position(trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
             try:
                 trainer.save_checkpoint(self.path, weights_only=False)
-                note = f"saved {position} in {self.path}; {note}"
+                note = self._saved(position)
             except OSError as error:
                 note = f"nothing was saved ({files.explain(error)}); {note}"
+        self._end(note)
+
+    def _end(self, note: str) -> None:
         shutdown.raise_if_pending(note)
+        raise shutdown.Interrupted(shutdown.TIME_OVER, f"{self.limit.name} is over, the fold is unfinished: {note}")

@@ -1,0 +1,72 @@
+"""Errors of Lightning and torch that follow from the `trainer` settings, as one line each."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from omegaconf import DictConfig
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from seti.dataloading.datamodule import CadenceDataModule
+from seti.errors import SettingsError
+
+
+def check_batches(trainer: DictConfig, datamodule: CadenceDataModule) -> None:
+    """Refuse a share of an epoch's batches that is less than one batch.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    for name, batches in zip(("limit_train_batches", "limit_val_batches"), datamodule.batches, strict=True):
+        share = trainer.get(name)
+        if isinstance(share, float) and share * batches < 1:
+            msg = (
+                f"trainer.{name}={share:g} of {batches} batches is less than one: set it to a number of batches such "
+                f"as 1, or to a share of at least {math.ceil(1000 / batches) / 1000:g}"
+            )
+            raise SettingsError(msg)
+
+
+@contextmanager
+def lightning_refusals() -> Iterator[None]:
+    """Turn Lightning's errors about the trainer settings into one line.
+
+    Raises:
+        SettingsError: with what Lightning says.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, ModuleNotFoundError, MisconfigurationException) as error:
+        msg = (
+            f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*, "
+            "or take trainer=auto, which runs on any machine"
+        )
+        raise SettingsError(msg) from error
+
+
+@contextmanager
+def fitting_errors() -> Iterator[None]:
+    """Turn errors of training that a setting of the Trainer asks for into one line.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    try:
+        yield
+    except MisconfigurationException as error:
+        msg = f"Lightning refuses the trainer settings ({' '.join(str(error).split())}): change trainer.*"
+        raise SettingsError(msg) from error
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        if "does not have a deterministic implementation" in said:
+            operation = said.split(" does not have")[0]
+            msg = (
+                f"trainer.deterministic=true: {operation} has no deterministic form on this device: set "
+                "trainer.deterministic=warn, which lets it run, or trainer.accelerator=cpu"
+            )
+        elif "returned nan values" in said:
+            fix = "lower optimizer.lr, or set trainer.precision=32"
+            msg = f"trainer.detect_anomaly=true: {said}: training diverged; {fix}"
+        else:
+            raise
+        raise SettingsError(msg) from error
