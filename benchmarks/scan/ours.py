@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import h5py
-import hdf5plugin  # noqa: F401: registers the filter
+import hdf5plugin  # noqa: F401
 import numpy as np
 
 from seti.search.channel import search_channel

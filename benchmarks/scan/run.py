@@ -136,8 +136,10 @@ def main() -> None:
         print(table(results[making]), flush=True)
     text = "# Search of whole coarse channels\n\nWritten by `make bench-scan`. "
     text += f"{len(arguments.seeds)} channels of {arguments.width:,} fine channels a making, seeds {arguments.seeds}; "
-    text += f"{date.today()}{'; ' + arguments.machine if arguments.machine else ''}. CPU seconds of one core, files read included, "
-    text += "compiled code loaded before. Makings: see `benchmarks/scan/channels.py`.\n"
+    text += (
+        f"{date.today()}{'; ' + arguments.machine if arguments.machine else ''}. CPU seconds of one core, files read "
+    )
+    text += "included, compiled code loaded before. Makings: see `benchmarks/scan/channels.py`.\n"
     for making, found in results.items():
         text += f"\n## Making: {making}\n\n{table(found)}\n"
     (arguments.out / "scan.md").write_text(text)

@@ -1,4 +1,4 @@
-"""Search the six files of a channel with turboSETI: `python turboseti.py <folder> <out.json>`, in its own environment."""
+"""Search the six files of a channel with turboSETI: `python turboseti.py <folder> <out.json>`."""
 
 import json
 import logging

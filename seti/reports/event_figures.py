@@ -100,8 +100,8 @@ def _thinned(panel: np.ndarray, smeared: int) -> np.ndarray:
 
     Args:
         panel: `(rows, bins)`.
-        smeared: bins over which a row of the signal is spread: their mean loses nothing of it. Where more bins are to be
-            joined, the largest of these means is drawn.
+        smeared: bins over which a row of the signal is spread: their mean loses nothing of it. Where more bins are to
+            be joined, the largest of these means is drawn.
     """
     factor = -(-panel.shape[1] // COLUMNS)
     means = min(factor, max(1, smeared))

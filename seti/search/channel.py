@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from seti.search.decide import hits, measurements, reasons, scores
+from seti.search.decide import hits, measurements, parts, reasons, scores
 from seti.search.flatten import flatten
 from seti.search.hits import Times, fit, joint_hits, panel_hits
 from seti.search.settings import SearchSettings
@@ -96,6 +96,10 @@ def tables(
     table["score"] = scores(table, times.on)
     table["reason"] = reasons(table, times.on, settings)
     table["n_hits"] = (fitted[:, 6 : 6 + len(times.on)] >= settings.hit_snr).sum(1)
+    whole = parts(table)
+    part = np.flatnonzero(whole >= 0)
+    np.add.at(table["n_hits"].to_numpy(), whole[part], table["n_hits"].to_numpy()[part])
+    table.loc[part, "reason"] = "part of a stronger signal"
     inside = table.bin.between(-0.5, width - 0.5)
     table = table[inside].sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
     events = table.loc[table.reason == "", list(EVENT_COLUMNS)].reset_index(drop=True)

@@ -6,9 +6,10 @@ import pandas as pd
 from seti.search.hits import Times
 from seti.search.settings import SearchSettings
 
+STRONGER = 1.6  # a signal next to one so much stronger is a part of it
 LEAK = np.linspace(0.2, 1.0, 33)  # strength in OFF panels relative to ON, of interference
-FADING = np.exp(0.3 * np.linspace(-2.5, 2.5, 26))  # strength in the weakest ON panel relative to the others
-FADED = np.exp(-0.5 * np.linspace(-2.5, 2.5, 26) ** 2) + 0.1  # and how often that is so, some needles fade more
+FADING = np.exp(0.3 * np.linspace(-6.5, 2.5, 46))  # strength in the weakest ON panel relative to the others
+FADED = np.exp(-0.5 * np.linspace(-6.5, 2.5, 46) ** 2) + 0.1  # and how often that is so; some needles fade more
 
 
 def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.DataFrame:
@@ -88,6 +89,26 @@ def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd
     ):
         reason[np.asarray(wrong, bool)] = name
     return pd.Series(reason, index=table.index)
+
+
+def parts(table: pd.DataFrame) -> np.ndarray:
+    """Row of a stronger signal that each track is a sidelobe or skirt of, or -1.
+
+    Over the ON panels the tracks must be closer than 1.5 times both widths, and the other `STRONGER` times as strong.
+    """
+    strength = table.fit_snr.to_numpy()
+    order = np.flatnonzero(strength > STRONGER * max(strength[table.reason == ""].min(initial=np.inf), 1))
+    whole = np.full(len(table), -1)
+    if not len(order):
+        return whole
+    ends = np.stack([table.p0 + u * (table.p1 + u * table.p2) for u in (-1, 0, 1)])
+    width = table.width.to_numpy()
+    for row in np.flatnonzero(table.reason == ""):
+        apart = np.abs(ends[:, order] - ends[:, row, None]).max(0)
+        near = (apart < 1.5 * (width[order] + width[row]) + 4) & (strength[order] > STRONGER * strength[row])
+        if near.any():
+            whole[row] = order[near][strength[order[near]].argmax()]
+    return whole
 
 
 def scores(table: pd.DataFrame, on: np.ndarray) -> pd.Series:

@@ -28,7 +28,7 @@ def flatten(panel: np.ndarray) -> np.ndarray:
     if not (gains > 0).any():
         return np.zeros_like(panel)
     scale = np.where(gains > 0, 1 / np.where(gains > 0, gains, 1), 0).astype(np.float32)
-    spectrum = scale @ panel / max(1, np.count_nonzero(scale))
+    spectrum = _spectrum(panel, scale)
     band = _band(spectrum)
     inverse = np.where(band > 0, 1 / np.where(band > 0, band, 1), 0).astype(np.float32)
     levels, noise = _levels(panel, scale, inverse, ROW_BLOCK, NOISE_BLOCK)
@@ -68,6 +68,37 @@ def _band(spectrum: np.ndarray) -> np.ndarray:
     outer = np.arange(int(centres[-1]), width)
     band[outer] = medians[-1] + (outer - centres[-1]) * (medians[-1] - medians[-2]) / block
     return band
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+def _spectrum(panel, scale):
+    """Mean over rows, of the middle two of four quarters: a drifting signal does not raise it."""
+    rows, width = panel.shape
+    out = np.empty(width, np.float32)
+    if rows < 4:
+        for b in range(width):
+            out[b] = panel[0, b] * scale[0]
+        return out
+    sums = np.zeros((4, width), np.float32)
+    for q in range(4):
+        first, last = rows * q // 4, rows * (q + 1) // 4
+        used = 0
+        total = sums[q]
+        for r in range(first, last):
+            factor = scale[r]
+            used += factor > 0
+            row = panel[r]
+            for b in range(width):
+                total[b] += row[b] * factor
+        share = np.float32(1 / max(used, 1))
+        for b in range(width):
+            total[b] *= share
+    first, second, third, fourth = sums[0], sums[1], sums[2], sums[3]
+    for b in range(width):
+        low, high = min(first[b], second[b]), max(first[b], second[b])
+        other, upper = min(third[b], fourth[b]), max(third[b], fourth[b])
+        out[b] = 0.5 * (max(low, other) + min(high, upper))
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -148,8 +179,10 @@ def _divide(panel, scale, inverse, levels, noise, row_block, noise_block, flat):
                 level = levels[r, own] + slope * (b - centre)
                 value = (panel[r, b] * factor * inverse[b] - level) / (deviation * level)
                 if value > LINEAR:
-                    value = LINEAR + COMPRESSION * np.log(value / LINEAR)
-                flat[r, b] = value if value > -LINEAR else -LINEAR
+                    value = LINEAR + COMPRESSION * np.log(min(value, np.float32(1e9)) / LINEAR)
+                elif not value > -LINEAR:
+                    value = -LINEAR if value <= -LINEAR else np.float32(0)  # 0 where it is not a number
+                flat[r, b] = value
 
 
 def _remove_dc(flat: np.ndarray) -> None:
@@ -158,4 +191,3 @@ def _remove_dc(flat: np.ndarray) -> None:
     for near in (middle - 2, middle - 1, middle + 1, middle + 2):
         if 0 <= near < flat.shape[1] and flat[:, near].mean() > 2:
             flat[:, near] = 0
-    flat[~np.isfinite(flat)] = 0

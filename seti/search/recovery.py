@@ -82,9 +82,9 @@ def curves(
 ) -> pd.DataFrame:
     """Recall by SNR and by drift rate.
 
-    The tables of `seti simulate` and `seti inject` have the SNR that a search can measure. In other tables, those without
-    their column `snr_one_channel`, the SNR is taken for that of a signal with all power of a row in one bin. Recall is
-    then given by effective SNR too, SNR / sqrt(max(1, bins drifted in a row)).
+    The tables of `seti simulate` and `seti inject` have the SNR that a search can measure. In other tables, those
+    without their column `snr_one_channel`, the SNR is taken for that of a signal with all power of a row in one bin.
+    Recall is then given by effective SNR too, SNR / sqrt(max(1, bins drifted in a row)).
 
     Args:
         events: of `events.table`, most likely first; excluded ones are left out.

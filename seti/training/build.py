@@ -208,6 +208,7 @@ def configure_logs() -> None:
         "You have overridden `on_after_batch_transfer` in `LightningModule`.*",  # which a range test needs too
         ".*LeafSpec.*is deprecated.*",  # inside Lightning
         ".*isinstance\\(treespec, LeafSpec\\).*",
+        "The `srun` command is available.*",  # it looks for Slurm's checkpoints, too
     ):
         warnings.filterwarnings("ignore", message=message)
 

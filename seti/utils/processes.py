@@ -49,7 +49,8 @@ def parallel_map(work: Callable[..., Any], *batches: Iterable[Any], workers: int
 def pool(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
     """Keep worker processes for several maps.
 
-    Gives a function that is called as `parallel_map`, without `workers`. Processes are started when they are first needed. The errors are those of `parallel_map`.
+    Gives a function that is called as `parallel_map`, without `workers`. Processes are started when they are first
+    needed. The errors are those of `parallel_map`.
     """
     if workers == 1:
         yield _in_this_process

@@ -409,7 +409,7 @@ def test_bad_input_is_named_and_nothing_is_written(trained, predict, own_data, d
         ("data.num_workers=-1", "data.num_workers=-1 must be at least 0"),
         ("ckpt_dir=nowhere", "ckpt_dir=nowhere is no folder"),
         ("ckpt_dir=[]", "is neither an experiment's folder nor a list"),
-        ("ckpt_dir=3", "is neither an experiment's folder nor a list"),
+        ("ckpt_dir=3", "ckpt_dir=3 is no folder"),  # a name, as it was typed
         ("data.root=nowhere", "data.root=nowhere is no folder"),
     ],
 )

@@ -196,3 +196,30 @@ def test_the_same_channel_gives_the_same_events():
     first, second = search(planes), search(planes)
     assert first.events.equals(second.events)
     assert first.candidates.equals(second.candidates)
+
+
+def test_a_skirt_of_a_strong_signal_is_no_second_event():
+    planes = noise()
+    add(planes, 6000.0, -0.4, 300.0)
+    for offset in np.linspace(-30, 30, 40):
+        add(planes, 6000.0 + offset, -0.4, 12.0)
+    events = search(planes).events
+    assert len(events) == 1
+    assert abs(events.iloc[0].bin - 6000) < 2
+
+
+def test_a_very_strong_drifting_signal_leaves_no_event_around_it():
+    planes = noise()
+    add(planes, 9000.0, -2.2, 30000.0, range(6))
+    add(planes, 3000.0, 0.9, 60.0)
+    events = search(planes).events
+    assert len(events) == 1
+    assert abs(events.iloc[0].bin - 3000) < 2
+
+
+def test_a_needle_that_fades_in_one_panel_is_found():
+    planes = noise()
+    add(planes, 6000.0, 0.4, 50.0, (0, 2))
+    add(planes, 6000.0, 0.4, 16.0, (4,))
+    events = search(planes).events
+    assert len(events) == 1

@@ -93,9 +93,8 @@ def test_an_event_has_a_hit_in_every_on_file(written):
     # Frequencies follow the drift from panel to panel.
     for _, event in table.groupby("Hit_ID"):
         moved = (event["Freq"] - event["Freq"].iloc[0]) * 1e6  # from middle to middle of two channels
-        assert moved.to_numpy() == pytest.approx(
-            event["DriftRate"].iloc[0] * event["delta_t"].to_numpy(), abs=-FOFF * 1e6 + 1
-        )
+        expected = event["DriftRate"].iloc[0] * event["delta_t"].to_numpy()
+        assert moved.to_numpy() == pytest.approx(expected, abs=-FOFF * 1e6 + 1)
     rows = [read_dat(written / f"blc0_0{panel}_VOYAGER-1.rawspec.0000.dat") for panel in (0, 2, 4)]
     joined = pd.concat(rows, ignore_index=True)
     for index, row in table.iterrows():

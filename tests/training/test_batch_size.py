@@ -339,7 +339,7 @@ def test_another_folds_damage_does_not_stop_this_one(train, outputs, monkeypatch
     assert size_of(outputs / "exp" / "fold_0") == 4
 
 
-@pytest.mark.parametrize("override", ["data.root=nowhere", "data.batch_size=Auto"])
+@pytest.mark.parametrize("override", ["data.root=nowhere", "data.batch_size=largest"])
 def test_what_is_refused_leaves_nothing(train, outputs, override):
     with pytest.raises(SetiError, match=override.replace(".", r"\.")):
         train("data.batch_size=auto", override)

@@ -108,6 +108,24 @@ def test_a_patient_run_waits_for_the_lock(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 
 
+def test_threads_of_one_process_are_kept_apart(tmp_path):
+    def second(patience):
+        with locks.hold(tmp_path, "second", patience=patience):
+            return "held"
+
+    with ThreadPoolExecutor() as threads:
+        with locks.hold(tmp_path, "first"):
+            with pytest.raises(SetiError) as refused:
+                threads.submit(second, 0).result()
+            assert str(refused.value) == (
+                f"{tmp_path} is in use by another run (another thread of this process): wait until it ends, or stop it "
+                "first"
+            )
+            waiting = threads.submit(second, 30)
+            assert not waiting.done()
+        assert waiting.result() == "held"
+
+
 @pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def no_locks(request, monkeypatch):
     def refuse(*_):
@@ -189,21 +207,3 @@ def test_other_errors_of_a_lock_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with pytest.raises(OSError, match=f"Input/output error: '{tmp_path}/.lock'"), locks.hold(tmp_path, "a test"):
         pass
-
-
-def test_threads_of_one_process_are_kept_apart(tmp_path):
-    def second(patience):
-        with locks.hold(tmp_path, "second", patience=patience):
-            return "held"
-
-    with ThreadPoolExecutor() as threads:
-        with locks.hold(tmp_path, "first"):
-            with pytest.raises(SetiError) as refused:
-                threads.submit(second, 0).result()
-            assert str(refused.value) == (
-                f"{tmp_path} is in use by another run (another thread of this process): wait until it ends, or stop it "
-                "first"
-            )
-            waiting = threads.submit(second, 30)
-            assert not waiting.done()
-        assert waiting.result() == "held"
