@@ -214,8 +214,9 @@ def test_the_program_says_that_time_is_over(run, small, fold, multirun):
     assert done.code == 142
     lines = done.err.splitlines()
     assert lines[-1].startswith("out of time: trainer.max_time={'milliseconds': 600} is over, the fold is unfinished: ")
-    last = fold / "checkpoints" / "last.ckpt"
-    assert lines[-1].endswith(f" done in {last}; for fold 0 of exp the same command goes on from there")
+    assert lines[-1].endswith(
+        f" done in {fold / 'checkpoints' / 'last.ckpt'}; for fold 0 of exp the same command goes on from there"
+    )
     assert "finished: AUC" not in done.out
     assert not (fold / "result.json").exists()
     assert not (fold.parent / "fold_1" / "checkpoints").exists()
