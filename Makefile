@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu recipes lint format clean
+.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan recipes lint format clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TURBOSETI := .venv-turboseti
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +50,15 @@ bench: $(INSTALLED) ## Time every stage against the ordinary way, on a CPU in un
 
 bench-gpu: $(INSTALLED) ## The same for training and prediction on a GPU
 	$(BIN)/python benchmarks/run.py --device cuda --readme $(if $(MACHINE),--machine '$(MACHINE)')
+
+bench-scan: $(INSTALLED) $(TURBOSETI)/.installed ## Compare the search with turboSETI on simulated coarse channels (10 minutes)
+	$(BIN)/python benchmarks/scan/run.py --turboseti $(TURBOSETI)/bin/python $(if $(MACHINE),--machine '$(MACHINE)')
+
+# turboSETI 2.3.2 uses what numpy 2.4 removed: an environment of its own.
+$(TURBOSETI)/.installed:
+	$(PYTHON) -m venv $(TURBOSETI)
+	$(TURBOSETI)/bin/python -m pip install --quiet --disable-pip-version-check turbo_seti==2.3.2 'numpy<2.4' 'setuptools<81' 'matplotlib<3.11'
+	@touch $@
 
 recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (2 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')

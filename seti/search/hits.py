@@ -11,7 +11,7 @@ from seti.search.tree import FINE, Level, halve, joint_peaks, levels, panel_peak
 
 MOST_HITS = 400_000
 MOST_TRACKS = 50_000
-HIT = 5.0  # SNR of a peak in one ON panel
+HIT = 5.5  # SNR of a peak in one ON panel
 OFF_HIT = 6.0  # SNR of a peak in one OFF panel: it need not be found alone, OFF is measured along every track
 JOINT = 5.8  # SNR of a peak of the ON panels together
 CURVED = 6.0  # SNR in one panel from which a curved track through the others is looked for

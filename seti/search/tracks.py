@@ -277,7 +277,8 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                 if use[p]:
                     s, share, _ = measure(planes, time, p, straight, width, 0.0)
                     least = min(least, s)
-            if least < 3.5 and z > limits[2]:
+            # Interference in OFF panels is none the less so for a bend: only ON panels are worth the time.
+            if on[source] and least < 3.5 and z > limits[2]:
                 # A strong track bends visibly within its panel, if at all: then the panel says which way to look.
                 alone = np.zeros(panels, np.bool_)
                 alone[source] = True
