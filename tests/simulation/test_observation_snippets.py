@@ -136,7 +136,7 @@ def test_conf_has_the_defaults_of_the_code(preset):
 
 def test_the_product_is_what_the_settings_name(preset, tmp_path):
     made = make(change(preset, tmp_path / "set", train=4, test=0))
-    assert made.summary.endswith("4 train (2 with a needle), 0 test (0 with a needle)")
+    assert made.summary.endswith("4 train (2 with a needle), 0 test (0 with a needle), 0.4 MB")
     assert made.command == "train"
     with pytest.raises(SetiError, match="product='cadense' is none: did you mean 'cadence'"):
         make(dataclasses.replace(preset, product="cadense"))
