@@ -38,7 +38,7 @@ def main() -> None:
     else:
         near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
         hint = f"did you mean {near[0]}? " if near else ""
-        print(f"error: {name!r} is no command: {hint}seti --help lists all", file=sys.stderr)
+        print(f"error: {name!r} is not a command: {hint}seti --help lists all", file=sys.stderr)
         sys.exit(2)
 
 

@@ -3,7 +3,6 @@
 Settings: conf/train.yaml.
 """
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,6 @@ from seti.cli import command_line, program
 
 if TYPE_CHECKING:
     from seti.config.schema import TrainConfig
-
-log = logging.getLogger(__name__)
 
 
 @program.program("train")
@@ -24,12 +21,10 @@ def main(cfg: "TrainConfig") -> float:
     from seti.config import idle, validation
     from seti.reports import cross_validation
     from seti.training import fold, lr_range
-    from seti.utils import notices
     from seti.utils.console import near
 
     validation.check_settings(cfg)
-    for line in idle.idle_settings(cfg, command_line.recorded()):
-        notices.log_once(log, logging.WARNING, line)
+    idle.log_idle_settings(cfg, command_line.recorded())
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:
         score = lr_range.run(cfg, folder)

@@ -34,6 +34,7 @@ BANNED = {
     r"for want of": "for lack of",
     r"for ever": "forever",
     r"all the same": "nevertheless, regardless, equal",
+    r"(?<!there\s)(is|are)\sno\s(?!longer|more|such|other|good|\w+\sthan)[.a-z]+": "is not a, are not",
 }
 WORDS = {
     re.compile(r"(?<![a-z])" + word.replace(" ", r"\s+") + r"(?![a-z])", re.IGNORECASE): instead
@@ -92,6 +93,7 @@ def test_docstrings_begin_with_a_short_plain_line(path):
         ("A picture of\nTWO PICTURES", ["picture", "PICTURES"]),
         ("def mend_it(): ...", ["mend"]),
         ("a value held\nagainst another", ["held\nagainst"]),
+        ("x is no folder, there is no folder, rows are no signals", ["is no folder", "are no signals"]),
         ("secure, recommend, bedroom, besides, a personal image, broom", []),
     ],
 )

@@ -34,7 +34,7 @@ def read(command: str, words: list[str]) -> list[str]:
     given = parser.parse_intermixed_args(words)
     _check_modes(given)
     if given.shell_completion or given.experimental_rerun is not None:
-        return words  # the first takes words that are no settings, the second is refused by the guard of targets
+        return words  # the first takes words that are not settings, the second is refused by the guard of targets
     overrides = _settings(command, given)
     return [*_flags(parser, given), *overrides]
 
@@ -88,7 +88,7 @@ def _check_modes(given: argparse.Namespace) -> None:
         msg = "--resolve is for --cfg: add --cfg job"
         raise SetiError(msg)
     if given.config_dir is not None and not Path(given.config_dir).is_dir():
-        msg = f"--config-dir {given.config_dir} is no folder"
+        msg = f"--config-dir {given.config_dir} is not a folder"
         raise SetiError(msg)
 
 

@@ -112,6 +112,7 @@ def in_sweep() -> bool:
 def _run_hydra(task: Task, config_name: str) -> None:
     import hydra
 
+    from seti.cli import help_text
     from seti.config import commands, instantiation_guard, schema  # noqa: F401 - two register what conf/ refers to
     from seti.config.folder import conf_folder
 
@@ -121,6 +122,7 @@ def _run_hydra(task: Task, config_name: str) -> None:
     asked = os.environ.get(FULL_ERROR)
     _tracebacks = asked == "1"
     os.environ[FULL_ERROR] = "1"  # Hydra raises its errors, where it would print their tracebacks
+    help_text.list_own_groups(config_name)
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)(task)()
     finally:

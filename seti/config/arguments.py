@@ -34,7 +34,7 @@ def to_hydra(command: str, words: list[str], *, sweep: bool = False, known: bool
         known: refuse settings that the command's own configuration does not have.
 
     Raises:
-        SetiError: a word is no setting, a setting does not exist, or its value cannot be read.
+        SetiError: a word is not a setting, a setting does not exist, or its value cannot be read.
     """
     for previous, word in zip(["", *words], words, strict=False):
         if WORD.fullmatch(word) is None and not word.startswith("~"):
@@ -105,7 +105,7 @@ def _refuse_value(key: str, setting: Setting | None, value: str, said: str) -> N
     elif call is not None:
         reason = f"{call[1]}(...) does not take that: {brief(said.splitlines()[-1], 200)}"
     else:
-        reason = "it is no number, word or list" if setting is not None else "such characters stand in quotes"
+        reason = "it is not a number, word or list" if setting is not None else "such characters stand in quotes"
     msg = f"{key}={brief(value)} cannot be read: {reason}"
     if setting is None or setting.kind == "text":
         msg += f"; as text it is written {hints.shell(f'{key}={spelling.quote(value)}')}"
@@ -136,5 +136,5 @@ def _refuse_bare(command: str, word: str, previous: str) -> NoReturn:
         meant = f"did you mean {chosen}={word}?"
     elif first is not None and ("/" in word or Path(word).exists()):
         meant = f"did you mean {hints.shell(hints.setting(first, word))}?"
-    msg = f"{brief(word)!r} is no setting: write <setting>=<value>; {meant}"
+    msg = f"{brief(word)!r} is not a setting: write <setting>=<value>; {meant}"
     raise SetiError(msg)

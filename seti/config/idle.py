@@ -4,10 +4,14 @@ A preset may carry such a setting, and a sweep's control may switch off what oth
 refusals. They are about what was typed: a default that does nothing needs no word.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from seti.config.schema import TrainConfig
 from seti.transforms.layouts import LAYOUTS
+from seti.utils import notices
+
+log = logging.getLogger(__name__)
 
 INJECT = ("inject_shapes", "inject_snr", "inject_drift", "inject_gap")
 # What the range test replaces: the rate and its schedule, the number of epochs, and everything that judges an epoch.
@@ -70,6 +74,17 @@ RULES: tuple[Rule, ...] = (
     ),
     (("model.pretrained",), lambda cfg: cfg.model.pretrained and cfg.model.weights is not None, "model.weights=<file>"),
 )
+
+
+def log_idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> None:
+    """Log a line for each setting of a command line that does nothing; once a sweep.
+
+    Args:
+        cfg: checked settings.
+        overrides: the words of the command line.
+    """
+    for line in idle_settings(cfg, overrides):
+        notices.log_once(log, logging.WARNING, line)
 
 
 def idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> Iterator[str]:

@@ -80,7 +80,7 @@ def guard(refuse: Callable[[str], NoReturn]) -> None:
 def _objection(target: Any, logged: bool) -> str:
     """The reason to refuse a target; empty for an allowed one."""
     if not isinstance(target, str):
-        return "is no name"
+        return "is not a name"
     if target in OWN or (logged and target in ("ext://sys.stdout", "ext://sys.stderr")):
         return ""
     target = target.removeprefix("ext://")
@@ -90,10 +90,10 @@ def _objection(target: Any, logged: bool) -> str:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):  # also seti.utils.files.os.system: no module has that name
-        return "is no class that can be imported"
+        return "is not a class that can be imported"
     # A name that a module has merely imported, such as subprocess.Popen, is not its own.
     if not isinstance(found, type) or found.__module__.split(".")[0] not in ALLOWED:
-        return "is no class of its own package"
+        return "is not a class of its own package"
     return ""
 
 

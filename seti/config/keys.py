@@ -90,7 +90,7 @@ def check_known(command: str, key: str) -> None:
         name = key = first if nearest(command, first) else name
     near = nearest(command, name)
     meant = f"did you mean {near}?" if near else f"{hints.command(command, '--cfg', 'job')} prints those that there are"
-    msg = f"{key} is no setting: {meant}"
+    msg = f"{key} is not a setting: {meant}"
     raise SetiError(msg)
 
 

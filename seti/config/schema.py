@@ -294,7 +294,9 @@ def unknown(key: str, section: type) -> str:
     group, _, name = key.rpartition(".")
     near = difflib.get_close_matches(name, [one.name for one in fields(section)], 1, 0.6)
     meant = f"{group}.{near[0]}" if near and group else near[0] if near else ""
-    return f"{key} is no setting: " + (f"did you mean {meant}?" if meant else "--cfg job prints those that there are")
+    return f"{key} is not a setting: " + (
+        f"did you mean {meant}?" if meant else "--cfg job prints those that there are"
+    )
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def check_trainer(trainer: DictConfig) -> None:
         if name not in ARGUMENTS:
             near = difflib.get_close_matches(name, ARGUMENTS, 1, 0.6)
             meant = f"did you mean trainer.{near[0]}?" if near else "trainer=auto has the usual ones"
-            msg = f"trainer.{name} is no argument of Lightning's Trainer: {meant}"
+            msg = f"trainer.{name} is not an argument of Lightning's Trainer: {meant}"
             raise SetiError(msg)
         if value is not None:  # null: Lightning's default
             ARGUMENTS[name](name, value, settings)
@@ -108,7 +108,7 @@ def time_limit(trainer: Mapping[str, Any]) -> float | None:
     """The limit `trainer.max_time` in seconds; None without one.
 
     Raises:
-        SetiError: it is no time, or no time at all.
+        SetiError: it is not a time, or no time at all.
     """
     value = trainer.get("max_time")
     if value is None:
@@ -125,7 +125,7 @@ def time_limit(trainer: Mapping[str, Any]) -> float | None:
         days, hours, minutes, seconds = (int(part or 0) for part in read.groups())
         found = 86400.0 * days + 3600 * hours + 60 * minutes + seconds
     if found is None:
-        _refuse("max_time", value, f"is no time: {FORMS}")
+        _refuse("max_time", value, f"is not a time: {FORMS}")
     if found <= 0:
         _refuse("max_time", value, f"leaves no time: {FORMS}; null sets no limit")
     return found
@@ -192,7 +192,7 @@ def _check_devices(name: str, value: Any, settings: Mapping[str, Any]) -> None:
     accelerator = str(settings.get("accelerator") or "auto")
     count = _count_devices(value, accelerator)
     if count is None or count < 1:
-        _refuse(name, value, "is no device: set it to 1, or to the number of one such as [0]")
+        _refuse(name, value, "is not a device: set it to 1, or to the number of one such as [0]")
     if count > 1:
         example = one_fold_a_device(accelerator)
         fix = f"set trainer.devices=1 and train one fold on each device, such as `{example}`"

@@ -100,7 +100,7 @@ def _list(key: str, setting: Setting, value: str) -> str:
     if setting.kind == "numbers":
         if not all(NUMBER.fullmatch(part) or part.startswith("${") for part in parts):
             example = "[512,512]" if key == IMAGE_SIZE else "[1,2]"
-            msg = f"{key}={brief(','.join(parts))} is no list of numbers: write it as in {key}={example}"
+            msg = f"{key}={brief(','.join(parts))} is not a list of numbers: write it as in {key}={example}"
             raise SetiError(f"{msg}, or null" if setting.optional else msg)
         return f"[{','.join(parts)}]"
     if any(part.startswith("[") for part in parts):

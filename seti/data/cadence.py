@@ -134,7 +134,7 @@ def _open(path: str | Path) -> np.ndarray:
     """Map a cadence file into memory, so that no header makes it read values or take memory."""
     mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode):
-        msg = f"cadence {path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}: remove it"
+        msg = f"cadence {path} is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}: remove it"
         raise SetiError(msg)
     _check_header_length(path)
     # allow_pickle=False: a cadence file never runs code.
@@ -176,10 +176,10 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, OSError):
-        return "it is no regular file" if error.errno == errno.ESPIPE else error.strerror or str(error)
+        return "it is not a regular file" if error.errno == errno.ESPIPE else error.strerror or str(error)
     with path.open("rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
-            return "it is no .npy file"
+            return "it is not a .npy file"
     if "Python objects" in str(error):
         return "it holds Python objects, not numbers"
     if "greater than file size" in str(error):

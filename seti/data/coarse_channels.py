@@ -62,7 +62,7 @@ def parse_channels(value: Any, count: int, name: str = "channels") -> tuple[int,
         Numbers in ascending order, each once.
 
     Raises:
-        SetiError: something is no number or span, or is outside of the files.
+        SetiError: something is not a number or span, or is outside of the files.
     """
     if value is None:
         return tuple(range(count))
@@ -71,7 +71,7 @@ def parse_channels(value: Any, count: int, name: str = "channels") -> tuple[int,
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
         if match is None:
             msg = (
-                f"{name}={brief(item)} is no coarse channel: give numbers from 0 to {count - 1}, or spans of them: "
+                f"{name}={brief(item)} is not a coarse channel: give numbers from 0 to {count - 1}, or spans of them: "
                 f"{name}=[0,10-19]"
             )
             raise SetiError(msg)

@@ -175,8 +175,14 @@ def find_near_names(present: Iterable[str], missing: list[str]) -> dict[str, str
     return near
 
 
-def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
+def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series, instead: str = "") -> None:
     """Refuse missing files and files of another size, before an epoch is spent on the others.
+
+    Args:
+        root: the data set's folder.
+        split: `train` or `test`.
+        ids: of the split.
+        instead: ends the message with another way out, if the command has one.
 
     Raises:
         SetiError: number of ids whose file is missing or has another size than most, and the first three.
@@ -190,16 +196,20 @@ def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series) -> None:
     path = cadence_path(root, split, named[0])
     if missing:
         hints = [unfit[i].removeprefix(f"{MISSING}, ") for i in missing if unfit[i] != MISSING]
-        fix = hints[0] if hints else "add the files or take the ids out of the table"
+        fix = hints[0] if hints else f"add the files or take the ids out of the table{instead}"
         msg = f"{len(named)} of {len(ids)} {split} ids have no file ({first}): {path} is missing; {fix}"
         raise SetiError(msg)
     like = next((i for i in ids if i not in unfit), None)
     if len(named) == 1 and like is not None:
         # Reading a single file is quick, and gives a better reason.
-        read_cadence(path, size=read_format(cadence_path(root, split, like))[0])
+        try:
+            read_cadence(path, size=read_format(cadence_path(root, split, like))[0])
+        except SetiError as error:
+            msg = f"{error}{instead}"
+            raise SetiError(msg) from error
     msg = (
         f"{len(named)} of {len(ids)} {split} files have another size than the others ({first}): "
-        f"{path}: {unfit[named[0]]}; replace them, or set data.on_error=skip"
+        f"{path}: {unfit[named[0]]}; replace them{instead}"
     )
     raise SetiError(msg)
 
@@ -260,7 +270,7 @@ def _read_targets(root: Path, name: str, optional: tuple[str, ...] = ()) -> pd.D
 
 def _read_ids(root: Path, name: str, columns: list[str], optional: tuple[str, ...] = ()) -> pd.DataFrame:
     if not root.is_dir():
-        msg = f"data.root={root} is no folder: set data.root to a folder that holds {LABELS} and train/"
+        msg = f"data.root={root} is not a folder: set data.root to a folder that holds {LABELS} and train/"
         raise SetiError(msg)
     path = root / name
     if not path.is_file():

@@ -57,7 +57,7 @@ def column_folds(labels: pd.DataFrame, path: Path, n_folds: int) -> np.ndarray:
         `(N,)` int64, fold numbers 0 to n_folds-1.
 
     Raises:
-        SetiError: there is no such column; a value is no whole number from 0 on; there are other folds than 0 to
+        SetiError: there is no such column; a value is not a whole number from 0 on; there are other folds than 0 to
             n_folds-1; or a fold has cadences of one class only.
     """
     if "fold" not in labels:
@@ -68,7 +68,7 @@ def column_folds(labels: pd.DataFrame, path: Path, n_folds: int) -> np.ndarray:
     if bad.any():
         row = labels[bad].iloc[0]
         msg = (
-            f"{path} has {int(bad.sum())} folds that are no whole numbers from 0 on, first {brief(row['fold'])!r} for "
+            f"{path} has {int(bad.sum())} folds that are not whole numbers from 0 on, first {brief(row['fold'])!r} for "
             f"id {row['id']}: data.folds=column needs one for every cadence"
         )
         raise SetiError(msg)

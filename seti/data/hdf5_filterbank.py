@@ -30,7 +30,7 @@ class Hdf5File:
         dtype: type of a sample.
 
     Raises:
-        SetiError: the file is truncated, is no filterbank file, or needs a package that is missing.
+        SetiError: the file is truncated, is not a filterbank file, or needs a package that is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,7 +88,7 @@ class Hdf5File:
         kind = plain(self._file.attrs.get("CLASS", ""))
         if kind != "FILTERBANK" or not isinstance(self._file.get("data"), h5py.Dataset):
             lacks = "dataset 'data'" if kind == "FILTERBANK" else "attribute CLASS=FILTERBANK"
-            msg = f"{path} is no filterbank file: it is HDF5 without {lacks}; give a .h5 or .fil observation"
+            msg = f"{path} is not a filterbank file: it is HDF5 without {lacks}; give a .h5 or .fil observation"
             raise SetiError(msg)
         data = self._file["data"]
         if data.ndim != 3:

@@ -38,11 +38,11 @@ def check(root: Path, pack_dir: Path | None = None, workers: int | None = None) 
         All findings, errors first.
 
     Raises:
-        SetiError: `root` is no folder, or `workers` no number of processes.
+        SetiError: `root` is not a folder, or `workers` is not a number of processes.
     """
     check_workers(workers)
     if not root.is_dir():
-        msg = f"data.root={root} is no folder: set data.root to a folder that holds {competition.LABELS} and train/"
+        msg = f"data.root={root} is not a folder: set data.root to a folder that holds {competition.LABELS} and train/"
         raise SetiError(msg)
     findings: list[Finding] = []
     ids = {split: _check_table(root, split, findings) for split in SPLITS}

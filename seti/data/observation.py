@@ -219,7 +219,7 @@ def read_header(path: str | Path, coarse_width: int | None = None) -> Header:
 
 def _open(path: Path) -> "hdf5_filterbank.Hdf5File | sigproc.SigprocFile":
     if not path.is_file():
-        state = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+        state = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
         msg = f"observation {path} {state}: give a .h5 or .fil file"
         raise SetiError(msg)
     with path.open("rb") as stream:
@@ -231,7 +231,7 @@ def _open(path: Path) -> "hdf5_filterbank.Hdf5File | sigproc.SigprocFile":
     if not start:
         msg = f"{path} is empty: copy the file again"
         raise SetiError(msg)
-    msg = f"{path} is no filterbank file, neither HDF5 nor SIGPROC: give a .h5 or .fil observation"
+    msg = f"{path} is not a filterbank file, neither HDF5 nor SIGPROC: give a .h5 or .fil observation"
     raise SetiError(msg)
 
 

@@ -107,7 +107,9 @@ def read_header(path: Path, stream: BinaryIO) -> dict[str, Any]:
         SetiError: the header is not SIGPROC's, ends early, or has a keyword of unknown type.
     """
     if stream.read(len(MAGIC)) != MAGIC:
-        msg = f"{path} is no filterbank file: it does not begin with SIGPROC's {START}; give a .h5 or .fil observation"
+        msg = (
+            f"{path} is not a filterbank file: it does not begin with SIGPROC's {START}; give a .h5 or .fil observation"
+        )
         raise SetiError(msg)
     found: dict[str, Any] = {}
     while stream.tell() < LONGEST_HEADER:

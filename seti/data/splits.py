@@ -16,6 +16,8 @@ from seti.utils import hints
 
 log = logging.getLogger(__name__)
 
+INSTEAD = ", or set data.on_error=skip"  # ends messages about damaged cadences
+
 
 @dataclass(frozen=True)
 class OpenedSplit:
@@ -74,7 +76,7 @@ def open_split(
         raise SetiError(msg)
     else:
         if on_error == "raise":
-            competition.check_files(root, split, ids.tolist())
+            competition.check_files(root, split, ids.tolist(), INSTEAD)
         else:
             skipped = competition.find_unfit(root, split, ids.tolist())
             ids = _leave_out(ids, skipped)

@@ -47,7 +47,7 @@ def read_rows(content: bytes, columns: list[str]) -> RawTable:
         columns: names by which the header, and the separator of its columns, are recognised.
 
     Raises:
-        ValueError: it is no text, or no table; the message names the line.
+        ValueError: it is not text, or not a table; the message names the line.
     """
     text, encoding = decode(content)
     text, skipped = _split_head(text, columns)
@@ -78,7 +78,7 @@ def decode(content: bytes) -> tuple[str, str]:
         The text, without its byte order mark, and the name of the encoding.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is not text.
     """
     for start, kind in NOT_TEXT.items():
         if content.startswith(start):

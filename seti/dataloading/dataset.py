@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seti.data.sources import CadenceSource
+from seti.data.splits import INSTEAD
 from seti.dataloading.shared_memory import new_tensor
 from seti.errors import SetiError
 from seti.transforms.batch import fill, hand_over
@@ -110,9 +111,18 @@ class CadenceDataset(Dataset):
         indices = torch.tensor([_split(item)[0] for item in items])
         return inputs, torch.tensor(targets, dtype=torch.float32), indices
 
+    def _read(self, index: int) -> np.ndarray:
+        try:
+            return self.source.read(index)
+        except SetiError as error:
+            if not str(error).endswith("replace the file"):
+                raise
+            msg = f"{error}{INSTEAD}"
+            raise SetiError(msg) from error
+
     def _load(self, index: int, seed: int | None) -> Cadence:
         """Read a cadence, augment its panels in training, and pick those that the network sees."""
-        cadence, numbers, target = self.source.read(index), self.source.panels, float(self.targets[index])
+        cadence, numbers, target = self._read(index), self.source.panels, float(self.targets[index])
         cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch has native byte order only
         now = np.array(numbers)
         if seed is not None and self.panel_augmentation.changes:

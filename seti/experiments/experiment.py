@@ -220,7 +220,7 @@ def open_experiment(path: Path) -> Experiment:
         known = f"; {path.parent} has {', '.join(others)}" if others else ""
         if "," in str(path):
             known += f"; several are a list: ckpt_dir=[{path}]"
-        msg = f"ckpt_dir={path} is no folder: give an experiment's, such as outputs/<exp_name>{known}"
+        msg = f"ckpt_dir={path} is not a folder: give an experiment's, such as outputs/<exp_name>{known}"
         raise SetiError(msg)
     if not experiment.results:
         inside = _names(find_experiments(path))
@@ -231,7 +231,8 @@ def open_experiment(path: Path) -> Experiment:
             )
         elif inside:
             first = hints.setting("ckpt_dir", path / inside[0])
-            msg = f"ckpt_dir={path} is no experiment, it holds {', '.join(inside)}: give one of them, such as {first}"
+            held = ", ".join(inside)
+            msg = f"ckpt_dir={path} is not an experiment, it holds {held}: give one of them, such as {first}"
         else:
             msg = (
                 f"ckpt_dir={path} holds no finished fold (fold_<k>/result.json): train it first, or give "

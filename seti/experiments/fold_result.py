@@ -195,8 +195,29 @@ def _data(value: Any) -> bool:
 
 
 def _attempts(value: Any) -> bool:
-    keys = {field.name for field in fields(Attempt)}
-    return isinstance(value, list) and all(isinstance(one, dict) and keys <= one.keys() for one in value)
+    fits = _has(
+        seed=_count,
+        epoch=_whole,
+        auc=lambda auc: auc is None or type(auc) in (int, float),  # NaN where a loss was not finite
+        reason=lambda reason: reason is None or _text(reason),
+    )
+    return isinstance(value, list) and all(map(fits, value))
+
+
+def read_attempts(path: Path, content: dict[str, Any]) -> list[Attempt]:
+    """Check and read the attempts of a record.
+
+    Args:
+        path: of the record, for the message.
+        content: of the record; `attempts` has them.
+
+    Raises:
+        SetiError: they are damaged.
+    """
+    if not _attempts(content.get("attempts")):
+        msg = f"{path} holds no sensible attempts ({brief(content.get('attempts'))}): delete it, or set force=true"
+        raise SetiError(msg)
+    return [_make(Attempt, attempt) for attempt in content["attempts"]]
 
 
 CHECKS: dict[str, Callable[[Any], bool]] = {

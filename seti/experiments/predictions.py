@@ -77,7 +77,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
     probs = table[columns].apply(pd.to_numeric, errors="coerce")
     # A cadence with an empty score could not be read and was skipped.
     if not ((probs >= 0) & (probs <= 1) | table[columns].isna()).all(axis=None):
-        msg = f"{path} holds values that are no probabilities: {fix}"
+        msg = f"{path} holds values that are not probabilities: {fix}"
         raise SetiError(msg)
     if _fingerprint(table["id"]) != record["data"]["test_ids"]:
         msg = f"{path} lists other test ids than it was made for: {fix}"

@@ -101,9 +101,12 @@ def _print_table(summary: dict[str, Any]) -> None:
         epoch = str(fold["best_epoch"] + 1)
         table.add_row(str(fold["fold"]), f"{fold['auc']:.4f}", f"{fold['loss']:.4f}", epoch, f"{fold['seconds']:.0f}")
     table.add_section()
+    spread = ""  # one fold has none
+    if len(summary["folds"]) > 1:
+        spread = f" {encoding.plus_minus()} {summary['deviation_auc']:.4f}"
     table.add_row(
         "mean",
-        f"{summary['mean_auc']:.4f} {encoding.plus_minus()} {summary['deviation_auc']:.4f}",
+        f"{summary['mean_auc']:.4f}{spread}",
         "",
         "",
         f"{summary['seconds']:.0f}",

@@ -42,8 +42,8 @@ class ChannelResult:
 
     They have `EVENT_COLUMNS`, `HIT_COLUMNS` and `CANDIDATE_COLUMNS`. `hits` has a row a signal and panel; its bin is
     that at the middle of the panel's own first row. `candidates` has every signal that was fitted, with the reason
-    why it is no event (empty for events); `stamps` has their straightened cut-outs, `(n, 6, rows, stamp_bins)`, where
-    asked for.
+    why it is not an event (empty for events); `stamps` has their straightened cut-outs, `(n, 6, rows, stamp_bins)`,
+    where asked for.
     """
 
     events: pd.DataFrame

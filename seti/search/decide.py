@@ -75,7 +75,7 @@ def presence_ratio(weakest: np.ndarray, others: np.ndarray, freedom: np.ndarray)
 
 
 def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd.Series:
-    """Reason why each track is no event; empty for events."""
+    """Reason why each track is not an event; empty for events."""
     snrs = table[[f"z_{p + 1}" for p in range(len(on))]].to_numpy()
     reason = np.full(len(table), "", object)
     for name, wrong in (

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from seti.utils.console import console
 
-EVERY = 30.0  # s between two lines where the output is no terminal
+EVERY = 30.0  # s between two lines where the output is not a terminal
 
 
 class ScanProgress:

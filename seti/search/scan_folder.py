@@ -98,7 +98,7 @@ class ScanFolder:
             settings: plain values that results depend on; names are those that the user types, where there are some.
 
         Raises:
-            SetiError: the folder holds results of other settings or observations, or files that are no scan's.
+            SetiError: the folder holds results of other settings or observations, or files that are not a scan's.
         """
         self.channels.mkdir(parents=True, exist_ok=True)
         wanted = {"format": FORMAT, **settings}

@@ -74,7 +74,7 @@ def parse_channels(value: Any, count: int) -> tuple[int, ...] | None:
         Numbers in ascending order, each once; None for all.
 
     Raises:
-        SetiError: something is no number or span, or is outside of the files.
+        SetiError: something is not a number or span, or is outside of the files.
     """
     if value is None:
         return None
@@ -83,7 +83,7 @@ def parse_channels(value: Any, count: int) -> tuple[int, ...] | None:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
         if match is None:
             msg = (
-                f"scan.channels={brief(item)} is no coarse channel: give numbers from 0 to {count - 1}, or spans of "
+                f"scan.channels={brief(item)} is not a coarse channel: give numbers from 0 to {count - 1}, or spans of "
                 "them: scan.channels=[0,10-19]"
             )
             raise SetiError(msg)
@@ -152,7 +152,7 @@ def parse_shard(value: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", str(value).strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        msg = f"shard={brief(value)} is no shard: the second of four is shard=2/4"
+        msg = f"shard={brief(value)} is not a shard: the second of four is shard=2/4"
         raise SetiError(msg)
     return int(match[1]), int(match[2])
 
@@ -175,7 +175,7 @@ def _is_pair(value: Any) -> bool:
 
 
 def _no_range(name: str, value: Any) -> str:
-    return f"{name}={brief(value)} is no range of frequencies: give MHz, {name}=[[1200,1341.2],[2300,2360]]" + (
+    return f"{name}={brief(value)} is not a range of frequencies: give MHz, {name}=[[1200,1341.2],[2300,2360]]" + (
         f", or {', '.join(NAMED_RANGES)}" if name == "scan.exclude" else ""
     )
 

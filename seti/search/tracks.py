@@ -115,7 +115,7 @@ def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when)
 def measure(planes, time, p, track, width, shift):
     """SNR of a track in one panel, the share of bins not masked, and the SNR uncompressed.
 
-    The mean of the surroundings is subtracted first: wide emission that was not flattened away is no signal.
+    The mean of the surroundings is subtracted first: wide emission that was not flattened away is not a signal.
     """
     _, rows, total = planes.shape
     inside, weight, squares, side, around, strong = 0.0, 0.0, 0.0, 0.0, 0, 0.0

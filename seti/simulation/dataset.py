@@ -61,13 +61,13 @@ def simulate(settings: SimulationSettings) -> Path:
 
 
 @contextmanager
-def writing(root: Path, settings: SimulationSettings, size: int) -> Iterator[None]:
+def writing(root: Path, settings: SimulationSettings, file_size: int) -> Iterator[None]:
     """Prepare a folder for a data set, and lock it while the block runs.
 
     Args:
         root: the folder.
         settings: of the data set; a folder that was made with others is refused.
-        size: of a cadence's file, in bytes.
+        file_size: bytes of a cadence's file.
 
     Raises:
         SetiError: the folder holds something else, is too small, or cannot be written.
@@ -75,7 +75,7 @@ def writing(root: Path, settings: SimulationSettings, size: int) -> Iterator[Non
     with _system_errors(root), _locked(root):
         for name in (TRUTH, TEST_LABELS, SUBMISSION, LABELS):
             files.try_output(root / name)
-        _claim(root, settings, size)
+        _claim(root, settings, file_size)
         for split in SPLITS:
             for folder in (root / split).glob("*"):
                 files.remove_stale_parts(folder)
@@ -171,7 +171,8 @@ def write_tables(root: Path, truth: pd.DataFrame) -> None:
     files.write_csv(root / LABELS, truth.loc[truth["split"] == "train", ["id", "target"]])
 
 
-def _size(number: int) -> str:
+def size(number: int) -> str:
+    """Write a number of bytes in MB or GB."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
@@ -182,7 +183,7 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-def _claim(root: Path, settings: SimulationSettings, size: int) -> None:
+def _claim(root: Path, settings: SimulationSettings, file_size: int) -> None:
     """Write the settings into the folder, unless it holds anything else."""
     wanted = {
         "format": FORMAT,
@@ -208,10 +209,10 @@ def _claim(root: Path, settings: SimulationSettings, size: int) -> None:
         msg = f"{root} holds data that the simulator did not make: set root to another folder"
         raise SetiError(msg)
     present = sum(1 for split in SPLITS for _ in (root / split).glob("*/*.npy"))
-    needed = (settings.train + settings.test - present) * size
+    needed = (settings.train + settings.test - present) * file_size
     free = shutil.disk_usage(root).free
     if needed > free:
-        msg = f"{root} needs {_size(needed)} and has {_size(free)} free: free some, or set another root"
+        msg = f"{root} needs {size(needed)} and has {size(free)} free: free some, or set another root"
         raise SetiError(msg)
     files.write_json(stored, wanted)
 

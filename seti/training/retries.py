@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from seti.experiments.experiment import FoldFolder
-from seti.experiments.fold_result import Attempt
+from seti.experiments.fold_result import Attempt, read_attempts
 from seti.experiments.run_identity import RunIdentity
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.utils import files
@@ -40,7 +40,7 @@ class Attempts:
                 and kept.config.get("watch") == identity.config["watch"]
                 and not kept.differences(identity)
             ):
-                self.failed = [Attempt(**attempt) for attempt in content["attempts"]]
+                self.failed = read_attempts(path, content)
 
     @property
     def seed(self) -> int:

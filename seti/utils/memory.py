@@ -21,7 +21,7 @@ def available_bytes() -> int | None:
         pass
     for limit, used in CGROUPS:
         try:
-            found.append(int(limit.read_text()) - int(used.read_text()))  # "max" is no number: no limit
+            found.append(int(limit.read_text()) - int(used.read_text()))  # "max" is not a number: no limit
         except (OSError, ValueError):
             continue
     return max(0, min(found)) if found else None

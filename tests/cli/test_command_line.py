@@ -74,7 +74,7 @@ def test_flags_come_first_wherever_they_stand():
     assert command_line.read("train", ["-h"]) == ["--help"]
     assert command_line.read("train", ["--help", "fold=1"]) == ["--help", "fold=1"]
     assert command_line.read("train", []) == []
-    # Tab completion's words are no settings.
+    # Tab completion's words are not settings.
     assert command_line.read("train", ["-sc", "query=bash"]) == ["-sc", "query=bash"]
 
 
@@ -108,7 +108,7 @@ def test_unknown_flags_end_in_one_line_that_names_the_command(words, said, capsy
     [
         (["-m", "--cfg", "job"], "-m and --cfg do not go together: give one of them"),
         (["--resolve"], "--resolve is for --cfg: add --cfg job"),
-        (["--config-dir", "gone"], "--config-dir gone is no folder"),
+        (["--config-dir", "gone"], "--config-dir gone is not a folder"),
         (["fold=all", "--cfg", "job"], "fold=all stands for several jobs, and --cfg shows one: write fold=0"),
         (
             ["-m", "fold=all", "data.n_folds=2,3"],
@@ -207,7 +207,9 @@ def test_experiments_are_named_by_name_or_folder(finished, outputs, monkeypatch)
         "experiments: outputs/lr=0.1,wd=0 is not in output_dir=elsewhere: a stack blends one folder's; "
         "set output_dir=outputs"
     )
-    with pytest.raises(SetiError, match=r"ckpt_dir=outputs/a,b is no folder: .*; several are a list: ckpt_dir=\[outp"):
+    with pytest.raises(
+        SetiError, match=r"ckpt_dir=outputs/a,b is not a folder: .*; several are a list: ckpt_dir=\[outp"
+    ):
         open_experiment(Path("outputs/a,b"))
 
 

@@ -41,7 +41,7 @@ def raised_while(first, second, cause=False):
             system_error(errno.EROFS, "/a"),
             "/a: Read-only file system; the file system is read-only: write to another folder",
         ),
-        (SetiError("data.root=x is no folder"), "data.root=x is no folder"),
+        (SetiError("data.root=x is not a folder"), "data.root=x is not a folder"),
         (RuntimeError("DataLoader worker (pid 5) is killed by signal: Killed."), "a worker process was killed"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_sweep_of_any_command_fails_if_a_job_does(run_command, tmp_path):
     done = run_command("-m", "seti.check", "-m", "data.root=gone,lost")
     assert done.code == 1
     assert "2 of 2 jobs failed:" in done.err
-    assert "  multirun/check_0: data.root=gone is no folder" in done.err
+    assert "  multirun/check_0: data.root=gone is not a folder" in done.err
     assert "  python -m seti.check -m data.root=lost" in done.err
 
 

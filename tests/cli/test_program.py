@@ -115,7 +115,7 @@ def test_a_sweep_of_predictions_fails_if_one_does(run, finished, outputs):
     done = run("predict.py", "-m", *args, f"hydra.sweep.dir={outputs}/sweep")
     assert done.code == 1
     assert "1 of 2 jobs failed:" in done.err
-    assert f"{outputs}/gone is no folder" in done.err
+    assert f"{outputs}/gone is not a folder" in done.err
     assert (outputs / "exp" / "submission.csv").exists()
 
 
@@ -144,8 +144,8 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("optimiser.lr=1", "optimiser is no setting: did you mean optimizer?"),
-        ("data.normalize=whiten", "data.normalize is no setting: did you mean data.normalise?"),
+        ("optimiser.lr=1", "optimiser is not a setting: did you mean optimizer?"),
+        ("data.normalize=whiten", "data.normalize is not a setting: did you mean data.normalise?"),
         ("fold=first", "'first' of type 'str' could not be converted to Integer"),
         ("model=huge", "Could not find 'model/huge'"),
         ("fold=[", "fold=[ cannot be read: the bracket [ is not closed"),
@@ -207,13 +207,13 @@ def test_a_stopped_sweep_ends_and_the_same_command_goes_on(start, run, small, ou
 
 def test_in_process_errors_become_exit_codes(capsys):
     def fail(cfg):
-        msg = "data.root=x is\n  no folder"
+        msg = "data.root=x is\n  not a folder"
         raise SetiError(msg)
 
     with pytest.raises(SystemExit) as ended:
         entry.command(fail)(None)
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: data.root=x is no folder\n"
+    assert capsys.readouterr().err == "error: data.root=x is not a folder\n"
 
     def interrupt(cfg):
         raise KeyboardInterrupt

@@ -132,8 +132,8 @@ def test_help_and_mistakes_need_no_traceback(run_command, tmp_path):
         assert "== Config ==" in done.out
     done = run_command("train.py", "data.root=nowhere", "model=tiny")
     assert done.code == 1
-    assert done.err == "error: data.root=nowhere is no folder: set data.root to a folder that holds " + (
+    assert done.err == "error: data.root=nowhere is not a folder: set data.root to a folder that holds " + (
         "train_labels.csv and train/\n"
     )
     assert run_command("predict.py").code == 1
-    assert run_command("predict.py", "ckpt_dir=nowhere").err.startswith("error: ckpt_dir=nowhere is no folder")
+    assert run_command("predict.py", "ckpt_dir=nowhere").err.startswith("error: ckpt_dir=nowhere is not a folder")

@@ -68,7 +68,7 @@ def test_an_unknown_command_is_one_line(monkeypatch, capsys, word, hint):
     assert ended.value.code == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"error: {word!r} is no command: {hint}seti --help lists all\n"
+    assert said.err == f"error: {word!r} is not a command: {hint}seti --help lists all\n"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ def test_observations_are_simulated_searched_and_measured(run_command, tmp_path)
     sizes = ("cadence.coarse_channels=2", "cadence.coarse_width=16384", "cadence.needles=3", "cadence.decoys=3")
     made = run_command("-m", "seti.simulate", "preset=cadence", "root=obs", "snr=[30,60]", *sizes)
     assert made.code == 0, made.err
-    assert "Next: python -m seti.scan cadence=obs" in made.out
+    assert "next:  python -m seti.scan cadence=obs" in made.out
     done = run_command("-m", "seti.scan", "cadence=obs", "truth=obs/truth.csv", "out=scan", "workers=2", "figures=1")
     assert done.code == 0, done.err
     assert done.err == ""
@@ -27,4 +27,4 @@ def test_observations_are_simulated_searched_and_measured(run_command, tmp_path)
     assert (tmp_path / "one" / "events.csv").read_bytes() == (folder / "events.csv").read_bytes()
     wrong = run_command("-m", "seti.scan", "cadence=obs", "scan.max_drif=2")
     assert (wrong.code, wrong.err.count("\n")) == (1, 1)
-    assert "scan.max_drif is no setting: did you mean scan.max_drift?" in wrong.err
+    assert "scan.max_drif is not a setting: did you mean scan.max_drift?" in wrong.err

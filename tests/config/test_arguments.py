@@ -83,7 +83,7 @@ TEXT_KEYS = [
     for key, setting in keys.settings_of(command).items()
     if setting.kind in ("text", "texts") and not key.startswith("hydra.")
 ]
-# What can name a folder: no slash, no NUL, and no lone surrogate, which is no text.
+# What can name a folder: no slash, no NUL, and no lone surrogate, which is not text.
 FOLDER_NAMES = st.text(
     st.one_of(st.sampled_from("=,()[]{}~#'\"$\\ :.-_/0123456789eENul"), st.characters(exclude_categories=["Cs"])),
     min_size=1,
@@ -344,12 +344,12 @@ def test_tilde_and_variables_begin_a_path_as_in_a_shell(monkeypatch):
             False,
             "data.image_size=24,32] cannot be read: the bracket ] closes nothing",
         ),
-        ("train", "data.image_size=[a,b]", False, "data.image_size=a,b is no list of numbers: write it as in "),
+        ("train", "data.image_size=[a,b]", False, "data.image_size=a,b is not a list of numbers: write it as in "),
         (
             "train",
             "data.clip={a: 1}",
             False,
-            "data.clip={a: 1} is no list of numbers: write it as in data.clip=[1,2], or ",
+            "data.clip={a: 1} is not a list of numbers: write it as in data.clip=[1,2], or ",
         ),
         ("stack", "experiments=[[a]]", False, "experiments=[[a]] is a list in a list: write experiments=[a,b]; "),
         ("train", "output_dir=", False, "output_dir= is empty, and a path is needed: . is the current folder"),
@@ -357,24 +357,24 @@ def test_tilde_and_variables_begin_a_path_as_in_a_shell(monkeypatch):
         ("predict", "ckpt_dir=", False, "ckpt_dir= is empty, and a path is needed: . is the current folder"),
         ("train", "fold=0,,1", True, "fold=0,,1 cannot be read: nothing stands before or after one of its commas"),
         ("train", "fold=0,1,", True, "fold=0,1, cannot be read: nothing stands before or after one of its commas"),
-        ("train", "data.root.x=1", False, "data.root.x is no setting: "),
+        ("train", "data.root.x=1", False, "data.root.x is not a setting: "),
         (
             "simulate",
             "train_shapes={line: 1, wave: 2}",
             False,
-            "train_shapes.wave is no setting: ",
+            "train_shapes.wave is not a setting: ",
         ),
-        ("train", "data={rot: x}", False, "data.rot is no setting: did you mean data.root?"),
+        ("train", "data={rot: x}", False, "data.rot is not a setting: did you mean data.root?"),
         ("train", "fold=[", False, "fold=[ cannot be read: the bracket [ is not closed"),
         ("train", "fold=1)", False, "fold=1) cannot be read: the bracket ) closes nothing"),
         ("train", "fold='1", False, "fold='1 cannot be read: the quote ' is not closed"),
-        ("train", "fold=a=b", False, "fold=a=b cannot be read: it is no number, word or list"),
+        ("train", "fold=a=b", False, "fold=a=b cannot be read: it is not a number, word or list"),
         ("train", "+trainer.x=a(b)c", False, "; as text it is written '+trainer.x=\"a(b)c\"'"),
         (
             "train",
             "data.clip=all",
             False,
-            "data.clip=all is no list of numbers: write it as in data.clip=[1,2], or null",
+            "data.clip=all is not a list of numbers: write it as in data.clip=[1,2], or null",
         ),
         (
             "train",
@@ -383,49 +383,54 @@ def test_tilde_and_variables_begin_a_path_as_in_a_shell(monkeypatch):
             "data.image_size=512,256 in a sweep (-m), where commas separate jobs: write data.image_size=[512,256] for "
             "one list, or data.image_size=[512,512],[256,256] for 2 jobs",
         ),
-        ("train", "trainer.max_epoch=1", False, "trainer.max_epoch is no setting: did you mean trainer.max_epochs?"),
+        ("train", "trainer.max_epoch=1", False, "trainer.max_epoch is not a setting: did you mean trainer.max_epochs?"),
         (
             "train",
             "trainer.overfit_batch=1",
             False,
-            "trainer.overfit_batch is no setting: did you mean +trainer.overfit_batches?",
+            "trainer.overfit_batch is not a setting: did you mean +trainer.overfit_batches?",
         ),
-        ("train", "trainr.max_epochs=1", False, "trainr is no setting: did you mean trainer?"),
-        ("train", "lr=1", False, "lr is no setting: did you mean optimizer.lr?"),
-        ("train", "optimizer.learning_rate=1", False, "optimizer.learning_rate is no setting: "),
-        ("train", "batch_size=8", False, "batch_size is no setting: did you mean data.batch_size?"),
-        ("train", "data.normalize=whiten", False, "data.normalize is no setting: did you mean data.normalise?"),
+        ("train", "trainr.max_epochs=1", False, "trainr is not a setting: did you mean trainer?"),
+        ("train", "lr=1", False, "lr is not a setting: did you mean optimizer.lr?"),
+        ("train", "optimizer.learning_rate=1", False, "optimizer.learning_rate is not a setting: "),
+        ("train", "batch_size=8", False, "batch_size is not a setting: did you mean data.batch_size?"),
+        ("train", "data.normalize=whiten", False, "data.normalize is not a setting: did you mean data.normalise?"),
         (
             "train",
             "data.dedoppler.drift=3",
             False,
-            "data.dedoppler.drift is no setting: did you mean data.dedoppler.drifts?",
+            "data.dedoppler.drift is not a setting: did you mean data.dedoppler.drifts?",
         ),
-        ("check", "root=data", False, "root is no setting: did you mean data.root?"),
-        ("simulate", "data.root=x", False, "data.root is no setting: did you mean root?"),
+        ("check", "root=data", False, "root is not a setting: did you mean data.root?"),
+        ("simulate", "data.root=x", False, "data.root is not a setting: did you mean root?"),
         (
             "simulate",
             "train_shapes.lines=1",
             False,
-            "train_shapes.lines is no setting: did you mean train_shapes.line?",
+            "train_shapes.lines is not a setting: did you mean train_shapes.line?",
         ),
-        ("train", "xyzzy=1", False, "xyzzy is no setting: seti train --cfg job prints those that there are"),
+        ("train", "xyzzy=1", False, "xyzzy is not a setting: seti train --cfg job prints those that there are"),
         (
             "train",
             "trian",
             False,
-            "'trian' is no setting: write <setting>=<value>; seti train --help lists the settings",
+            "'trian' is not a setting: write <setting>=<value>; seti train --help lists the settings",
         ),
-        ("train", "demo", False, "'demo' is no setting: write <setting>=<value>; did you mean experiment=demo?"),
+        ("train", "demo", False, "'demo' is not a setting: write <setting>=<value>; did you mean experiment=demo?"),
         ("train", "fold", False, "fold has no value: write fold=<value>, without blanks around the ="),
         ("train", "=3", False, "'=3' begins with '=': write <setting>=<value>, without blanks around the ="),
         (
             "predict",
             "outputs/a (1)",
             False,
-            "'outputs/a (1)' is no setting: write <setting>=<value>; did you mean 'ckpt_dir=\"outputs/a (1)\"'?",
+            "'outputs/a (1)' is not a setting: write <setting>=<value>; did you mean 'ckpt_dir=\"outputs/a (1)\"'?",
         ),
-        ("check", "./data", False, "'./data' is no setting: write <setting>=<value>; did you mean data.root=./data?"),
+        (
+            "check",
+            "./data",
+            False,
+            "'./data' is not a setting: write <setting>=<value>; did you mean data.root=./data?",
+        ),
     ],
 )
 def test_refusals_say_the_right_spelling_in_our_words(monkeypatch, command, word, sweep, said):
@@ -444,9 +449,9 @@ def test_blanks_without_quotes_are_explained(monkeypatch):
     for words, said in (
         (
             ["data.root=/my", "data/x"],
-            "'data/x' is no setting: write <setting>=<value>; did you mean 'data.root=/my data/x'",
+            "'data/x' is not a setting: write <setting>=<value>; did you mean 'data.root=/my data/x'",
         ),
-        (["data.root=", "/x"], "'/x' is no setting: write <setting>=<value>; did you mean data.root=/x?"),
+        (["data.root=", "/x"], "'/x' is not a setting: write <setting>=<value>; did you mean data.root=/x?"),
         (["fold", "=", "0"], "fold has no value: write fold=<value>, without blanks around the ="),
     ):
         with pytest.raises(SetiError) as refused:

@@ -455,9 +455,9 @@ def test_inputs_that_cannot_work_are_refused_with_a_way_out(defaults, values, sa
 @pytest.mark.parametrize(
     ("added", "message"),
     [
-        ("+augment.swap_of=0.5", "augment.swap_of is no setting: did you mean augment.swap_off?"),
-        ("+data.dedoppler.drift=3", "data.dedoppler.drift is no setting: did you mean data.dedoppler.drifts?"),
-        ("+zeal=1", "zeal is no setting: --cfg job prints those that there are"),
+        ("+augment.swap_of=0.5", "augment.swap_of is not a setting: did you mean augment.swap_off?"),
+        ("+data.dedoppler.drift=3", "data.dedoppler.drift is not a setting: did you mean data.dedoppler.drifts?"),
+        ("+zeal=1", "zeal is not a setting: --cfg job prints those that there are"),
     ],
 )
 def test_settings_that_nothing_reads_are_refused(added, message):

@@ -268,7 +268,7 @@ def test_a_file_of_another_size_than_asked_for_is_refused_before_memory_is_taken
 
 def test_a_pipe_is_no_cadence(tmp_path):
     os.mkfifo(tmp_path / "c.npy")
-    assert "no regular file" in refusal(tmp_path / "c.npy")
+    assert "not a regular file" in refusal(tmp_path / "c.npy")
 
 
 def test_a_file_longer_than_its_header_says_is_refused(tmp_path):

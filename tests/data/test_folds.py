@@ -68,8 +68,8 @@ def test_no_column(tmp_path):
 @pytest.mark.parametrize("word", ["", "nan", "-1", "0.5", "a", "inf", "1e9"])
 def test_values_that_are_no_folds(tmp_path, word):
     assert refusal(tmp_path, [*map(str, FOLDS[:8]), word, word]) == (
-        f"TABLE has 2 folds that are no whole numbers from 0 on, first '{word}' for id 8a: data.folds=column needs one "
-        "for every cadence"
+        f"TABLE has 2 folds that are not whole numbers from 0 on, first '{word}' for id 8a: data.folds=column needs "
+        "one for every cadence"
     )
 
 

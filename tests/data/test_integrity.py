@@ -115,7 +115,7 @@ def test_a_data_set_without_a_test_half_is_no_error(root):
 
 
 def test_no_data_set(tmp_path):
-    with pytest.raises(SetiError, match="is no folder"):
+    with pytest.raises(SetiError, match="is not a folder"):
         integrity.check(tmp_path / "nowhere")
 
 

@@ -238,7 +238,7 @@ def test_other_products_are_refused(plain_h5):
 def test_what_is_no_filterbank_file_is_refused(tmp_path, plain_h5):
     text = tmp_path / "a.h5"
     text.write_text("nothing of the kind")
-    assert refused(text) == ("FILE is no filterbank file, neither HDF5 nor SIGPROC: give a .h5 or .fil observation")
+    assert refused(text) == ("FILE is not a filterbank file, neither HDF5 nor SIGPROC: give a .h5 or .fil observation")
     other = tmp_path / "b.h5"
     with h5py.File(other, "w") as file:
         file["data"] = np.zeros(3)

@@ -6,7 +6,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def load(name):
-    """A module of `docs/tools`, which is no package of the project."""
+    """A module of `docs/tools`, which is not a package of the project."""
     spec = importlib.util.spec_from_file_location(f"docs_tools_{name}", ROOT / "docs" / "tools" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up

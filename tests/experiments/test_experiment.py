@@ -133,7 +133,7 @@ def test_experiments_are_found_and_opened(experiment, tmp_path):
     (tmp_path / "begun" / "fold_0").mkdir(parents=True)
     assert [found.name for found in find_experiments(tmp_path)] == ["another", "exp"]
     assert open_experiment(tmp_path / "exp").finished_folds() == [0, 1]
-    with pytest.raises(SetiError, match=r"ckpt_dir=.*gone is no folder: .*has another, exp"):
+    with pytest.raises(SetiError, match=r"ckpt_dir=.*gone is not a folder: .*has another, exp"):
         open_experiment(tmp_path / "gone")
     with pytest.raises(SetiError, match=r"holds no finished fold .*: train it first, or give outputs/<exp_name>"):
         open_experiment(tmp_path / "begun")
@@ -198,7 +198,7 @@ def test_a_wrong_folder_names_the_right_one(experiment, tmp_path, monkeypatch):
     with pytest.raises(SetiError) as caught:
         open_experiment(tmp_path)
     assert str(caught.value) == (
-        f"ckpt_dir={tmp_path} is no experiment, it holds another, exp: give one of them, such as "
+        f"ckpt_dir={tmp_path} is not an experiment, it holds another, exp: give one of them, such as "
         f"ckpt_dir={tmp_path}/another"
     )
     assert unset_experiment() == "ckpt_dir is not set: give an experiment's folder, ckpt_dir=outputs/<exp_name>"

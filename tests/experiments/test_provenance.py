@@ -162,7 +162,7 @@ def test_predictions_that_are_no_probabilities_are_named(experiment, value):
     table.loc[3, "prob"] = value
     table.to_csv(experiment.predictions_path, index=False)
     seal_predictions(experiment.path)
-    assert "predictions.csv holds values that are no probabilities" in refusal(experiment)
+    assert "predictions.csv holds values that are not probabilities" in refusal(experiment)
 
 
 def test_predictions_of_another_test_set_are_named(experiment):

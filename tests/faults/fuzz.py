@@ -79,7 +79,7 @@ class Bench:
         if str(self.specimen.path) not in message and str(self.specimen.path.parents[1]) not in message:
             self._fail(f"the refusal does not name the file: {message[:300]}", content)
         elif not message.isprintable() or len(message) > 1000:
-            self._fail(f"the refusal is no line to read: {message[:300]!r}", content)
+            self._fail(f"the refusal is not a line to read: {message[:300]!r}", content)
         elif any(word in message for word in ("MemoryError", "llocate")):
             self._fail(f"it asked for over {MEMORY} bytes: {message[:300]}", content)
         self.reasons[message.replace(str(self.specimen.path), "")[:60]] += 1

@@ -407,10 +407,10 @@ def test_bad_input_is_named_and_nothing_is_written(trained, predict, own_data, d
         ("data.batch_size=0", "data.batch_size=0 must be at least 1"),
         ("data.batch_size=some", "data.batch_size=some must be at least 1, or auto"),
         ("data.num_workers=-1", "data.num_workers=-1 must be at least 0"),
-        ("ckpt_dir=nowhere", "ckpt_dir=nowhere is no folder"),
+        ("ckpt_dir=nowhere", "ckpt_dir=nowhere is not a folder"),
         ("ckpt_dir=[]", "is neither an experiment's folder nor a list"),
-        ("ckpt_dir=3", "ckpt_dir=3 is no folder"),  # a name, as it was typed
-        ("data.root=nowhere", "data.root=nowhere is no folder"),
+        ("ckpt_dir=3", "ckpt_dir=3 is not a folder"),  # a name, as it was typed
+        ("data.root=nowhere", "data.root=nowhere is not a folder"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(trained, predict, override, message):

@@ -414,6 +414,11 @@ def test_pickled_code_in_a_checkpoint_does_not_run(checkpoint, tmp_path, place):
 def test_the_optimiser_is_fused_unless_mixed_precision_gradients_are_clipped(clip, precision, fused):
     module = classifier()
     module._trainer = SimpleNamespace(
-        gradient_clip_val=clip, precision=precision, estimated_stepping_batches=10, max_epochs=1
+        gradient_clip_val=clip,
+        precision=precision,
+        estimated_stepping_batches=10,
+        max_epochs=1,
+        num_training_batches=10,
+        accumulate_grad_batches=1,
     )
     assert module.configure_optimizers()["optimizer"].defaults["fused"] is fused

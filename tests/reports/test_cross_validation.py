@@ -56,8 +56,10 @@ def test_all_folds_together_hold_out_every_cadence_once(train, two_of_three, out
     assert f"next:  seti predict ckpt_dir={experiment.path}" in said
 
 
-def test_a_single_fold_has_no_deviation(finished, outputs):
+def test_a_single_fold_has_no_deviation(finished, outputs, capsys):
     finished("trainer.max_epochs=1")
+    cross_validation.report(outputs / "exp")
+    assert "±" not in capsys.readouterr().out
     summary = cross_validation.summarise(Experiment(outputs / "exp"))
     assert summary["deviation_auc"] == 0.0
     assert summary["mean_auc"] == summary["pooled_auc"] == summary["folds"][0]["auc"]

@@ -279,7 +279,7 @@ def test_show_names_missing_files(root, tmp_path):
     (root / "train" / "a" / "a3.npy").unlink()
     with pytest.raises(SetiError, match="no such file"):
         draw(ids=["a3"], root=root, out=tmp_path)
-    with pytest.raises(SetiError, match="is no folder"):
+    with pytest.raises(SetiError, match="is not a folder"):
         draw(ids=["a3"], root=tmp_path / "nowhere")
 
 

@@ -343,13 +343,13 @@ def test_the_default_folder_is_named_after_source_and_date(scan, observations, t
         ("scan.snr=1", "scan.snr=1.0 must be at least 3: lower ones are noise"),
         ("scan.max_drift=0", "scan.max_drift=0.0 must be between 0.01 and 1000 Hz/s"),
         ("scan.score=2", "scan.score=2.0 must be between 0 and 1"),
-        ("+scan.max_drif=1", "scan.max_drif is no setting: did you mean scan.max_drift?"),
-        ("+chanels=1", "chanels is no setting: --cfg job prints those that there are"),
+        ("+scan.max_drif=1", "scan.max_drif is not a setting: did you mean scan.max_drift?"),
+        ("+chanels=1", "chanels is not a setting: --cfg job prints those that there are"),
         ("workers=0", "workers=0 must be 1 or more, or null for one per core"),
         ("figures=-1", "figures=-1 must be at least 0; null: all events"),
-        ("shard=3/2", "shard=3/2 is no shard: the second of four is shard=2/4"),
+        ("shard=3/2", "shard=3/2 is not a shard: the second of four is shard=2/4"),
         ("feed=1", "feed=1 is none of the 1 polarisation products of {first}: 0 to 0 (total power)"),
-        ("ckpt_dir=nowhere", "ckpt_dir=nowhere is no folder: give an experiment's, such as outputs/<exp_name>"),
+        ("ckpt_dir=nowhere", "ckpt_dir=nowhere is not a folder: give an experiment's, such as outputs/<exp_name>"),
     ],
 )
 def test_settings_that_cannot_work_are_one_line(scan, observations, override, message):

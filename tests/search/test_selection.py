@@ -33,7 +33,9 @@ def test_ranges_are_pairs_lists_of_pairs_or_names():
     "value", [[[2, 1]], [[1]], "gbt", 1400, [[1, "x"]], [[1, float("nan")]], [[True, 2]], [[1, 2, 3]]]
 )
 def test_other_ranges_are_refused(value):
-    with pytest.raises(SetiError, match=r"^scan.exclude=.* is no range of frequencies: give MHz, .*, or gbt_l_notch"):
+    with pytest.raises(
+        SetiError, match=r"^scan.exclude=.* is not a range of frequencies: give MHz, .*, or gbt_l_notch"
+    ):
         parse_ranges("scan.exclude", value)
 
 
@@ -51,12 +53,12 @@ def test_channels_are_numbers_and_spans():
         (["3-1"], "scan.channels=3-1 is outside of the files, which have coarse channels 0 to 4"),
         (
             [-1],
-            "scan.channels=-1 is no coarse channel: give numbers from 0 to 4, or spans of them: "
+            "scan.channels=-1 is not a coarse channel: give numbers from 0 to 4, or spans of them: "
             "scan.channels=[0,10-19]",
         ),
         (
             [0.5],
-            "scan.channels=0.5 is no coarse channel: give numbers from 0 to 4, or spans of them: "
+            "scan.channels=0.5 is not a coarse channel: give numbers from 0 to 4, or spans of them: "
             "scan.channels=[0,10-19]",
         ),
         ([], "scan.channels=[] leaves nothing to search: name coarse channels, or null for all"),
@@ -109,7 +111,7 @@ def test_shards_are_consecutive_and_cover_everything():
 def test_other_shards_are_refused(value):
     with pytest.raises(SetiError) as refused:
         parse_shard(value)
-    assert str(refused.value) == f"shard={value} is no shard: the second of four is shard=2/4"
+    assert str(refused.value) == f"shard={value} is not a shard: the second of four is shard=2/4"
 
 
 def test_frequencies_within_ranges_are_marked():

@@ -160,7 +160,7 @@ def test_a_channel_without_noise_gets_no_signals(cadence, tmp_path):
         ({"channels": []}, "channels=[] names no coarse channel: name some, or null for all"),
         (
             {"channels": "x"},
-            "channels=x is no coarse channel: give numbers from 0 to 2, or spans of them: channels=[0,10-19]",
+            "channels=x is not a coarse channel: give numbers from 0 to 2, or spans of them: channels=[0,10-19]",
         ),
         ({"snr": [8]}, "snr=[8] must be [lowest, highest], both above 0"),
     ],

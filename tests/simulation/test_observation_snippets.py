@@ -24,7 +24,7 @@ def preset():
 
 
 def change(settings, root=None, **changed):
-    """Settings with other values in group `observation`, or at the top where they are no settings of the group."""
+    """Settings with other values in group `observation`, or at the top where they are not settings of the group."""
     names = {one.name for one in dataclasses.fields(SnippetSettings)}
     group = dataclasses.replace(settings.observation, **{k: v for k, v in changed.items() if k in names})
     top = {k: v for k, v in changed.items() if k not in names}
@@ -136,7 +136,7 @@ def test_conf_has_the_defaults_of_the_code(preset):
 
 def test_the_product_is_what_the_settings_name(preset, tmp_path):
     made = make(change(preset, tmp_path / "set", train=4, test=0))
-    assert made.summary.endswith("4 train (2 with a needle), 0 test (0 with a needle)")
+    assert made.summary.endswith("4 train (2 with a needle), 0 test (0 with a needle), 0.4 MB")
     assert made.command == "train"
     with pytest.raises(SetiError, match="product='cadense' is none: did you mean 'cadence'"):
         make(dataclasses.replace(preset, product="cadense"))

@@ -139,7 +139,7 @@ def test_activations_are_counted_a_cadence(config):
     assert four == pytest.approx(4 * one, rel=0.05)
 
     class Linear(torch.nn.Module):
-        """Keeps its input, `(B, 24 * 32)` of 4 bytes, and its output's exponential; its weight is no activation."""
+        """Keeps its input, `(B, 24 * 32)` of 4 bytes, and its output's exponential; its weight is not an activation."""
 
         image_maker = type("ImageMaker", (), {"channels": 1})
         spec = type("Spec", (), {"image_shape": (24, 32)})

@@ -1,5 +1,7 @@
 """Folds that learn nothing, and their second tries."""
 
+import json
+
 import pandas as pd
 import pytest
 import torch
@@ -145,3 +147,20 @@ def test_attempts_of_other_settings_do_not_count(train, fold):
         train(*EPOCHS, "optimizer.lr=0.001")
     train("trainer.max_epochs=1", "force=true")
     assert not list(fold.glob("*_seed_*"))
+
+
+@pytest.mark.parametrize(
+    "attempts", [None, {}, [1], [{"seed": 42}], [{"seed": "x", "epoch": 1, "auc": 0.5, "reason": "r"}]]
+)
+def test_a_damaged_record_of_attempts_is_refused(train, fold, monkeypatch, attempts):
+    settings = ("trainer.max_epochs=6", "retries=1")
+    with monkeypatch.context() as patch:
+        make_constant(patch)
+        with pytest.raises(SetiError):
+            train(*settings)
+    path = fold / "attempts.json"
+    path.write_text(json.dumps(read_json(path) | {"attempts": attempts}))
+    with pytest.raises(
+        SetiError, match=r"attempts.json holds no sensible attempts \(.*\): delete it, or set force=true"
+    ):
+        train(*settings)

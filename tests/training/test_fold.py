@@ -115,7 +115,7 @@ def test_the_schedule_is_one_cycle_up_to_the_chosen_rate(train, fold):
         (["trainer.max_epochs=null"], "trainer.max_epochs=None must be at least 1"),
         (["trainer.limit_train_batches=0"], "trainer.limit_train_batches=0 leaves nothing"),
         (["trainer.precision=8"], "precision=8 is none of auto, 32"),
-        (["+trainer.nonsense=1"], "trainer.nonsense is no argument of Lightning's Trainer"),
+        (["+trainer.nonsense=1"], "trainer.nonsense is not an argument of Lightning's Trainer"),
         (["trainer.accelerator=tpu"], "trainer.accelerator=tpu is none of auto, cpu, gpu, cuda, mps"),
         (
             ["model.backbone=efficientnet_b11"],
@@ -127,7 +127,7 @@ def test_the_schedule_is_one_cycle_up_to_the_chosen_rate(train, fold):
         (["data.n_folds=30", "fold=29"], "has 20 negatives for data.n_folds=30"),
         (["data.panels=on"], "data.panels=.* is none of A, all"),
         (["exp_name=../up"], "exp_name='../up' cannot name a folder"),
-        (["data.root=nowhere"], "data.root=nowhere is no folder: set data.root"),
+        (["data.root=nowhere"], "data.root=nowhere is not a folder: set data.root"),
         (["optimizer.lr=1e30"], "training diverged; lower optimizer.lr=1e\\+30"),
     ],
 )
@@ -156,7 +156,8 @@ def without_a_column(root):
 def without_a_file(root):
     path = first_file(root)
     path.unlink()
-    return f"1 of 40 train ids have no file \\({path.stem}\\): {path} is missing; add the files"
+    fix = "add the files or take the ids out of the table, or set data.on_error=skip$"
+    return f"1 of 40 train ids have no file \\({path.stem}\\): {path} is missing; {fix}"
 
 
 def with_a_target_of_two(root):
@@ -171,7 +172,10 @@ def with_a_truncated_file(root):
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[:5000])
-    return f"cannot read cadence {path}"
+    return (
+        f"cannot read cadence {path}: it is truncated, shorter than its header says; remove or replace the file, or "
+        "set data.on_error=skip$"
+    )
 
 
 def with_nan(root):
@@ -180,7 +184,8 @@ def with_nan(root):
     path.unlink()
     cadence[2, 5, 7] = np.nan
     np.save(path, cadence)
-    return rf"cadence {path} has 1 values that are NaN or infinite, first in panel 2 \(A\): remove or replace"
+    fix = "remove or replace the file, or set data.on_error=skip$"
+    return rf"cadence {path} has 1 values that are NaN or infinite, first in panel 2 \(A\): {fix}"
 
 
 def with_another_shape(root):
@@ -258,7 +263,7 @@ def test_balanced_sampling_shows_as_many_positives_as_negatives(train, own_data,
 
 def test_early_stopping_stops_when_asked_to(train, fold):
     train("trainer.max_epochs=5", "early_stopping.patience=1", "early_stopping.min_delta=1000")
-    # The first epoch is the best so far; the second is no better by 1000.
+    # The first epoch is the best so far; the second is not a better by 1000.
     assert len(pd.read_csv(fold / "metrics.csv")) == 2
     assert read_json(fold / "result.json")["epochs"] == 2
     train("trainer.max_epochs=5", "early_stopping.min_delta=1000", "exp_name=patient")

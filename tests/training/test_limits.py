@@ -172,7 +172,7 @@ def test_a_run_out_of_time_is_unfinished_and_goes_on_with_any_limit(
     assert said[0] == (
         "out of time: trainer.max_time=00:00:00:04 is over, the fold is unfinished: saved 1 epoch and "
         f"{2 if 'trainer.accumulate_grad_batches=2' in more else 1} batch{'es' * ('acc' in str(more))} done in {last}; "
-        "the same command goes on from there"
+        "for fold 0 of exp the same command goes on from there"
     )
     train(*settings)
     whole = trained_once(*[word for word in settings if "workers" not in word])
@@ -214,7 +214,9 @@ def test_the_program_says_that_time_is_over(run, small, fold, multirun):
     assert done.code == 142
     lines = done.err.splitlines()
     assert lines[-1].startswith("out of time: trainer.max_time={'milliseconds': 600} is over, the fold is unfinished: ")
-    assert lines[-1].endswith(f" done in {fold / 'checkpoints' / 'last.ckpt'}; the same command goes on from there")
+    assert lines[-1].endswith(
+        f" done in {fold / 'checkpoints' / 'last.ckpt'}; for fold 0 of exp the same command goes on from there"
+    )
     assert "finished: AUC" not in done.out
     assert not (fold / "result.json").exists()
     assert not (fold.parent / "fold_1" / "checkpoints").exists()

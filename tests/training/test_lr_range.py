@@ -173,7 +173,7 @@ def test_names_of_curves_tell_what_differs():
     [
         ("lr_range.steps=2", "lr_range.steps=2 must be at least 5"),
         ("lr_range.min_lr=2.0", "lr_range.min_lr=2.0 must be between"),
-        ("data.root=nowhere", "data.root=nowhere is no folder"),
+        ("data.root=nowhere", "data.root=nowhere is not a folder"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(outputs, small, override, message):

@@ -23,10 +23,10 @@ JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
 WHOLE = "must be a whole number, and at least 1"
 SHARE = "is neither a share of the batches (up to 1.0) nor a number of them"
 FORMS = "write days:hours:minutes:seconds, such as 00:08:30:00, or {hours: 8, minutes: 30}"
-TIME = f"is no time: {FORMS}"
+TIME = f"is not a time: {FORMS}"
 PLANNED = "must be at least 1: the learning rate is planned over all epochs"
 DEVICE = f"{ONE}: set trainer.devices=1 and train one fold on each device, such as `seti train fold=0`"
-NO_DEVICE = "is no device: set it to 1, or to the number of one such as [0]"
+NO_DEVICE = "is not a device: set it to 1, or to the number of one such as [0]"
 
 # Values as they are typed, of those that train a fold (`test_...works` below runs each).
 WORKS = {
@@ -271,8 +271,8 @@ def test_both_ways_to_clip_work(train, fold, algorithm):
 
 def test_arguments_of_no_trainer_are_refused_with_the_nearest():
     for name, said in {
-        "max_epoch": "trainer.max_epoch is no argument of Lightning's Trainer: did you mean trainer.max_epochs?",
-        "gpus": "trainer.gpus is no argument of Lightning's Trainer: trainer=auto has the usual ones",
+        "max_epoch": "trainer.max_epoch is not an argument of Lightning's Trainer: did you mean trainer.max_epochs?",
+        "gpus": "trainer.gpus is not an argument of Lightning's Trainer: trainer=auto has the usual ones",
     }.items():
         with pytest.raises(SetiError) as refused:
             trainer_checks.check_trainer(typed(name, 3))

@@ -138,7 +138,10 @@ def test_a_run_interrupted_at_an_epochs_end_names_the_step(train, fold, uninterr
         with pytest.raises(Interrupted) as ended:
             train(*RECIPE)
     last = fold / "checkpoints" / "last.ckpt"
-    assert str(ended.value) == f"interrupted: saved {position} in {last}; the same command goes on from there"
+    assert (
+        str(ended.value)
+        == f"interrupted: saved {position} in {last}; for fold 0 of exp the same command goes on from there"
+    )
     assert Position.of(torch.load(last, weights_only=True)) == position
     train(*RECIPE)
     assert_same_run(fold, uninterrupted())

@@ -78,7 +78,7 @@ class SaveOnSignal(pl.Callback):
         self.stepped = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End after the last epoch, which was saved; time that is over only now is no reason to."""
+        """End after the last epoch, which was saved; time that is over only now is not a reason to."""
         if shutdown.pending() is not None:
             self._end(self._saved(Position(len(self.history.rows), 0)))
 
