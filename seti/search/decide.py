@@ -96,7 +96,7 @@ def parts(table: pd.DataFrame) -> np.ndarray:
 
     Over the ON panels the tracks must be closer than 1.5 times both widths, and the other `STRONGER` times as strong.
     """
-    strength = table[[name for name in table.columns if name.startswith("snr_")]].max(axis=1).to_numpy()
+    strength = table[[name for name in table.columns if name.startswith("snr_")]].max(axis=1).to_numpy(float)
     order = np.flatnonzero(strength > STRONGER * max(strength[table.reason == ""].min(initial=np.inf), 1))
     whole = np.full(len(table), -1)
     if not len(order):

@@ -16,7 +16,7 @@ COMPRESSION = 2.0
 BUCKETS, LOW, HIGH = 256, 0.3, 1.9  # histogram of one row's block, in units of the band's level
 
 
-def flatten(panel: np.ndarray) -> np.ndarray:
+def flatten(panel: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Deviations from the local level in units of the local noise, `(rows, width)` float32.
 
     Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
@@ -24,16 +24,17 @@ def flatten(panel: np.ndarray) -> np.ndarray:
     """
     panel = np.ascontiguousarray(panel, np.float32)
     width = panel.shape[1]
+    flat = np.empty_like(panel) if out is None else out
     gains = np.array([_finite_median(row[:: max(1, width // 16384)]) for row in panel])
     if not (gains > 0).any():
-        return np.zeros_like(panel)
+        flat[:] = 0
+        return flat
     scale = np.where(gains > 0, 1 / np.where(gains > 0, gains, 1), 0).astype(np.float32)
     spectrum = _spectrum(panel, scale)
     band = _band(spectrum)
     inverse = np.where(band > 0, 1 / np.where(band > 0, band, 1), 0).astype(np.float32)
     levels, noise = _levels(panel, scale, inverse, ROW_BLOCK, NOISE_BLOCK)
     noise = _filled(noise)
-    flat = np.empty_like(panel)
     _divide(panel, scale, inverse, levels, noise, ROW_BLOCK, NOISE_BLOCK, flat)
     _remove_dc(flat)
     return flat
