@@ -41,10 +41,10 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     return table
 
 
-def hits(fitted: np.ndarray, times: Times, resolution_hz: float, least: float) -> pd.DataFrame:
-    """Rows of `HIT_COLUMNS`: a track and a panel in which its SNR is at least so large."""
+def hits(fitted: np.ndarray, listed: np.ndarray, times: Times, resolution_hz: float) -> pd.DataFrame:
+    """Rows of `HIT_COLUMNS`: one for a track and a panel in which it is listed, `(tracks, 6)`."""
     panels = len(times.on)
-    track, p = np.nonzero(fitted[:, 6 : 6 + panels] >= least)
+    track, p = np.nonzero(listed)
     p0, p1, p2, width = fitted[track, :4].T
     u, middle = times.u[p, 0], times.u[p].mean(1)
     table = pd.DataFrame({"panel": p, "bin": p0 + u * (p1 + u * p2)})

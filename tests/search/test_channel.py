@@ -166,6 +166,15 @@ def test_hits_have_a_row_a_panel_at_its_own_first_row():
     np.testing.assert_allclose(hits.bin, expected, atol=3)
 
 
+def test_a_weak_event_has_a_hit_in_every_on_panel():
+    planes = noise()
+    add(planes, 6000.0, 0.05, 6.5)
+    result = search(planes)
+    assert result.events.n_hits.tolist() == [3]
+    assert result.events[["snr_1", "snr_3", "snr_5"]].min(axis=1).iloc[0] < 5
+    assert {0, 2, 4} <= set(result.hits.panel[(result.hits.bin - 6000).abs() < 60])
+
+
 def test_a_reversed_channel_has_the_same_events_with_the_other_sign():
     planes = noise()
     add(planes, 6000.0, 1.2, 60.0)

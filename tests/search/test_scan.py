@@ -200,7 +200,7 @@ def test_shards_are_merged_by_a_run_without_shard(scan, monkeypatch, capsys):
 def test_other_settings_and_other_files_are_refused(scan, tmp_path):
     folder = scan()
     assert refused(scan, "scan.snr=9") == (
-        f"{folder} holds a scan with scan.snr=8.0, and now scan.snr=9.0: set out to another folder, or give the same "
+        f"{folder} holds a scan with scan.snr=7.0, and now scan.snr=9.0: set out to another folder, or give the same "
         "settings to go on with this scan"
     )
     assert "holds a scan with scan.channels=[0, 1, 2, 3], and now scan.channels=[1]: " in refused(

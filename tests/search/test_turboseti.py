@@ -74,7 +74,7 @@ def test_a_hit_that_does_not_drift_has_drift_0(written):
 def test_an_event_has_a_hit_in_every_on_file(written):
     """Of the event that crosses from one channel into the next, one channel's search alone has no hits."""
     (path,) = written.glob("*.csv")
-    assert path.name == "VOYAGER-1_f3_snr8.csv"
+    assert path.name == "VOYAGER-1_f3_snr7.csv"
     table = pd.read_csv(path, index_col=0)
     assert tuple(table.columns) == COLUMNS
     header = (
