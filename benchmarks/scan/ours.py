@@ -12,10 +12,12 @@ import numpy as np
 
 from seti.search.channel import search_channel
 from seti.search.settings import SearchSettings
+from seti.utils import malloc
 
 
 def main(folder: Path, out: Path) -> None:
     """Search, after a small channel that loads the compiled code."""
+    malloc.keep_freed_memory()  # as every command of the project does
     settings = SearchSettings()
     tiny = np.random.default_rng(0).standard_gamma(51, (6, 16, 16384)).astype(np.float32)
     timing = {"row_s": 18.25, "resolution_hz": 2.79, "panel_start_s": [320.0 * p for p in range(6)]}
