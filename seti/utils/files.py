@@ -81,12 +81,21 @@ def try_output(path: Path) -> None:
         folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
         if not folder.is_dir():
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        # A file of its own name: not every file system can make one without.
+        _try_folder(folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _try_folder(folder: Path) -> None:
+    """Make a file in a folder and remove it."""
+    try:  # without a name: nothing stays if the process is killed here
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except (AttributeError, OSError) as error:  # not on every system
+        if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
         handle, trial = tempfile.mkstemp(prefix=".seti-", suffix=".part", dir=folder)
         os.close(handle)
         Path(trial).unlink()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
