@@ -115,7 +115,7 @@ def parts(table: pd.DataFrame) -> np.ndarray:
 
 
 def linked_leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
-    """Log-likelihood ratio of `leak_ratio` for SNRs that are the largest in a window around the track.
+    """Log-likelihood ratio of OFF SNRs that are the largest in a window around a track.
 
     Args:
         on: mean SNR of the ON panels.
