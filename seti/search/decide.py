@@ -140,9 +140,9 @@ def scores(table: pd.DataFrame, on: np.ndarray, least_snr: float = 7.0) -> pd.Se
     others = (snrs[:, on].sum(1) - weakest) / max(1, on.sum() - 1)
     least = presence_ratio(weakest, others, table.curved.to_numpy()) - 1
     exact = snrs[:, ~on].sum(1) / np.sqrt(max(1, (~on).sum()))
-    off = leak_ratio(table.z.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8)) + 1
+    off = leak_ratio(table.z.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8))
     linked = table.linked.to_numpy(bool)
     if linked.any() and (~on).any():
-        off[linked] = linked_leak_ratio(snrs[linked][:, on].mean(1), snrs[linked][:, ~on]) + 1
+        off[linked] = linked_leak_ratio(snrs[linked][:, on].mean(1), snrs[linked][:, ~on])
     total = sum(np.logaddexp(0, -np.clip(value, -30, 30)) for value in (strength, least, off))
     return pd.Series(np.exp(-total), index=table.index)

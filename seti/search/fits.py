@@ -1,4 +1,4 @@
-"""Steps of a fit: box sums along a track, the best shift of a track, its SNR in a panel, and its mask.
+"""Steps of a fit: box sums along a track, its best shift, its SNR in a panel, and its mask.
 
 A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their
 span: p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise

@@ -1,4 +1,4 @@
-"""Tracks that do not drift evenly: a piece of its own in every panel, linked from one panel to the next.
+"""Tracks that do not drift evenly, as pieces, one a panel, linked from panel to panel.
 
 A track of one drift rate and one curvature does not follow an oscillator that swings or walks at random. Within the 16
 rows of a panel it is nearly straight, though: a strong hit of one ON panel is sought again in the others near the line
@@ -63,7 +63,10 @@ def refine(planes, time, p, track, width, bow, stamp, when):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def seek(planes, time, p, track, centre, width, reach, swing, stamp, when):
-    """Best track of one panel within `reach` bins of `track` at `centre`, and `swing` bins at the panel's far end."""
+    """Best track of one panel in a window around a track; the track and its SNR.
+
+    It is within `reach` bins of `track` at `centre`, and turned by up to `swing` bins at the panel's far end.
+    """
     use = np.zeros(planes.shape[0], np.bool_)
     use[p] = True
     grid = max(width / 2, (reach + swing) / WIDEST * 2)
@@ -74,10 +77,11 @@ def seek(planes, time, p, track, centre, width, reach, swing, stamp, when):
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def link(planes, time, on, source, track, width, scale, pieces, snrs):
-    """Follow the track of one ON panel into all panels, piece by piece; whether it is in every ON panel.
+    """Follow the track of one ON panel into all panels, piece by piece.
 
     `scale` are the reach in bins, the swing in bins for a unit of u, and the bow in bins at half a panel. It fills
-    `pieces`, `(panels, 3)`, and `snrs`, `(panels,)`. Returns the width too.
+    `pieces`, `(panels, 3)`, and `snrs`, `(panels,)`. Returns whether it is in every ON panel,
+    and the width.
     """
     panels, rows = planes.shape[:2]
     stamp = np.zeros((rows, 4096), np.float32)

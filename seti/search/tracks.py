@@ -1,4 +1,7 @@
-"""Fits of tracks to the six panels of a coarse channel, strongest first, masked one by one; see `fits`."""
+"""Fits of tracks to the six panels of a coarse channel, strongest first, masked one by one.
+
+Tracks and planes are described in `fits`.
+"""
 
 import numpy as np
 from numba import njit

@@ -121,9 +121,9 @@ def _tree(work, other, sign):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _peaks(best, drift, margin, length, start, threshold, found, count):
-    """Append a block's peaks to `found`; `best[margin]` is column `start`. Returns the new number of rows.
+    """Append the peaks of a block to `found`; its new number of rows.
 
-    A peak is stronger than the two columns on either side.
+    `best[margin]` is column `start`. A peak is stronger than the two columns on either side.
     """
     for j in range(margin, margin + length):
         v = best[j]
@@ -144,7 +144,7 @@ def _peaks(best, drift, margin, length, start, threshold, found, count):
 def panel_peaks(plane, wide, shear, top, norm, threshold, found):
     """Peaks of one panel's tree as rows `(column, total drift, snr)` of `found`; their number.
 
-    A peak is the strongest drift rate of its column, and stronger than the two columns on either side. `top` is the
+    The strongest drift rate of a column counts. `top` is the
     largest drift of the tree, in columns over all rows, besides the shear.
     """
     rows, width = plane.shape
