@@ -20,6 +20,7 @@ NEEDLES = 0.5  # share of cadences with a needle
 EMPTY = 0.2  # share of the others without any signal
 OTHERS = 0.25  # share of cadences with more signals than one; the others are decoys
 CALM = 0.4  # share of cadences with a weak background
+KINDS = (NEEDLE, *DECOYS, BACKGROUND)
 STREAM = 15  # sets these generators apart from others of the same seed
 
 
@@ -70,13 +71,16 @@ def draw_stream_cadence(
         The cadence; the same arguments give the same on every machine with the same numpy.
 
     Raises:
-        SetiError: a number is out of range.
+        SetiError: a number is out of range, or there is no such kind.
     """
     if min(seed, index) < 0 or rows < 2 or bins < 16:
         msg = (
             f"a stream has no cadence of seed={seed}, index={index}, rows={rows}, bins={bins}: the first two must be 0 "
             "or more, with at least 2 rows and 16 bins"
         )
+        raise SetiError(msg)
+    if kind is not None and kind not in KINDS:
+        msg = f"a stream has no cadence of kind={kind!r}: there are {', '.join(KINDS)}"
         raise SetiError(msg)
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, STREAM, index])))
     kind = kind or _draw_kind(rng)

@@ -68,6 +68,11 @@ def test_numbers_out_of_range_are_refused(wrong):
         draw_stream_cadence(**({"seed": 0, "index": 0} | wrong))
 
 
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(SetiError, match=r"kind='decoy': there are needle, decoy_everywhere, .*, background"):
+        draw_stream_cadence(0, 0, kind="decoy")
+
+
 @pytest.mark.parametrize("kind", ["needle", *DECOYS])
 def test_a_signal_has_its_snr_and_lies_in_its_panels_alone(kind):
     found = []
