@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from seti.errors import SetiError
+from seti.simulation.kinds import BACKGROUND, KINDS, NEEDLE
 from seti.simulation.wide.background import draw_background, draw_spike
 from seti.simulation.wide.draws import pick
 from seti.simulation.wide.interference import add_patches, add_sweeps, drop_out
 from seti.simulation.wide.noise import draw_noise
-from seti.simulation.wide.signals import BACKGROUND, COUNT, DECOYS, NEEDLE, Drawn, add_signal, draw_times
+from seti.simulation.wide.signals import COUNT, DECOYS, Drawn, add_signal, draw_times
 from seti.simulation.wide.storage import store
 
 NEEDLES = 0.5  # share of cadences with a needle
 EMPTY = 0.2  # share of the others without any signal
 OTHERS = 0.25  # share of cadences with more signals than one; the others are decoys
 CALM = 0.4  # share of cadences with a weak background
-KINDS = (NEEDLE, *DECOYS, BACKGROUND)
 STREAM = 15  # sets these generators apart from others of the same seed
 
 
