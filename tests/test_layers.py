@@ -10,7 +10,7 @@ LAYERS = (
     {"data"},
     {"simulation"},
     {"transforms"},
-    {"dataloading", "models"},
+    {"dataloading", "models", "pretrained"},
     {"config"},
     {"experiments", "evaluation"},
     {"reports"},
