@@ -1,4 +1,4 @@
-"""Files of a release: plain weights of every fold, and the record that says what they are for.
+"""Files of a release: plain weights of every fold, and their record.
 
 A release is a folder:
 
