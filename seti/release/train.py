@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from seti.errors import SetiError
+from seti.release.fixed_sets import FixedSet, fixed_set
 from seti.release.publish import publish, summary
 from seti.release.settings import NETWORKS, Settings
-from seti.release.stream import Draw, FixedSet, fixed_set
 from seti.release.training import train
 from seti.simulation.stream import draw_stream_cadence
 from seti.utils.processes import available_cores
@@ -29,18 +29,16 @@ log = logging.getLogger("seti.release")
 HELD_OUT_SEED = 1_000_003  # added to the stream's seed for cadences that none trains on
 
 
-def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = (), draw: Draw = draw_stream_cadence) -> None:
+def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = ()) -> None:
     """Train, score and write releases.
 
     Args:
         arguments: of the command line.
         sets: further fixed sets to score.
-        draw: makes a cadence of the stream.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     started = time.monotonic()
     args = _parse(arguments)
-    torch.set_num_threads(max(1, available_cores() - args.workers))
     settings = Settings(
         networks=NETWORKS | {} if args.networks is None else json.loads(args.networks),
         seed=args.seed,
@@ -54,10 +52,10 @@ def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = (), draw
         decay=args.decay,
     )
     workers = max(args.workers, 0)
-    held_out = fixed_set("stream", draw, args.seed + HELD_OUT_SEED, args.held_out, workers)
+    held_out = fixed_set("stream", draw_stream_cadence, args.seed + HELD_OUT_SEED, args.held_out, workers)
     quick = [FixedSet(each.name, each.panels[: args.quick], each.truth[: args.quick]) for each in (held_out, *sets)]
     log.info("%d cadences held out, made in %.0f s", len(held_out.truth), time.monotonic() - started)
-    members = train(settings, draw, quick, args.out, workers, args.validate_every)
+    members = train(settings, quick, args.out, workers, args.validate_every)
     trained = {
         "command": " ".join(["python -m seti.release.train", *(sys.argv[1:] if arguments is None else arguments)]),
         "settings": settings.plain(),
