@@ -10,8 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from seti.simulation import crowded, radiometer
+from seti.simulation.kinds import KINDS, NEEDLE, Limits
+
 TRUTH = ("kind", "snr", "drift", "shape")
 VALIDATION_BATCH = 64
+# Generators of other making than the stream, which no member trains on and which need no other package.
+GENERATORS = {"radiometer": radiometer.draw, "crowded": crowded.draw}
+LIMITS = Limits((10.0, 100.0), 0.15, 0.5)
+OTHERS = (0.2, 0.1, 0.15, 0.15, 0.4)  # shares of the kinds without needle
 
 
 class Drawn(Protocol):
@@ -82,6 +89,26 @@ def fixed_set(name: str, draw: Draw, seed: int, count: int, workers: int) -> Fix
         panels[places] = made
         truth += about
     return FixedSet(name, panels, pd.DataFrame(truth))
+
+
+@dataclass(frozen=True)
+class Made:
+    """Cadence of a generator, with the attributes of `Drawn`."""
+
+    data: np.ndarray
+    label: int
+    kind: str
+    snr: float
+    drift: float
+    shape: str
+
+
+def draw_of_generator(name: str, seed: int, index: int) -> Made:
+    """Draw a cadence of one of `GENERATORS`, half of them needles."""
+    rng = np.random.default_rng([seed, list(GENERATORS).index(name), index])
+    kind = NEEDLE if index % 2 else str(rng.choice(KINDS[1:], p=OTHERS))
+    data, contents = GENERATORS[name](rng, kind, LIMITS)
+    return Made(data, int(kind == NEEDLE), kind, contents.snr, contents.drift, contents.shape)
 
 
 def in_float16(data: np.ndarray) -> np.ndarray:
