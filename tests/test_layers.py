@@ -15,7 +15,7 @@ LAYERS = (
     {"experiments", "evaluation"},
     {"reports"},
     {"inference", "stacking"},
-    {"training", "search"},
+    {"training", "search", "release"},
     {"cli"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS, 1) for name in names}

@@ -1,4 +1,4 @@
-"""Released networks: a folder each, `<name>/`, with plain weights, `release.json` and the model card's numbers.
+"""Released networks: a folder each, with plain weights and their record.
 
 `seti.models.release_files` reads and writes the files, `seti.models.released` builds the networks; `make weights`
 trains them.
