@@ -8,6 +8,33 @@ PRETRAINED = "pretrained"  # in place of a folder or file: the networks that com
 DEFAULT = "needle_net"
 
 
+def find_start(written: str, backbone: str) -> str | Path | None:
+    """Find the release that `model.weights` means for a backbone.
+
+    Args:
+        written: value of `model.weights`; `pretrained` is the release of that backbone.
+        backbone: name of the network.
+
+    Returns:
+        As `find_release`.
+
+    Raises:
+        SetiError: there is no such release, or it is one of another network.
+    """
+    from seti.models.release_files import read_release, released_names
+
+    fitting = [name for name in released_names() if read_release(name).backbone == backbone]
+    release = fitting[0] if written == PRETRAINED and fitting else find_release(written)
+    if release is not None and read_release(release).backbone != backbone:
+        own = read_release(release).backbone
+        msg = (
+            f"model.weights={written} are weights of {own}, not of model.backbone={backbone}: set model.backbone={own} "
+            "(experiment=best_cpu sets it for needle_net)"
+        )
+        raise SetiError(msg)
+    return release
+
+
 def find_release(written: str | Path) -> str | Path | None:
     """Find the release that a setting means.
 
