@@ -24,6 +24,8 @@ from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
+from seti.models.release_names import find_start
+from seti.models.released import start_from
 from seti.training.callbacks.dead_fold import DeadFoldStopping
 from seti.training.callbacks.freeze_backbone import FreezeBackbone
 from seti.training.callbacks.history import History, ResumableEarlyStopping, StepSeed
@@ -52,7 +54,8 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         SetiError: the backbone cannot take the images, or the settings of its layers.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
-    if not fetch_weights:
+    release = None if model["weights"] is None else find_start(model["weights"], model["backbone"])
+    if release is not None or not fetch_weights:
         model |= {"pretrained": False, "weights": None}
     elif model["weights"] is None and model["pretrained"]:
         log.info(
@@ -76,6 +79,9 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         },
         loss=config["loss"],
     )
+    if release is not None and fetch_weights:
+        member = start_from(release, config["fold"], classifier.backbone.network)
+        log.info("starting from network %d of %s", member, config["model"]["weights"])
     classifier.backbone.check_image_size()
     if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:
         _check_single(classifier)
