@@ -65,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     (("loss.gamma",), lambda cfg: cfg.loss.name == "bce", "loss.name=bce"),
     (("early_stopping.min_delta",), lambda cfg: cfg.early_stopping.patience is None, "early_stopping.patience=null"),
     (("watch.auc_margin",), lambda cfg: cfg.watch.after is None, "watch.after=null"),
+    (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
     (("data.dedoppler.*",), lambda cfg: not LAYOUTS[cfg.data.layout].integrates, "data.layout={data.layout}"),
     (

@@ -1,5 +1,7 @@
 """Checks of the groups `data` and `augment`, which decide what images the network sees."""
 
+from pathlib import Path
+
 from seti.config import conversions
 from seti.config.checks import check_choice, check_limits, check_range
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
@@ -23,6 +25,7 @@ def check_data(data: DataConfig) -> None:
     check_reading(data)
     if data.folds is not None:
         check_choice("data.folds", data.folds, "; null draws stratified folds")
+    _check_groups(data)
     check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     check_range("data.n_folds", data.n_folds, 2, None)
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):
@@ -72,6 +75,20 @@ def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
     data.batch_size = size
     if size != AUTO and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         msg = f"data.batch_size={size} must be at least 1, or auto"
+        raise SetiError(msg)
+
+
+def _check_groups(data: DataConfig) -> None:
+    if data.groups is None:
+        return
+    word = data.groups.strip().lower()
+    if word in ("auto", "none") and not Path(data.groups).is_file():
+        data.groups = word if word == "auto" else None
+    elif data.folds is not None:
+        msg = (
+            f"data.groups={data.groups} is for folds that are drawn, and data.folds={data.folds} takes those of the "
+            "label table: set data.folds=null, or data.groups=none"
+        )
         raise SetiError(msg)
 
 

@@ -38,6 +38,7 @@ class DataConfig:
     n_folds: int = MISSING
     fold_seed: int = MISSING
     folds: str | None = None
+    groups: str | None = field(default=MISSING, metadata=PATH)  # auto, or a table
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None

@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader
 
 from seti.data import competition
 from seti.data.folds import COLUMN, divide, fingerprint
+from seti.data.groups import Groups, store_folds
 from seti.data.oddities import find_oddities
 from seti.data.splits import OpenedSplit, open_split
 from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.groups import choose_groups
 from seti.dataloading.loader import make_loader
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError
@@ -36,12 +38,20 @@ class CadenceDataModule(pl.LightningDataModule):
         augment: the `augment` settings as plain values.
         fold: number of the fold that is held out.
         seed: of the shuffling and the transforms.
+        folds_table: file in which grouped folds are kept, see `store_folds`; None keeps none.
 
     Raises:
         SetiError: on use, when the data set is missing, damaged or too small; see `seti.data.competition`.
     """
 
-    def __init__(self, data: dict[str, Any], augment: dict[str, Any], fold: int, seed: int) -> None:
+    def __init__(
+        self,
+        data: dict[str, Any],
+        augment: dict[str, Any],
+        fold: int,
+        seed: int,
+        folds_table: Path | None = None,
+    ) -> None:
         super().__init__()
         self.data = data
         self.augment = augment
@@ -50,6 +60,7 @@ class CadenceDataModule(pl.LightningDataModule):
         self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one starts later
         self.batch_size = data["batch_size"]
         self.root = Path(data["root"])
+        self.folds_table = folds_table
 
     @property
     def on_device(self) -> bool:
@@ -60,11 +71,27 @@ class CadenceDataModule(pl.LightningDataModule):
         return choice == "device"
 
     @cached_property
+    def _listed(self) -> pd.DataFrame:
+        """The label table, sorted by id."""
+        listed = competition.read_labels_and_folds(self.root)
+        competition.check_overlap(self.root)
+        return listed
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """Group of every labelled cadence, where folds keep groups together."""
+        return choose_groups(self.data.get("groups"), self.root, self._listed["id"], self.data["folds"])
+
+    @cached_property
     def labels(self) -> pd.DataFrame:
         """Columns id, target, fold of every labelled cadence, also damaged ones, sorted by id."""
-        labels = competition.read_labels_and_folds(self.root)
-        competition.check_overlap(self.root)
-        return divide(labels, self.root, self.data["folds"], self.data["n_folds"], self.data["fold_seed"])
+        folds, number, seed = (self.data[name] for name in ("folds", "n_folds", "fold_seed"))
+        return divide(self._listed, self.root, folds, number, seed, self.groups, self.folds_table)
+
+    def store_folds(self) -> None:
+        """Keep grouped folds, so that the next run of the experiment need not draw them."""
+        if self.groups is not None and self.folds_table is not None:
+            store_folds(self.folds_table, self.labels, self.groups, self.data["fold_seed"])
 
     @cached_property
     def _opened(self) -> OpenedSplit:
@@ -96,7 +123,7 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the labelled cadences that are not left out."""
-        return fingerprint(self.table, with_folds=self.data["folds"] == COLUMN)
+        return fingerprint(self.table, with_folds=self.data["folds"] == COLUMN or self.groups is not None)
 
     @cached_property
     def spec(self) -> InputSpec:

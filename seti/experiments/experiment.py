@@ -78,6 +78,11 @@ class Experiment:
         return self.path / "cv.json"
 
     @property
+    def folds_path(self) -> Path:
+        """Fold and group of every labelled cadence, where folds keep groups together."""
+        return self.path / "folds.csv"
+
+    @property
     def predictions_path(self) -> Path:
         """Probabilities of every test cadence, one column for each fold."""
         return self.path / "predictions.csv"

@@ -90,7 +90,7 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
     cfg = batch_size.resolve(cfg, experiment, job_folder)
     config = plain(cfg)
-    datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
+    datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed, experiment.folds_path)
     check_batches(cfg.trainer, datamodule)
     run = Run(cfg, experiment, datamodule, RunIdentity(config, datamodule.fingerprint), overrides)
 
@@ -106,6 +106,7 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
         for path in (run.folder.path, run.folder.last_checkpoint.parent):
             files.remove_stale_parts(path)
         batch_size.forget_other(experiment, cfg.data.batch_size)
+        datamodule.store_folds()
         return _train_with_retries(run).scores.auc
 
 
