@@ -66,6 +66,7 @@ RULES: tuple[Rule, ...] = (
     (("early_stopping.min_delta",), lambda cfg: cfg.early_stopping.patience is None, "early_stopping.patience=null"),
     (("watch.auc_margin",), lambda cfg: cfg.watch.after is None, "watch.after=null"),
     (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
+    (("data.pseudo_share", "data.pseudo_weight"), lambda cfg: cfg.data.pseudo is None, "data.pseudo=null"),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
     (("data.dedoppler.*",), lambda cfg: not LAYOUTS[cfg.data.layout].integrates, "data.layout={data.layout}"),
     (

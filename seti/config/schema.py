@@ -39,6 +39,9 @@ class DataConfig:
     fold_seed: int = MISSING
     folds: str | None = None
     groups: str | None = field(default=MISSING, metadata=PATH)  # auto, or a table
+    pseudo: str | None = field(default=None, metadata=PATH)
+    pseudo_share: float | None = None
+    pseudo_weight: float | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None

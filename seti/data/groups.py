@@ -106,7 +106,7 @@ def from_table(groups: pd.Series, ids: pd.Series, source: Path) -> Groups:
 
 
 def assign_grouped_folds(targets: np.ndarray, groups: Groups, n_folds: int, seed: int) -> np.ndarray:
-    """Assign each cadence to the fold that holds it out, stratified by target and without dividing a group.
+    """Assign each cadence to a fold, stratified by target and without dividing a group.
 
     Args:
         targets: `(N,)`, 0 or 1, in the label table's order of ids.

@@ -1,4 +1,4 @@
-"""Choice of the groups that folds keep together: of `twins.csv`, of a table that the user brings, or none."""
+"""Groups that folds keep together: of `twins.csv`, of a csv of the user, or none."""
 
 import logging
 from pathlib import Path

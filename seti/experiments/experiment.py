@@ -148,6 +148,11 @@ class Experiment:
         """True once every fold is finished."""
         return bool(self.results) and not self.missing_folds()
 
+    @property
+    def is_honest(self) -> bool:
+        """True unless a fold learned from networks that had seen its held-out cadences."""
+        return all(result.honest for result in self.results.values())
+
     def train_command(self, folds: list[int]) -> str:
         """The command that trains some folds with the settings of a finished one."""
         recorded = self.first_result.overrides

@@ -20,6 +20,7 @@ NOT_COMPARED = (
     "lr_range_test",
     "data.root",  # the fingerprint of its label table identifies the data set, wherever it is
     "data.groups",  # folds that keep groups together are in the fingerprint
+    "data.pseudo",  # as is the digest of its table
     "data.num_workers",
     "data.packed",
     "data.pack_dir",
@@ -84,6 +85,11 @@ class RunIdentity:
                 continue
             if old != new:
                 return f"{key}: {brief(old, 200)} -> {brief(new, 200)}, with other {what}"
+        labels, pseudo = zip(*((run.fingerprint + "+").split("+")[:2] for run in (self, other)), strict=True)
+        if labels[0] == labels[1] and pseudo[0] != pseudo[1]:
+            old, new = (brief(settings.get("data.pseudo"), 200) for settings in (own, others))
+            same = f"{new} has changed" if old == new else f"{old} -> {new}"
+            return f"other pseudo-labels: {same}"
         if own.get("data.on_error") == "skip":
             return "other labelled cadences: train_labels.csv, or which cadences could be read, has changed"
         if self.config.get("data", {}).get("folds") is None and "auto" in (

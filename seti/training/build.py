@@ -30,6 +30,7 @@ from seti.training.callbacks.history import History, ResumableEarlyStopping, Ste
 from seti.training.callbacks.save_on_signal import SaveOnSignal, TimeLimit
 from seti.training.callbacks.step_limit import StepLimit
 from seti.training.callbacks.weight_averaging import MovingAverage
+from seti.training.earlier_round import load_start
 from seti.training.refusals import lightning_refusals
 from seti.utils.device import choose_precision, configure_gpu
 
@@ -40,20 +41,28 @@ OWN = ("max_steps", "max_time")
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
 
-def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetch_weights: bool) -> CadenceClassifier:
+def build_classifier(
+    config: dict[str, Any],
+    datamodule: CadenceDataModule,
+    fetch_weights: bool,
+    start: tuple[Path, bool] | None = None,
+) -> CadenceClassifier:
     """Build the network for a data set.
 
     Args:
         config: the whole configuration as plain values.
         datamodule: has the input spec of the images.
         fetch_weights: False if a checkpoint will bring the weights anyway.
+        start: checkpoint of an earlier round to start from, see `earlier_round.find_start`.
 
     Raises:
         SetiError: the backbone cannot take the images, or the settings of its layers.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
-    if not fetch_weights:
+    if not fetch_weights or start is not None:
         model |= {"pretrained": False, "weights": None}
+        if fetch_weights:
+            log.info("starting from %s", start[0])
     elif model["weights"] is None and model["pretrained"]:
         log.info(
             "loading the pretrained weights of %s from the hub, or from its cache on this machine",
@@ -76,6 +85,8 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         },
         loss=config["loss"],
     )
+    if fetch_weights and start is not None:
+        load_start(classifier, start[0])
     classifier.backbone.check_image_size()
     if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:
         _check_single(classifier)
