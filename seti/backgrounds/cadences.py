@@ -60,8 +60,8 @@ class DataSet:
         root: its folder.
         ids: `(N,)` text, train before test.
         splits: `(N,)` text.
-        sizes, times: `(N,)` int64, bytes and modification times (ns) of the files, those that were packed where there
-            are no files; -1 without a file.
+        sizes, times: `(N,)` int64, bytes and modification times (ns) of the files, as they were packed if only the
+            pack is left; -1 without a file.
         rows, bins: of the panels of most cadences.
     """
 

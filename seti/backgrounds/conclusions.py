@@ -1,4 +1,4 @@
-"""Conclusions about every cadence of a search: group, partners, verdict, and the numbers of the whole."""
+"""Conclusions of a search: group, partners and verdict of every cadence, and counts."""
 
 import itertools
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Fields: cadences cut from the same wider spectrum, each with its offset, by union-find with offsets."""
+"""Fields: cadences cut from the same wider spectrum, by union-find with offsets."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ MOST_LINKS = 64  # of a cadence, to those that follow it in its field: copies of
 
 
 class Fields:
-    """Cadences that are joined one link at a time; each keeps its distance from the first of its field.
+    """Cadences that are joined one link at a time, each with its distance from others.
 
     Args:
         count: number of cadences.
@@ -34,7 +34,11 @@ class Fields:
         return cadence, total
 
     def join(self, one: int, two: int, shift: int) -> bool:
-        """Put `two` a shift of bins after `one`; False where both are in one field at another distance."""
+        """Put `two` a shift of bins after `one`.
+
+        Returns:
+            False where both are in one field already, at another distance.
+        """
         root_one, place_one = self.find(one)
         root_two, place_two = self.find(two)
         if root_one == root_two:

@@ -1,4 +1,4 @@
-"""Fingerprints: a 64-bit key for every frequency bin of a panel, equal where the noise is the same.
+"""Fingerprints: a 64-bit key for every bin of a panel, equal where the noise is the same.
 
 A panel of a cadence was scaled to mean 0 and deviation 1, so the same noise has another gain and offset in every cut.
 The difference of two neighbouring bins has lost the offset; the signs of 64 weighted sums over its rows have lost the
@@ -68,7 +68,7 @@ def _repeated(keys: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _weights(rows: int) -> np.ndarray:
-    """Weights of the sums: `(64, rows)` of +1 and -1, as many of each in a row; 0 in one place where `rows` is odd."""
+    """Weights of the sums, `(64, rows)`: as many +1 as -1, and one 0 where `rows` is odd."""
     rng = np.random.default_rng(20_210_519)
     signs = np.resize(np.array([1, -1], np.float32), rows)
     if rows % 2:

@@ -76,7 +76,12 @@ class LinkChecker:
         return tuple(self._links.T)
 
     def check(self, one: np.ndarray, two: np.ndarray, shift: np.ndarray) -> Checked:
-        """Verify links: numbers of the two cadences and shift, `(L,)` int64 each; neighbours should share cadences."""
+        """Verify links.
+
+        Args:
+            one, two: `(L,)` int64, numbers of the cadences; neighbouring links should share them, as each is read once.
+            shift: `(L,)` int64, in bins.
+        """
         links = np.stack([one, two, shift], axis=1)
         _, first, same = np.unique(np.concatenate([self._links, links]), axis=0, return_index=True, return_inverse=True)
         place = first[same.reshape(-1)][len(self._links) :]

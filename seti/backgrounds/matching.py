@@ -1,4 +1,4 @@
-"""Matching: pairs of cadences whose panels have the same keys, and their shift, by sorting and voting.
+"""Matching: pairs of cadences that share keys, and their shift, by sorting and voting.
 
 Rounding turns over a bit of a key where a sum is near zero. Two keys are compared where they share one half, which puts
 them next to each other in a sorted list, and match where at most two bits of the other half differ. Unrelated panels
@@ -24,7 +24,7 @@ _LOW = np.uint64(0xFFFF_FFFF)
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs that share keys, each with one of the shifts that its keys ask for; `one` is below `two`.
+    """Pairs of cadences that share keys, each with a shift; `one` is below `two`.
 
     Attributes:
         one, two: `(C,)` int64, numbers of the cadences.

@@ -1,4 +1,4 @@
-"""Parts of a search for twins, kept in `twins_parts/` until it is finished: a stopped run goes on from them.
+"""Parts of a search for twins, from which a stopped run goes on: `twins_parts/`.
 
 A part is a `.npz` with the arrays of one block of work and a digest of what they were made from. It is made again where
 that has changed.

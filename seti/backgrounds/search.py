@@ -1,4 +1,4 @@
-"""Search of a data set for cadences that share a background: fingerprints, matches, checks, groups, table."""
+"""Search of a data set for cadences that share a background, from files to table."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def _match(data: DataSet, prints: Fingerprints) -> Candidates:
 
 
 def _identical_files(prints: Fingerprints) -> Candidates:
-    """Neighbouring pairs of cadences with the same OFF panels, at shift 0: periodic ones have no keys."""
+    """Pairs with the same OFF panels, at shift 0; those of periodic panels have no keys."""
     usable = np.flatnonzero((prints.problems == "") & ~prints.constant)
     order = usable[np.argsort(prints.checksums[usable], kind="stable")]
     same = np.flatnonzero(prints.checksums[order][1:] == prints.checksums[order][:-1])

@@ -1,4 +1,4 @@
-"""Verification: check on all six panels that two cadences hold the same noise, and fit the gain and offset of each.
+"""Verification of a link: the same noise in all six panels, and the gain and offset of each.
 
 The same noise was scaled and rounded apart: one panel is gain x the other + offset, but for rounding and for signals
 that one of the two has alone. Signals may fill most of a narrow overlap, so every step relies on the quarter of the
@@ -89,7 +89,7 @@ def judge(gain: np.ndarray, residual: np.ndarray) -> np.ndarray:
 
 
 def noise(pixels: np.ndarray) -> np.ndarray:
-    """Estimate the thermal noise by differences between neighbouring bins and rows, which structure hardly reaches.
+    """Estimate the thermal noise by differences between neighbouring bins and rows.
 
     Args:
         pixels: `(..., 4, blocks)` as `sample_overlap` picks them.
@@ -128,7 +128,7 @@ def _quarter(away: np.ndarray) -> np.ndarray:
 def _line(
     x: np.ndarray, y: np.ndarray, inside: np.ndarray, gain: np.ndarray, offset: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Straight line through the chosen pixels, by least squares; the given one where they have no spread."""
+    """Fit a line through chosen pixels by least squares; pixels without spread keep the given one."""
     weight = inside.astype(np.float32)
     count = weight.sum(axis=-1)
     mean_x, mean_y = (np.vecdot(weight, values) / count for values in (x, y))
