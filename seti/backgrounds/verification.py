@@ -1,4 +1,4 @@
-"""Verification of a link: the same noise in all six panels, and the gain and offset of each.
+"""Verification of a link: the same noise in all six panels, with a gain and offset each.
 
 The same noise was scaled and rounded apart: one panel is gain x the other + offset, but for rounding and for signals
 that one of the two has alone. Signals may fill most of a narrow overlap, so every step relies on the quarter of the
