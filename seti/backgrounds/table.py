@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from seti.data import competition
-from seti.data.cadence import read_cadence
+from seti.data.cadence import OFF_PANELS, read_cadence
 from seti.data.pack_reader import PackFiles, pack_folder
 from seti.data.tables import read_table
 from seti.errors import SetiError, brief
@@ -221,8 +221,8 @@ def _check_ids(root: Path, table: pd.DataFrame) -> None:
 def _check_sources(root: Path, split: str, sources: pd.DataFrame, pack_dir: str | Path | None) -> None:
     """Refuse a table made of other contents than the cadences have now.
 
-    Sizes and times tell, as for packs. In a copy of a data set all times differ: there the contents of some cadences
-    are compared.
+    Sizes and times are compared, as for packs. In a copy of a data set all times differ: there the OFF panels of some
+    cadences are compared.
     """
     present = competition.list_files(root, split)
     if present:
@@ -248,22 +248,23 @@ def _spread(rows: list) -> Iterable:
 
 
 def _is_content(root: Path, split: str, cadence_id: str, checksum: str) -> bool:
+    path = competition.cadence_path(root, split, cadence_id)
     try:
-        return (
-            row_checksum(panel_checksums(read_cadence(competition.cadence_path(root, split, cadence_id)))) == checksum
-        )
+        return row_checksum(panel_checksums(read_cadence(path, OFF_PANELS))) == checksum
     except SetiError:
         return checksum == ""  # it could not be read before
 
 
 def _changed_in_pack(root: Path, split: str, sources: pd.DataFrame, pack_dir: str | Path | None) -> list[str]:
-    """Ids whose row in the pack has another checksum; none without a pack of all panels."""
+    """Ids that were packed from other files; none without a pack of all panels."""
     pack = PackFiles(pack_folder(root, pack_dir), split, "all")
     if not pack.manifest.exists():
         return []
-    packed = pack.read_table().set_index("id")["checksum"]
-    now = packed.reindex(sources["id"]).to_numpy()
-    return sources["id"][(now != sources["checksum"].to_numpy()) & pd.notna(now)].tolist()
+    packed = sources[["id"]].merge(pack.read_table(), on="id", how="left")
+    same = (packed["size"].to_numpy() == sources["size"].to_numpy()) & (
+        packed["mtime_ns"].to_numpy() == sources["mtime_ns"].to_numpy()
+    )
+    return packed["id"][~same & packed["size"].notna().to_numpy()].tolist()
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

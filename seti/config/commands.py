@@ -60,6 +60,24 @@ class PackConfig:
 
 
 @dataclass
+class TwinsDataConfig:
+    """Data set to search for twins, and the folds of the report."""
+
+    root: str = field(default=MISSING, metadata=PATH)
+    pack_dir: str | None = field(default=None, metadata=PATH)
+    n_folds: int = MISSING
+    fold_seed: int = MISSING
+
+
+@dataclass
+class TwinsConfig:
+    """Settings of `twins`."""
+
+    data: TwinsDataConfig = field(default_factory=TwinsDataConfig)
+    workers: int | None = None
+
+
+@dataclass
 class ShowDataConfig:
     """Data set that holds the cadences."""
 
@@ -141,3 +159,4 @@ _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
 _store.store(name="scan_schema", node=ScanConfig)
+_store.store(name="twins_schema", node=TwinsConfig)
