@@ -14,12 +14,20 @@ if TYPE_CHECKING:
 
 @program.program("twins")
 def main(cfg: "TwinsConfig") -> None:
-    """Search the data set, write `twins.csv`, and report."""
+    """Search the data set, write `twins.csv`, and report; with `clean`, write a data set without the background."""
+    from seti.backgrounds.clean_set import check_folder, clean
     from seti.backgrounds.search import find_twins
-    from seti.reports.twins import report
+    from seti.backgrounds.table import has_twins
+    from seti.reports.twins import report, report_cleaned
 
+    root = Path(cfg.data.root)
     pack_dir = None if cfg.data.pack_dir is None else Path(cfg.data.pack_dir)
-    report(find_twins(Path(cfg.data.root), pack_dir, cfg.workers), cfg.data.n_folds, cfg.data.fold_seed, pack_dir)
+    if cfg.clean is not None:
+        check_folder(root, Path(cfg.clean))
+    if cfg.clean is None or not has_twins(root):
+        report(find_twins(root, pack_dir, cfg.workers), cfg.data.n_folds, cfg.data.fold_seed, pack_dir)
+    if cfg.clean is not None:
+        report_cleaned(clean(root, Path(cfg.clean), pack_dir, cfg.workers))
 
 
 if __name__ == "__main__":

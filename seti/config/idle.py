@@ -13,7 +13,7 @@ from seti.utils import notices
 
 log = logging.getLogger(__name__)
 
-INJECT = ("inject_shapes", "inject_snr", "inject_drift", "inject_gap")
+INJECT = ("inject_shapes", "inject_snr", "inject_drift", "inject_gap", "inject_cleaned")
 # What the range test replaces: the rate and its schedule, the number of epochs, and everything that judges an epoch.
 NOT_TESTED = (
     "optimizer.lr",

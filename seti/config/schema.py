@@ -84,6 +84,7 @@ class AugmentConfig:
     inject_snr: list[float] = MISSING
     inject_drift: float = MISSING
     inject_gap: list[float] = MISSING
+    inject_cleaned: bool | None = None
 
 
 @dataclass

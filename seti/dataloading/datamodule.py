@@ -57,6 +57,8 @@ class CadenceDataModule(pl.LightningDataModule):
         super().__init__()
         self.data = data
         self.augment = augment
+        if augment.get("inject_cleaned") is None and "inject_cleaned" in augment:
+            self.augment = augment | {"inject_cleaned": (Path(data["root"]) / competition.CLEAN).is_file()}
         self.fold = fold
         self.seed = seed
         self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one starts later
@@ -78,7 +80,18 @@ class CadenceDataModule(pl.LightningDataModule):
         """The label table, sorted by id."""
         listed = competition.read_labels_and_folds(self.root)
         competition.check_overlap(self.root)
+        self._check_normalisation()
         return listed
+
+    def _check_normalisation(self) -> None:
+        """Refuse to divide rounding noise by itself."""
+        how = self.data["normalise"]
+        if competition.is_cleaned(self.root) and how not in ("none", "cleaned"):
+            msg = (
+                f"data.normalise={how} would divide the rounding noise that is left in {self.root} by itself: set "
+                "data.normalise=cleaned, as experiment=best_clean_cpu does"
+            )
+            raise SetiError(msg)
 
     @cached_property
     def groups(self) -> Groups | None:
@@ -127,7 +140,8 @@ class CadenceDataModule(pl.LightningDataModule):
     def fingerprint(self) -> str:
         """Digest of the labelled cadences that are not left out, and of the pseudo-labels."""
         own = self.data["folds"] == COLUMN or self.groups is not None
-        return mark(fingerprint(self.table, with_folds=own), self.pseudo)
+        cleaned = "-cleaned" if competition.is_cleaned(self.root) else ""  # other cadences of the same ids
+        return mark(fingerprint(self.table, with_folds=own) + cleaned, self.pseudo)
 
     @cached_property
     def spec(self) -> InputSpec:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from seti.backgrounds.cadences import open_data_set
+from seti.backgrounds.clean_set import COVERAGE, Cleaned
 from seti.backgrounds.conclusions import Found
 from seti.backgrounds.shares import Shares, advice, count_shares
 from seti.backgrounds.table import TABLE
@@ -16,7 +17,8 @@ from seti.data.cadence import ON_PANELS, PANEL_LETTERS
 from seti.errors import SetiError
 from seti.reports.figures import save_figure
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
-from seti.utils.console import console, near
+from seti.utils import hints
+from seti.utils.console import console, near, print_next
 
 PAIRS = 4  # pairs in the figure
 SHOWN = (0, 1)  # panels of each pair in the figure: an ON and an OFF one
@@ -135,6 +137,14 @@ def _thermal(panel: np.ndarray) -> float:
     """Thermal noise of a panel, by differences between neighbouring bins and rows."""
     double = np.abs(np.diff(np.diff(panel, axis=0), axis=1))
     return float(1.4826 / 2 * np.median(double)) or 1.0
+
+
+def report_cleaned(cleaned: Cleaned) -> None:
+    """Print what a data set without repeated backgrounds holds, and the command that trains on it."""
+    print(cleaned.describe())
+    print(f"written: {near(cleaned.folder)}, with {COVERAGE}")
+    root = hints.setting("data.root", cleaned.folder)
+    print_next(hints.command("train", "-m", "fold=all", "experiment=best_clean_cpu", root))
 
 
 def _print_counts(found: Found) -> None:

@@ -28,18 +28,19 @@ def check_never_saw(experiment: Experiment, fold: int, labels: pd.DataFrame, wha
     saw = (earlier["fold"].notna() & (earlier["fold"] != fold)).to_numpy()
     if saw.any():
         msg = (
-            f"{what}: fold {fold} of {experiment.name} saw {int(saw.sum())} of the {len(held_out)} cadences that are "
-            f"held out here, first {earlier.index[saw][0]}: give both the same data.n_folds, data.fold_seed, data.folds and "
-            "data.groups"
+            f"{what}: fold {fold} of {experiment.name} saw {int(saw.sum())} of the {len(held_out)} cadences "
+            f"that are held out here, first {earlier.index[saw][0]}: give both the same data.n_folds, data.fold_seed, "
+            "data.folds and data.groups"
         )
         raise SetiError(msg)
     unknown = earlier["fold"].isna().to_numpy()
     missing = experiment.missing_folds()  # cadences that all of its folds left out were seen by none
     if unknown.any() and missing:
+        folds = ", ".join(map(str, missing))
         msg = (
             f"{what}: fold {fold} of {experiment.name} may have seen {int(unknown.sum())} of the {len(held_out)} "
-            f"cadences that are held out here, first {earlier.index[unknown][0]}: its fold {', '.join(map(str, missing))} would "
-            f"show it; train it with {experiment.train_command(missing)}"
+            f"cadences that are held out here, first {earlier.index[unknown][0]}: its fold {folds} would show it: "
+            f"train it with {experiment.train_command(missing)}"
         )
         raise SetiError(msg)
     both = earlier["target"].notna().to_numpy()
