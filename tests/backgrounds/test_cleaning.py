@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from conftest import compose
 from twin_sets import BINS, ROWS, draw_field, make_set, needle, standardise
 
 from seti.backgrounds import clean_set, cleaning, table
 from seti.backgrounds.clean_set import clean
 from seti.backgrounds.cleaning import Partner, choose, covered, flatten, subtract, thermal_noise
 from seti.backgrounds.search import find_twins
+from seti.config.schema import plain
 from seti.data import integrity
 from seti.data.competition import cadence_path
 from seti.data.pack_writer import pack_splits
+from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
 
 LINE = needle((0, 2, 4), 50, 0.4)  # two deviations of the noise
@@ -223,3 +227,26 @@ def test_the_noise_of_panels_of_one_row_and_of_constant_ones():
     panels = rng.normal(0, 3, (6, 1, 4000)).astype(np.float32)
     np.testing.assert_allclose(thermal_noise(panels), 3, rtol=0.05)
     assert (thermal_noise(np.zeros((6, ROWS, BINS), np.float32)) == 1).all()
+
+
+def test_a_cleaned_set_is_trained_on_in_its_own_scale(matched_once, tmp_path):
+    root, _ = matched_once
+    folder = clean(root, tmp_path / "clean", None, 1).folder
+    small = ["experiment=best_clean_cpu", f"data.root={folder}", "data.n_folds=2", "data.dedoppler.max_drift=8"]
+    small += ["data.dedoppler.drifts=5", "data.dedoppler.gap=[0,2]", "data.num_workers=0", "data.batch_size=4"]
+    cfg = plain(compose("train", small))
+    module = CadenceDataModule(cfg["data"], cfg["augment"], 0, 1)
+    assert module.augment["inject_cleaned"] is True
+    assert module.groups.describe() == "2 groups of 2 to 2 cadences, 4 in all; 4 are alone"
+    raw = CadenceDataModule(cfg["data"] | {"root": str(root)}, cfg["augment"], 0, 1)
+    assert raw.augment["inject_cleaned"] is False
+    assert raw.labels.equals(module.labels)  # the same folds, of the same groups
+    assert raw.fingerprint != module.fingerprint
+    images, _, _ = module.train_set.__getitems__([0, 1])
+    assert torch.isfinite(images).all()
+    for how in ("panel", "robust", "flatten", "whiten"):
+        with pytest.raises(SetiError, match=rf"data.normalise={how} would divide the rounding noise that is left in"):
+            _ = CadenceDataModule(cfg["data"] | {"normalise": how}, cfg["augment"], 0, 1).labels
+    (folder / "coverage.csv").unlink()
+    with pytest.raises(SetiError, match=r"clean has no coverage.csv: the command that writes this data set has"):
+        _ = CadenceDataModule(cfg["data"], cfg["augment"], 0, 1).labels
