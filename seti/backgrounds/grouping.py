@@ -58,17 +58,18 @@ def join_matches(
 
     rest = _in_order(_apart(fields, _merged(matched.take(spare), identical)))
     good = rest.take(checker.check(rest.one, rest.two, rest.shift).holds)
-    contradict = join_links(fields, good.take(np.argsort(-good.votes, kind="stable")))
+    join_links(fields, good.take(np.argsort(-good.votes, kind="stable")))
     fields = _verified(checker, fields, data)
 
     one, two, shift = checker.links
     field, offset = fields.places()
     checked = checker.known
     # A link that holds by itself, but not at the offsets of its field.
-    outside = checked.holds & ((field[one] != field[two]) | (offset[two] - offset[one] != shift))
+    outside = checked.holds & _contradicts(field, offset, one, two, shift)
     checked = checked.without(outside)
+    sure = matched.take(strong)
     refused = Counter(
-        contradiction=int(contradict.sum() + outside.sum()),
+        contradiction=int(_contradicts(field, offset, sure.one, sure.two, sure.shift).sum() + outside.sum()),
         constant_panel=int((checked.verdict == CONSTANT).sum()),
         other_noise=int((checked.verdict == DIFFERENT).sum()),
     )
@@ -82,6 +83,13 @@ def _verified(checker: LinkChecker, believed: Fields, data: DataSet) -> Fields:
     fields = Fields(len(data.ids))
     join_links(fields, Candidates(one, two, shift, shift).take(holds))
     return fields
+
+
+def _contradicts(
+    field: np.ndarray, offset: np.ndarray, one: np.ndarray, two: np.ndarray, shift: np.ndarray
+) -> np.ndarray:
+    """Check for links at another shift than that of their field."""
+    return (field[one] == field[two]) & (field[one] >= 0) & (offset[two] - offset[one] != shift)
 
 
 def _apart(fields: Fields, links: Candidates) -> Candidates:

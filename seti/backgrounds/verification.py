@@ -1,4 +1,4 @@
-"""Verification of a link: the same noise in all six panels, with a gain and offset each.
+"""Verification of a link: the same noise in all six panels, but for gain and offset.
 
 The same noise was scaled and rounded apart: one panel is gain x the other + offset, but for rounding and for signals
 that one of the two has alone. Signals may fill most of a narrow overlap, so every step relies on the quarter of the
@@ -128,7 +128,7 @@ def _quarter(away: np.ndarray) -> np.ndarray:
 def _line(
     x: np.ndarray, y: np.ndarray, inside: np.ndarray, gain: np.ndarray, offset: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a line through chosen pixels by least squares; pixels without spread keep the given one."""
+    """Fit a line through chosen pixels by least squares; keep the old one without spread."""
     weight = inside.astype(np.float32)
     count = weight.sum(axis=-1)
     mean_x, mean_y = (np.vecdot(weight, values) / count for values in (x, y))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -90,12 +91,11 @@ def draw_pairs(found: Found, pack_dir: Path | None = None) -> Figure | None:
 def _choose(found: Found) -> list[int]:
     """Links of different groups, with overlaps from wide to narrow."""
     groups = found.twins["group"].to_numpy(dtype=float, na_value=-1)[found.links.one]
-    bright = np.argsort(np.abs(found.links.shift), kind="stable")
-    _, first = np.unique(groups[bright], return_index=True)
-    several = bright[np.sort(first)]
-    return [
-        int(several[int(place)]) for place in np.unique(np.linspace(0, 0.8 * (len(several) - 1), PAIRS).astype(int))
-    ]
+    wide = np.argsort(np.abs(found.links.shift), kind="stable")
+    _, first = np.unique(groups[wide], return_index=True)
+    several = wide[np.sort(first)]
+    places = np.linspace(0, 0.9 * len(several), PAIRS, endpoint=False).astype(int)  # the narrowest show little
+    return several[np.unique(places)].tolist()
 
 
 def _draw_panel(axes: np.ndarray, found: Found, link: int, panel: int, pair: tuple[np.ndarray, np.ndarray]) -> None:
@@ -174,7 +174,7 @@ def _print_shares(shares: Shares) -> None:
         print(f"with a twin in the training folds, of each held-out fold: {each} (random folds), 0.0% (grouped folds)")
 
 
-def _labels(root: Path):
+def _labels(root: Path) -> pd.DataFrame | None:
     try:
         return competition.read_labels(root)
     except SetiError:
