@@ -97,9 +97,13 @@ class ShowConfig:
 
 @dataclass
 class BaselineDataConfig:
-    """Data set to score."""
+    """Data set to score, and its folds."""
 
     root: str = field(default=MISSING, metadata=PATH)
+    n_folds: int = MISSING
+    fold_seed: int = MISSING
+    folds: str | None = None
+    groups: str | None = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
@@ -107,6 +111,9 @@ class BaselineConfig:
     """Settings of `baseline`."""
 
     data: BaselineDataConfig = field(default_factory=BaselineDataConfig)
+    score: str = MISSING
+    out: str = field(default=MISSING, metadata=PATH)
+    workers: int | None = None
 
 
 @dataclass

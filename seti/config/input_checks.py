@@ -4,6 +4,7 @@ from pathlib import Path
 
 from seti.config import conversions
 from seti.config.checks import check_choice, check_limits, check_range
+from seti.config.commands import BaselineDataConfig
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
 from seti.errors import SetiError
 from seti.simulation.signals import SHAPES
@@ -25,7 +26,7 @@ def check_data(data: DataConfig) -> None:
     check_reading(data)
     if data.folds is not None:
         check_choice("data.folds", data.folds, "; null draws stratified folds")
-    _check_groups(data)
+    check_groups(data)
     if data.pseudo_share is not None:
         check_range("data.pseudo_share", data.pseudo_share, 1e-6, 1, "; null uses all pseudo-labels")
     if data.pseudo_weight is not None:
@@ -82,7 +83,12 @@ def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
         raise SetiError(msg)
 
 
-def _check_groups(data: DataConfig) -> None:
+def check_groups(data: DataConfig | BaselineDataConfig) -> None:
+    """Refuse a table of groups where folds are not drawn; `Auto` and `None` are replaced in place.
+
+    Raises:
+        SetiError: naming both settings.
+    """
     if data.groups is None:
         return
     word = data.groups.strip().lower()

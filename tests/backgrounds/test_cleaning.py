@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import compose
-from twin_sets import BINS, ROWS, draw_field, make_set, needle, standardise
+from cut_sets import BINS, ROWS, draw_field, make_set, needle, standardise
 
 from seti.backgrounds import clean_set, cleaning, table
 from seti.backgrounds.clean_set import clean
