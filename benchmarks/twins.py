@@ -174,29 +174,40 @@ def _timed(stages: dict[str, float]) -> mock._patch:
 
 
 def windows(folder: Path) -> dict[str, object]:
-    """Cut two overlapping windows from every snippet, standardise and round them apart, and fit one to the other."""
-    medians, all_pixels, worst = [], [], []
+    """Cut two overlapping windows from every snippet, standardise and round them apart, and fit one to the other.
+
+    The residual is the root mean square of a panel's difference in its middle bin, in units of the thermal noise; that
+    with the gain and offset that the windows were made with is what rounding to float16 leaves.
+    """
+    fitted, exact, worst = [], [], []
     for path in sorted(folder.rglob("*.npy")):
         panels = read_cadence(path).astype(np.float64)
         bins = panels.shape[2]
         for shift in (bins // 16, bins // 4, 3 * bins // 8):
             one, two = _standardise(panels[:, :, : bins - shift]), _standardise(panels[:, :, shift:])
-            gain, offset, residual, thermal = fit(*(side[None] for side in sample_overlap(one, two, shift)))
-            line = gain[0][:, None, None] * two[:, :, : bins - 2 * shift] + offset[0][:, None, None]
-            difference = (one[:, :, shift:] - line) / thermal[0][:, None, None]
-            medians.append(residual[0])
-            all_pixels.append(np.sqrt(np.median((difference**2).mean(axis=1), axis=1)))
-            worst.append(np.sqrt((difference**2).mean(axis=1)).max())
-    return {
-        "pairs of windows": len(medians),
-        "residual in thermal noise, median and largest panel": [
-            round(float(f(medians)), 5) for f in (np.median, np.max)
-        ],
-        "root mean square of a bin, median and largest panel": [
-            round(float(f(all_pixels)), 5) for f in (np.median, np.max)
-        ],
-        "root mean square of the worst bin": round(float(np.max(worst)), 4),
+            gain, offset, _, thermal = (
+                found[0] for found in fit(*(side[None] for side in sample_overlap(one, two, shift)))
+            )
+            sides = one[:, :, shift:].astype(np.float64), two[:, :, : bins - 2 * shift].astype(np.float64)
+            mean, deviation = (
+                np.stack([f(side, axis=(1, 2)) for side in (panels[:, :, : bins - shift], panels[:, :, shift:])])
+                for f in (np.mean, np.std)
+            )
+            made_with = deviation[1] / deviation[0], (mean[1] - mean[0]) / deviation[0]
+            for found, line in ((fitted, (gain, offset)), (exact, made_with)):
+                bare = sides[0] - line[0][:, None, None] * sides[1] - line[1][:, None, None]
+                by_bin = np.sqrt((bare**2).mean(axis=1)) / thermal[:, None]
+                found.append(np.median(by_bin, axis=1))
+            worst.append(by_bin.max())
+    names = {"residual of a pair (middle panel)": (fitted, np.median), "residual of a panel": (fitted, np.ravel)}
+    names |= {f"{name}, rounding alone": (exact, over) for name, (_, over) in names.items()}
+    measured = {
+        f"{name}, median and largest": [
+            round(float(f(np.concatenate([np.atleast_1d(over(one)) for one in found]))), 5) for f in (np.median, np.max)
+        ]
+        for name, (found, over) in names.items()
     }
+    return {"pairs of windows": len(fitted), **measured, "residual of the worst bin": round(float(np.max(worst)), 4)}
 
 
 def _standardise(panels: np.ndarray) -> np.ndarray:
