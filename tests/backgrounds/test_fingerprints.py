@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-import twin_sets
+import shared_fields
 
 from seti.backgrounds.fingerprints import DEAD, REPEATED, as_float32, fingerprint
 
@@ -24,8 +24,8 @@ def test_keys_do_not_depend_on_gain_and_offset(rows, kind):
 
 
 def test_keys_of_the_same_noise_move_with_it():
-    field = twin_sets.draw_field(0, 120, 273)
-    one, two = (fingerprint(twin_sets.cut(field, offset)) for offset in (0, 31))
+    field = shared_fields.draw_field(0, 120, 273)
+    one, two = (fingerprint(shared_fields.cut(field, offset)) for offset in (0, 31))
     assert differing_bits(one[:, 31:], two[:, : 47 - 31]).max() <= 2
     assert differing_bits(one, two).mean() == pytest.approx(32, abs=1)
 

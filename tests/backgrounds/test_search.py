@@ -4,8 +4,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import twin_sets
-from twin_sets import BINS, cut, draw_field, write_set, write_usual
+import shared_fields
+from shared_fields import BINS, cut, draw_field, write_set, write_usual
 
 from seti.backgrounds import fingerprinting, linking, parts, search, table
 from seti.backgrounds.search import find_twins
@@ -337,7 +337,7 @@ def test_a_larger_set_is_solved_without_a_wrong_link(tmp_path):
         field = draw_field(100 + number, 300)
         for place in rng.integers(0, 300 - BINS + 1, 6):
             one = f"{number}x{place}x{len(train)}"
-            train[one] = twin_sets.add_line(cut(field, place), rng.uniform(5, 40), 0.1, (1, 3), 2.0)
+            train[one] = shared_fields.add_line(cut(field, place), rng.uniform(5, 40), 0.1, (1, 3), 2.0)
             truth[one] = number, int(place)
     root = write_set(tmp_path / "set", train, {})
     (root / "sample_submission.csv").unlink()

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-import twin_sets
+import shared_fields
 
 from seti.backgrounds.verification import CHECKED, CONSTANT, DIFFERENT, fit, judge, noise, sample_overlap
 
@@ -11,16 +11,16 @@ def verify(one, two, shift):
 
 
 def scales(field, offset):
-    part = field[:, :, offset : offset + twin_sets.BINS]
+    part = field[:, :, offset : offset + shared_fields.BINS]
     return part.mean(axis=(1, 2)), part.std(axis=(1, 2))
 
 
 @pytest.mark.parametrize("rows", [16, 273])
 @pytest.mark.parametrize("shift", [0, 20, -20, 44, -44])
 def test_gain_and_offset_of_each_panel_are_found(rows, shift):
-    field = twin_sets.draw_field(0, 150, rows)
+    field = shared_fields.draw_field(0, 150, rows)
     start = 50
-    one, two = twin_sets.cut(field, start), twin_sets.cut(field, start + shift)
+    one, two = shared_fields.cut(field, start), shared_fields.cut(field, start + shift)
     gain, offset, residual, thermal, verdict = verify(one, two, shift)
     assert verdict == CHECKED
     (mean_one, deviation_one), (mean_two, deviation_two) = scales(field, start), scales(field, start + shift)
@@ -32,9 +32,9 @@ def test_gain_and_offset_of_each_panel_are_found(rows, shift):
 
 @pytest.mark.parametrize("panels", [(0, 2, 4), (1, 3, 5), tuple(range(6))])
 def test_signals_of_one_or_both_cadences_do_not_spoil_the_fit(panels):
-    field = twin_sets.draw_field(1, 150, 273)
-    one = twin_sets.cut(twin_sets.add_line(field, 60, 0.05, panels), 50)
-    two = twin_sets.cut(twin_sets.add_line(field, 85, -0.04, panels), 60)
+    field = shared_fields.draw_field(1, 150, 273)
+    one = shared_fields.cut(shared_fields.add_line(field, 60, 0.05, panels), 50)
+    two = shared_fields.cut(shared_fields.add_line(field, 85, -0.04, panels), 60)
     gain, _, residual, _, verdict = verify(one, two, 10)
     assert verdict == CHECKED
     assert residual.max() < 0.01
@@ -43,34 +43,34 @@ def test_signals_of_one_or_both_cadences_do_not_spoil_the_fit(panels):
 
 
 def test_a_needle_in_most_of_a_narrow_overlap_leaves_the_link():
-    field = twin_sets.draw_field(2, 150, 273)
-    one = twin_sets.cut(field, 50)
-    two = twin_sets.cut(twin_sets.add_line(field, 95.5, 0.0), 92)  # six bins, four of them in the line
+    field = shared_fields.draw_field(2, 150, 273)
+    one = shared_fields.cut(field, 50)
+    two = shared_fields.cut(shared_fields.add_line(field, 95.5, 0.0), 92)  # six bins, four of them in the line
     assert verify(one, two, 42)[-1] == CHECKED
 
 
 @pytest.mark.parametrize("rows", [16, 273])
 @pytest.mark.parametrize("shift", [0, 19, 21, -20, 44])
 def test_other_noise_is_refused(rows, shift):
-    field, other = twin_sets.draw_field(3, 150, rows), twin_sets.draw_field(4, 150, rows)
-    one = twin_sets.cut(field, 50)
-    *_, residual, _, verdict = verify(one, twin_sets.cut(other, 70), shift)
+    field, other = shared_fields.draw_field(3, 150, rows), shared_fields.draw_field(4, 150, rows)
+    one = shared_fields.cut(field, 50)
+    *_, residual, _, verdict = verify(one, shared_fields.cut(other, 70), shift)
     assert verdict == DIFFERENT
     assert residual.min() > 0.25
     # The same field at a shift that is wrong by a bin or more.
-    assert verify(one, twin_sets.cut(field, 70), shift)[-1] == DIFFERENT
+    assert verify(one, shared_fields.cut(field, 70), shift)[-1] == DIFFERENT
 
 
 def test_one_panel_of_other_noise_refuses_the_link():
-    field = twin_sets.draw_field(5, 150, 273)
-    one, two = twin_sets.cut(field, 50), twin_sets.cut(field, 60)
-    two[4] = twin_sets.cut(twin_sets.draw_field(6, 150, 273), 60)[4]
+    field = shared_fields.draw_field(5, 150, 273)
+    one, two = shared_fields.cut(field, 50), shared_fields.cut(field, 60)
+    two[4] = shared_fields.cut(shared_fields.draw_field(6, 150, 273), 60)[4]
     assert verify(one, two, 10)[-1] == DIFFERENT
 
 
 def test_a_constant_panel_refuses_the_link_for_that_reason():
-    field = twin_sets.draw_field(7, 150, 273)
-    one, two = twin_sets.cut(field, 50), twin_sets.cut(field, 60)
+    field = shared_fields.draw_field(7, 150, 273)
+    one, two = shared_fields.cut(field, 50), shared_fields.cut(field, 60)
     two[4] = 0
     *_, residual, _, verdict = verify(one, two, 10)
     assert verdict == CONSTANT
@@ -81,9 +81,9 @@ def test_a_constant_panel_refuses_the_link_for_that_reason():
 
 
 def test_a_negative_gain_is_other_noise():
-    field = twin_sets.draw_field(8, 150, 273)
-    one = twin_sets.cut(field, 50)
-    assert verify(one, -twin_sets.cut(field, 60), 10)[-1] == DIFFERENT
+    field = shared_fields.draw_field(8, 150, 273)
+    one = shared_fields.cut(field, 50)
+    assert verify(one, -shared_fields.cut(field, 60), 10)[-1] == DIFFERENT
 
 
 def test_noise_is_the_thermal_noise_whatever_the_structure():

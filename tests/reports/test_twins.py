@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import twin_sets
-from twin_sets import write_usual
+import shared_fields
+from shared_fields import write_usual
 
 from seti import twins as command
 from seti.backgrounds.search import find_twins
@@ -29,8 +29,8 @@ def test_the_command_searches_and_reports(root, capsys, monkeypatch):
 
 
 def test_a_set_without_twins_has_no_figure(tmp_path, capsys):
-    alone = {name: twin_sets.cut(twin_sets.draw_field(number, 48), 0) for number, name in enumerate("abcd")}
-    root = twin_sets.write_set(tmp_path / "set", alone, {})
+    alone = {name: shared_fields.cut(shared_fields.draw_field(number, 48), 0) for number, name in enumerate("abcd")}
+    root = shared_fields.write_set(tmp_path / "set", alone, {})
     (root / "sample_submission.csv").unlink()
     report.report(find_twins(root, workers=1), 2, 0)
     out = capsys.readouterr().out
