@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @program.program("twins")
 def main(cfg: "TwinsConfig") -> None:
-    """Search the data set, write `twins.csv`, and report; with `clean`, write a data set without the background."""
+    """Search the data set, write `twins.csv`, and report; with `clean`, subtract the twins."""
     from seti.backgrounds.clean_set import check_folder, clean
     from seti.backgrounds.search import find_twins
     from seti.backgrounds.table import has_twins

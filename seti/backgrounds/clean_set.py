@@ -34,7 +34,7 @@ COLUMNS = ("id", "split", "group", "covered", "partners")
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was written.
+    """A data set that was written.
 
     Attributes:
         folder: of the data set.
@@ -168,7 +168,7 @@ Job = tuple[Cadences, list[tuple[str, str, int, list[tuple[int, Partner]]]]]
 
 
 def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -> Iterator[Job]:
-    """Cadences of a block with their twins, and for each one its place among them and those of its twins."""
+    """Yield the cadences of each block with their twins, and the places of each one among them."""
     opened = data.open(ALL)
     for block in blocks:
         numbers = np.unique([*block, *(one.row for number in block for one in chosen[number])])

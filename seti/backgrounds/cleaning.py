@@ -128,9 +128,9 @@ def flatten(panels: np.ndarray) -> np.ndarray:
 
 
 def thermal_noise(panels: np.ndarray) -> np.ndarray:
-    """Deviation of each panel's thermal noise, `(6,)`: steady signals cancel between neighbouring rows.
+    """Deviation of each panel's thermal noise, `(6,)`, by differences between rows.
 
-    Panels of one row have differences between bins only; a panel without noise has 1.
+    Steady signals cancel there. Panels of one row have differences between bins only; a panel without noise has 1.
     """
     axis = 1 if panels.shape[1] > 1 else 2
     away = np.abs(np.diff(panels, axis=axis)).reshape(len(panels), -1)

@@ -84,7 +84,9 @@ def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
 
 
 def check_groups(data: DataConfig | BaselineDataConfig) -> None:
-    """Refuse a table of groups where folds are not drawn; `Auto` and `None` are replaced in place.
+    """Refuse a table of groups where folds are not drawn.
+
+    A word that is written in another way, such as `Auto`, is replaced in place.
 
     Raises:
         SetiError: naming both settings.

@@ -219,7 +219,7 @@ def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series, instead:
 
 
 def is_cleaned(root: Path) -> bool:
-    """Check for a data set whose repeated backgrounds are subtracted, see `seti.backgrounds.clean_set`.
+    """Check for a data set of `seti.backgrounds.clean_set`, without repeated backgrounds.
 
     Raises:
         SetiError: it is not finished.

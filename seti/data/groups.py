@@ -180,7 +180,7 @@ def find_folds(path: Path | None, labels: pd.DataFrame, groups: Groups, n_folds:
 
 
 def store_folds(path: Path, labels: pd.DataFrame, groups: Groups, seed: int) -> None:
-    """Store the grouped folds of an experiment, so that all of its runs have the same ones without drawing again.
+    """Store the grouped folds of an experiment, which its other runs need not draw again.
 
     Args:
         path: `folds.csv` of the experiment.

@@ -1,4 +1,4 @@
-"""Two sources of cadences as one, such as labelled ones and test cadences with pseudo-labels."""
+"""Two sources of cadences as one: labelled ones, then test cadences with pseudo-labels."""
 
 import copy
 from typing import Self

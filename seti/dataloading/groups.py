@@ -58,7 +58,7 @@ def _twins(root: Path, ids: pd.Series) -> Groups:
 
 
 def _cleaned(root: Path, ids: pd.Series) -> Groups:
-    """Groups that the data set had before its backgrounds were subtracted: folds are those of the original."""
+    """Groups that a cleaned data set had before: its folds are those of the original."""
     table = files.read_csv(root / COVERAGE, ["id", "split", "group"])
     train = table[table["split"] == "train"].set_index("id")
     if not ids.isin(train.index).all() or train.index.has_duplicates:

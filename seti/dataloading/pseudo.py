@@ -32,9 +32,9 @@ class PseudoLabels:
     weight: float = 1.0
 
     def surest(self, share: float | None) -> "PseudoLabels":
-        """Keep a share of the cadences: those nearest to 1 of those above 1/2, nearest to 0 of the others.
+        """Keep a share of the cadences, the surest of either class.
 
-        Each side keeps its share, or else needles, which are rarer and less clear, would go first.
+        These are the nearest to 1 of those above 1/2, and the nearest to 0 of the others. Each side keeps its share, or else needles, which are rarer and less clear, would go first.
         """
         if share is None:
             return self
@@ -64,7 +64,7 @@ def soft_targets(probs: np.ndarray) -> np.ndarray:
 
 
 def mark(fingerprint: str, pseudo: PseudoLabels | None) -> str:
-    """Add the pseudo-labels to the fingerprint of the labelled cadences: with others, another fold is trained."""
+    """Add the pseudo-labels to the fingerprint: with others, another fold is trained."""
     if pseudo is None:
         return fingerprint
     return f"{fingerprint}+{hashlib.sha256(pseudo.digest.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""An experiment without a network: residual energy as an experiment's folder, which `stack.py` blends like any other.
+"""Residual energy as an experiment without a network, which `stack.py` blends like any other.
 
 The statistic is the same for every fold. What a fold fits, on the cadences of the other folds, is the logistic curve
 that turns it into a probability; its two numbers are the fold's checkpoint.
@@ -136,7 +136,7 @@ def _write_fold(
     described: LabelledData,
     started: float,
 ) -> np.ndarray:
-    """Fit the curve of a fold, write its files, and return its probabilities of the test cadences."""
+    """Fit a fold's curve, write its files, and return its probabilities of the test cadences."""
     folder: FoldFolder = experiment.fold(fold)
     held_out = labels["fold"] == fold
     features = statistics[labels["id"]].to_numpy()[:, None]

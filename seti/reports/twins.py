@@ -140,7 +140,7 @@ def _thermal(panel: np.ndarray) -> float:
 
 
 def report_cleaned(cleaned: Cleaned) -> None:
-    """Print what a data set without repeated backgrounds holds, and the command that trains on it."""
+    """Print what a cleaned data set holds, and the command that trains on it."""
     print(cleaned.describe())
     print(f"written: {near(cleaned.folder)}, with {COVERAGE}")
     root = hints.setting("data.root", cleaned.folder)

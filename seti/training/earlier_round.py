@@ -1,4 +1,4 @@
-"""An earlier experiment that a fold learns from: its predictions as labels, or its weights as a start."""
+"""An earlier experiment that a fold learns from, by its predictions or its weights."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def find_start(weights: str | None, datamodule: CadenceDataModule) -> tuple[Path
         The checkpoint, and whether its experiment is honest; None where `weights` is not a folder.
 
     Raises:
-        SetiError: the folder is no experiment's, its fold is not finished, or the network saw the held-out cadences.
+        SetiError: the folder is not that of an experiment, its fold is not finished, or the network saw the held-out cadences.
     """
     if weights is None or not Path(weights).is_dir():
         return None

@@ -1,4 +1,4 @@
-"""Reading of pseudo-labels, and the check that no network gave them that saw the held-out fold."""
+"""Reading of pseudo-labels, by networks that never saw the held-out fold."""
 
 import logging
 from pathlib import Path

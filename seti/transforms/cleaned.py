@@ -1,6 +1,6 @@
-"""Recognition of cadences of which a repeated background was subtracted, by `seti twins clean=<folder>`.
+"""Recognition of cadences of which a repeated background was subtracted.
 
-Such a data set has cadences of two kinds: untouched ones, and cleaned ones whose covered bins hold differences of at
+A data set of `seti twins clean=<folder>` has cadences of two kinds: untouched ones, and cleaned ones whose covered bins hold differences of at
 least 0, in units of the thermal noise, of which only rounding noise is left without a signal. Divided by their own
 noise, the covered bins would show nothing else.
 """
@@ -36,7 +36,7 @@ def is_cleaned(panels: Tensor) -> bool:
 
 
 def merge(cleaned: Tensor, whitened: Tensor, covered: Tensor, scale: Tensor) -> Tensor:
-    """Put covered bins as they are, the other bins of cleaned cadences and untouched cadences together.
+    """Join covered bins, the other bins of cleaned cadences, and untouched cadences.
 
     Args:
         cleaned: `(B, panels, rows, bins)`, as they were read.

@@ -86,7 +86,7 @@ class Normalisation:
 
 
 def _keep_differences(panels: Tensor) -> Tensor:
-    """Whiten untouched cadences; in cleaned ones, divide the bins without a difference by their noise."""
+    """Whiten untouched cadences; in cleaned ones, scale the bins without a difference."""
     covered = covered_bins(panels)
     whiten = Normalisation("whiten")
     if panels.device.type == "cpu" and not covered.any():
