@@ -34,7 +34,8 @@ class PseudoLabels:
     def surest(self, share: float | None) -> "PseudoLabels":
         """Keep a share of the cadences, the surest of either class.
 
-        These are the nearest to 1 of those above 1/2, and the nearest to 0 of the others. Each side keeps its share, or else needles, which are rarer and less clear, would go first.
+        These are the nearest to 1 of those above 1/2, and the nearest to 0 of the others. Each side keeps its share, or
+        else needles, which are rarer and less clear, would go first.
         """
         if share is None:
             return self

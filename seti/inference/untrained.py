@@ -1,4 +1,4 @@
-"""Residual energy as an experiment without a network, which `stack.py` blends like any other.
+"""Residual energy as an experiment without a network, that `stack.py` blends like others.
 
 The statistic is the same for every fold. What a fold fits, on the cadences of the other folds, is the logistic curve
 that turns it into a probability; its two numbers are the fold's checkpoint.

@@ -71,7 +71,8 @@ def find_start(weights: str | None, datamodule: CadenceDataModule) -> tuple[Path
         The checkpoint, and whether its experiment is honest; None where `weights` is not a folder.
 
     Raises:
-        SetiError: the folder is not that of an experiment, its fold is not finished, or the network saw the held-out cadences.
+        SetiError: the folder is not that of an experiment, its fold is not finished, or the network saw the held-out
+            cadences.
     """
     if weights is None or not Path(weights).is_dir():
         return None

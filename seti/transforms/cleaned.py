@@ -1,8 +1,8 @@
 """Recognition of cadences of which a repeated background was subtracted.
 
-A data set of `seti twins clean=<folder>` has cadences of two kinds: untouched ones, and cleaned ones whose covered bins hold differences of at
-least 0, in units of the thermal noise, of which only rounding noise is left without a signal. Divided by their own
-noise, the covered bins would show nothing else.
+A data set of `seti twins clean=<folder>` has cadences of two kinds: untouched ones, and cleaned ones whose covered bins
+hold differences of at least 0, in units of the thermal noise, of which only rounding noise is left without a signal.
+Divided by their own noise, the covered bins would show nothing else.
 """
 
 import torch
