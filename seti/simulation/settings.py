@@ -13,6 +13,19 @@ COMMON = (*SIZES, "snr", "max_drift_rate")
 
 
 @dataclass
+class FieldSettings:
+    """Group `fields` of `conf/simulate.yaml`: spectra that several cadences are cut from.
+
+    Not frozen: Hydra composes it, value by value.
+    """
+
+    width: int = 512
+    cuts: list[int] = field(default_factory=lambda: [2, 5])
+    both_splits: float | None = None
+    rfi: float = 0.0
+
+
+@dataclass
 class SimulationSettings:
     """Settings of a simulated data set; `conf/simulate.yaml` holds their values and meanings.
 
@@ -35,6 +48,7 @@ class SimulationSettings:
     shared_backgrounds: float
     background: dict[str, float]
     product: str = "snippets"
+    fields: FieldSettings = field(default_factory=FieldSettings)
     observation: SnippetSettings = field(default_factory=SnippetSettings)
     cadence: CadenceSettings = field(default_factory=CadenceSettings)
 
@@ -47,4 +61,7 @@ class SimulationSettings:
             return {"product": self.product, **{name: given[name] for name in SIZES}}
         if self.product == "observation":
             return {"product": self.product, **{name: given[name] for name in (*COMMON, "observation")}}
-        return {k: v for k, v in given.items() if k not in ("root", "workers", "force", *PRODUCTS, "product")}
+        left_out = ["root", "workers", "force", *PRODUCTS, "product"]
+        if self.fields == FieldSettings():  # sets that were made before there was a choice have no such entry
+            left_out.append("fields")
+        return {name: value for name, value in given.items() if name not in left_out}
