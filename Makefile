@@ -60,7 +60,7 @@ $(TURBOSETI)/.installed:
 	$(TURBOSETI)/bin/python -m pip install --quiet --disable-pip-version-check turbo_seti==2.3.2 'numpy<2.4' 'setuptools<81' 'matplotlib<3.11'
 	@touch $@
 
-judge: $(INSTALLED) ## Train the judge of candidates that ships with seti scan (30 minutes on a core; goes on where it was)
+judge: $(INSTALLED) ## Train the judge of candidates that ships with seti scan (20 minutes on a core; goes on where it was)
 	$(BIN)/python benchmarks/judge/train.py
 
 recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (2 hours on 2 cores; goes on where it was)

@@ -1,4 +1,4 @@
-"""Judges of candidates: the network that ships with the package, or networks of the user's own.
+"""Judges of candidates: the network that ships with seti, or networks of the user's own.
 
 A judge reads what stage one measured of a candidate and a straightened cut-out of the data, and says how likely the
 candidate is a signal of the target. It ranks events. It takes none away: that is what `scan.score` is for.
@@ -27,7 +27,10 @@ Judge = Callable[[np.ndarray, pd.DataFrame, Times], np.ndarray]
 
 @functools.lru_cache(maxsize=2)
 def load_judge(ckpt_dir: str | None = None) -> Judge | None:
-    """Load the judge that a setting names: null the shipped one, none no judge, else an experiment's networks.
+    """Load the judge that ckpt_dir names.
+
+    Args:
+        ckpt_dir: None for the one that ships with seti, "none" for no judge, or an experiment's folder.
 
     Raises:
         SetiError: the weights or the networks cannot be used.
@@ -43,11 +46,14 @@ def load_judge(ckpt_dir: str | None = None) -> Judge | None:
 
 
 def check_judge(ckpt_dir: str | None, rows: int) -> str:
-    """Refuse networks that do not fit the observations; a short text that identifies the judge.
+    """Refuse networks that do not fit the observations.
 
     Args:
         ckpt_dir: the setting.
         rows: of an observation.
+
+    Returns:
+        A text that identifies the judge.
 
     Raises:
         SetiError: the experiment has no finished fold, or its networks do not fit.

@@ -1,7 +1,7 @@
-"""Numbers that the judge reads of a candidate, from its straightened stamp and its measurements.
+"""Input of the judge: numbers from a candidate's straightened stamp and its measurements.
 
 A stamp is summed over time along a fan of small extra drifts, as a de-Doppler transform does: what lies along the track
-stands out in the middle of the plane, what crosses it or runs beside it elsewhere. All numbers are in units of the
+stands out in the middle of the plane, what crosses it or runs next to it elsewhere. All numbers are in units of the
 noise and pass through an inverse hyperbolic sine, so that strong signals stay near weak ones.
 """
 
@@ -20,7 +20,7 @@ LEAST_Z, LEAST_ON, MOST_OFF = 6.0, 1.0, 7.0  # of the candidates that are worth 
 
 
 def plausible(candidates: pd.DataFrame, on: np.ndarray) -> np.ndarray:
-    """Candidates that could be events: not far below any limit, nor evident in OFF panels; `(n,)` bool."""
+    """Mark candidates that are not far below any limit, nor evident in OFF panels, `(n,)`."""
     snrs = panel_snrs(candidates, on)
     off = snrs[:, ~on]
     return (

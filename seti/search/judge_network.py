@@ -1,4 +1,6 @@
-"""The judge's network in numpy: so small that importing torch would take longer than judging a coarse channel.
+"""The judge's network in numpy.
+
+It is so small that importing torch would take longer than judging a coarse channel.
 
 The same dense layers read every panel: its plane (extra drift rate by frequency) around the track in full, the plane's
 wider surroundings as maxima, its brightness over time, and what stage one measured. Means and extremes of these
@@ -23,7 +25,7 @@ WIDE = [slice(first, first + 9) for first in range(0, COLUMNS - 8, 4)]  # of the
 
 
 def read_weights(path: Path) -> tuple[list[Weights], dict[str, float]]:
-    """Read the networks of a judge and the settings beside them; no code in the file can run.
+    """Read the networks of a judge, and its settings; no code in the file can run.
 
     Raises:
         SetiError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Networks of the user's own as judges: an experiment trained on snippets of simulated observations."""
+"""Networks of the user's own as judges, trained on snippets of simulated observations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ BATCH = 16  # candidates
 
 
 def check_networks(ckpt_dir: Path, rows: int) -> str:
-    """Refuse an experiment whose networks cannot judge observations of some rows; a text that identifies them.
+    """Refuse an experiment whose networks cannot judge observations of that many rows.
+
+    Returns:
+        A text that identifies the networks.
 
     Raises:
         SetiError: it has no finished fold; its networks were trained on panels of another length, or on raw power.

@@ -71,7 +71,10 @@ def scan_cadence(
     exclude: tuple[Range, ...] = (),
     judge: str = "",
 ) -> None:
-    """Search one cadence, and write its events unless only a shard was asked for; `judge` identifies the judge."""
+    """Search one cadence, and write its events unless only a shard was asked for.
+
+    `judge` identifies what gave the scores: see `check_judge`.
+    """
     header = cadence.header
     if cfg.feed >= header.feeds:
         msg = (
