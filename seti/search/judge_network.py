@@ -60,7 +60,7 @@ def probabilities(
 
 
 def panel_inputs(of_panels: np.ndarray) -> np.ndarray:
-    """What the first layer reads of each panel, `(n, panels, inputs)`."""
+    """Input of the first layer for each panel, `(n, panels, inputs)`."""
     size = len(DRIFTS) * COLUMNS
     planes = of_panels[..., :size].reshape(*of_panels.shape[:2], len(DRIFTS), COLUMNS)
     wide = np.stack([planes[..., part].max(-1) for part in WIDE], axis=-1)

@@ -85,7 +85,7 @@ class OwnNetworks:
 
 
 def snippets(planes: np.ndarray, candidates: pd.DataFrame, times: Times, bins: int) -> np.ndarray:
-    """Cut the data along tracks, each row shifted by whole bins, as simulated snippets of observations are.
+    """Cut the data along tracks, each row shifted by whole bins, as simulated snippets are.
 
     Args:
         planes: `(6, rows, width)`, flattened and without masked bins.
