@@ -63,7 +63,7 @@ $(TURBOSETI)/.installed:
 judge: $(INSTALLED) ## Train the judge of candidates that ships with seti scan (20 minutes on a core; goes on where it was)
 	$(BIN)/python benchmarks/judge/train.py
 
-recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (2 hours on 2 cores; goes on where it was)
+recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (4 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
 
 .PHONY: docs

@@ -89,7 +89,7 @@ def search_channel(
     fitted.append(fit(planes, joint_hits(planes, times, resolution_hz, settings), times, resolution_hz, settings))
     fitted = np.concatenate(fitted)
     table = measurements(fitted, times, resolution_hz)
-    table["score"] = scores(table, times.on)
+    table["score"] = scores(table, times.on, settings.snr)
     if judge is not None or settings.stamp_bins:
         unmask(planes)
     judged = None if judge is None else judge(planes, table, times)
