@@ -69,7 +69,7 @@ def simulated(work: Path, seed: int, channels: int) -> dict[str, np.ndarray]:
 def _digest() -> str:
     """Digest of what the candidates depend on: the simulation and stage one."""
     search = HERE.parents[1] / "seti" / "search"
-    names = ("flatten", "tree", "hits", "tracks", "decide", "channel", "stamps", "judge_features")
+    names = ("flatten", "tree", "hits", "fits", "pieces", "tracks", "decide", "channel", "stamps", "judge_features")
     paths = [HERE / name for name in SOURCES] + [search / f"{name}.py" for name in names]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:8]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from seti.search.tracks import FLAGS
+from seti.search.fits import FLAGS
 
 DRIFTS = (-10.0, -5.0, -2.5, -1.0, 0.0, 1.0, 2.5, 5.0, 10.0)  # pixels across a panel, in addition to the track's
 REACH = 20  # pixels on either side of the track
@@ -20,11 +20,15 @@ LEAST_Z, LEAST_ON, MOST_OFF = 6.0, 1.0, 7.0  # of the candidates that are worth 
 
 
 def plausible(candidates: pd.DataFrame, on: np.ndarray) -> np.ndarray:
-    """Mark candidates that are not far below any limit, nor evident in OFF panels, `(n,)`."""
+    """Mark candidates that are not far below any limit, nor evident in OFF panels, `(n,)`.
+
+    Tracks that consist of a piece a panel are not marked: a straightened stamp does not follow them.
+    """
     snrs = panel_snrs(candidates, on)
     off = snrs[:, ~on]
     return (
-        (candidates["z"].to_numpy() > LEAST_Z)
+        ~candidates["linked"].to_numpy(bool)
+        & (candidates["z"].to_numpy() > LEAST_Z)
         & (snrs[:, on].min(1) > LEAST_ON)
         & (off.max(1, initial=-9) < MOST_OFF)
         & (off.sum(1) / np.sqrt(max(1, off.shape[1])) < 0.7 * candidates["z"].to_numpy())

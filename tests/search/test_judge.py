@@ -48,6 +48,7 @@ def candidates(count: int = 5) -> pd.DataFrame:
     names = ("snr", "drift_hz_s", "near", "together", "curved")
     table = pd.DataFrame({name: rng.normal(0, 1, count) for name in names})
     table["z"], table["free"], table["score"], table["width"] = 12.0, 1.0, rng.uniform(0, 1, count), 1.3
+    table["linked"] = False
     for p in range(6):
         table[f"z_{p + 1}"] = 7.0 if ON[p] else 0.3
     return table
@@ -139,11 +140,12 @@ def test_the_network_in_numpy_is_that_of_training():
 
 
 def test_only_candidates_near_the_limits_are_judged():
-    table = candidates(4)
+    table = candidates(5)
     table.loc[0, "z"] = 5.0  # far too weak
     table.loc[1, "z_2"] = 9.0  # in an OFF panel
     table.loc[2, "z_1"] = 0.2  # not in an ON panel
-    assert plausible(table, NOW).tolist() == [False, False, False, True]
+    table.loc[4, "linked"] = True  # not on one track
+    assert plausible(table, NOW).tolist() == [False, False, False, True, False]
 
 
 def test_cadences_of_other_patterns_keep_the_score_of_stage_one():

@@ -41,7 +41,9 @@ def judge_of(snippets_root, tmp_path_factory):
 
 
 def candidates(count: int) -> pd.DataFrame:
-    table = pd.DataFrame({"z": [20.0] * count, "score": 0.9, "p0": 400.0, "p1": 30.0, "p2": 0.0, "width": 1.3})
+    table = pd.DataFrame(
+        {"z": [20.0] * count, "score": 0.9, "p0": 400.0, "p1": 30.0, "p2": 0.0, "width": 1.3, "linked": False}
+    )
     for p in range(6):
         table[f"z_{p + 1}"] = 0.2 if p % 2 else 11.0
     table.loc[table.index == 1, "z"] = 3.0  # too weak to be judged
