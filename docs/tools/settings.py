@@ -26,6 +26,7 @@ COMMANDS = {
     "pack": (),
     "twins": (),
     "show": (),
+    "report": (),
     "baseline": (),
     "scan": (),
 }

@@ -96,6 +96,24 @@ class ShowConfig:
 
 
 @dataclass
+class ReportDataConfig:
+    """Data set whose cadences the page shows."""
+
+    root: str | None = field(default=None, metadata=PATH)
+
+
+@dataclass
+class ReportConfig:
+    """Settings of `report`."""
+
+    ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
+    out: str | None = field(default=None, metadata=PATH)
+    cadences: int = MISSING
+    labels: str | None = field(default=None, metadata=PATH)
+    data: ReportDataConfig = field(default_factory=ReportDataConfig)
+
+
+@dataclass
 class BaselineDataConfig:
     """Data set to score, and its folds."""
 
@@ -165,6 +183,7 @@ _store.store(name="inject_schema", node=InjectConfig)
 _store.store(name="check_schema", node=CheckConfig)
 _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
+_store.store(name="report_schema", node=ReportConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
 _store.store(name="scan_schema", node=ScanConfig)
 _store.store(name="twins_schema", node=TwinsConfig)

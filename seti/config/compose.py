@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 
 from seti.config import arguments, commands, schema  # noqa: F401 - they register the schemas that conf/ refers to
@@ -16,9 +18,14 @@ def compose(command: str, *overrides: str) -> DictConfig:
 
 
 def compose_words(command: str, overrides: Sequence[str]) -> DictConfig:
-    """Compose a command's configuration with overrides in Hydra's grammar."""
-    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return hydra.compose(command, list(overrides))
+    """Compose a command's configuration with overrides in Hydra's grammar, also in a command."""
+    running = get_gh_backup()
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            return hydra.compose(command, list(overrides))
+    finally:
+        restore_gh_from_backup(running)
 
 
 def simulation_settings(*overrides: str) -> SimulationSettings:

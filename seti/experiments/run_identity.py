@@ -73,7 +73,7 @@ class RunIdentity:
 
     def _label_difference(self, other: "RunIdentity") -> str:
         """Name the setting that gave other labelled cadences, or else the label table."""
-        own, others = (dict(_flatten(run.config)) for run in (self, other))
+        own, others = (dict(flatten(run.config)) for run in (self, other))
         # skip leaves damaged cadences out, and folds that keep groups together are others
         for key, what in (
             ("data.on_error", "labelled cadences"),
@@ -123,7 +123,7 @@ class RunIdentity:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """List settings that make two configurations train different folds, as `key: old -> new`."""
-    flat_old, flat_new = dict(_flatten(old)), dict(_flatten(new))
+    flat_old, flat_new = dict(flatten(old)), dict(flatten(new))
     return [
         f"{brief(key)}: {brief(flat_old.get(key))} -> {brief(flat_new.get(key))}"
         for key in sorted(flat_old.keys() | flat_new.keys())
@@ -132,9 +132,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values of a nested configuration."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -55,7 +55,7 @@ def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | Non
     Raises:
         SetiError: an id is not listed, or its file is missing or damaged.
     """
-    known = _read_ids(root)
+    known = read_ids(root)
     for cadence_id in ids:  # check all ids before drawing the first
         if cadence_id not in known.index:
             raise SetiError(_unknown(cadence_id, root, known.index))
@@ -84,7 +84,7 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
         SetiError: a table or a cadence is missing or damaged.
     """
     files.try_output(experiment.path / "gallery.png")
-    known = _read_ids(root)
+    known = read_ids(root)
     oof = experiment.read_oof()
     scores = {"train": _scores(experiment, "train"), "test": _scores(experiment, "test")}
     tested = len(scores["test"]) > 0
@@ -118,7 +118,7 @@ def data_root(experiment: Experiment | None) -> Path:
     return Path(experiment.first_result.data.root)
 
 
-def _read_ids(root: Path) -> pd.DataFrame:
+def read_ids(root: Path) -> pd.DataFrame:
     """List all cadences in a table with index id and columns split and target (NaN if unknown)."""
     tables = []
     # One half of a data set is enough; if both are missing, the reader raises the error.

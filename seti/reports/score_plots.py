@@ -59,6 +59,30 @@ def draw_reliability(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fig
     return figure
 
 
+def draw_distribution(scores: Mapping[str, np.ndarray], threshold: float | None = None) -> Figure:
+    """Draw histograms of scores, on a logarithmic scale: needles are rare.
+
+    Args:
+        scores: by name, probabilities `(N,)`.
+        threshold: marked by a line.
+    """
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axis = figure.subplots()
+    edges = np.linspace(0, 1, 41)
+    for number, (name, values) in enumerate(scores.items()):
+        counts, _ = np.histogram(values, edges)
+        axis.stairs(counts, edges, label=f"{name}, {len(values):,}", linewidth=1.6, **line_style(number))
+    if threshold is not None:
+        axis.axvline(threshold, color="#444444", linewidth=1, linestyle=":", label=f"threshold {threshold:.3f}")
+    axis.set_yscale("symlog", linthresh=1)
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.set(xlim=(0, 1), xlabel="probability", ylabel="cadences", title="Scores")
+    axis.set_ylim(bottom=0)
+    tidy(axis)
+    axis.legend(frameon=False, fontsize=9)
+    return figure
+
+
 def rank_correlation(columns: pd.DataFrame) -> pd.DataFrame:
     """Compute Spearman's rank correlation between all columns."""
     return columns.rank().corr()

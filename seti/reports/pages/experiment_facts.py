@@ -1,0 +1,142 @@
+"""Facts of one experiment on a page: scores, settings, versions and figures."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from seti.config.compose import compose
+from seti.config.schema import plain
+from seti.evaluation.recall import OperatingPoint, recall_at
+from seti.experiments.experiment import Experiment
+from seti.experiments.run_identity import flatten
+from seti.reports import cross_validation, score_plots, training_plots
+from seti.reports.pages import images
+
+ABOUT_FOLDERS = ("fold", "exp_name", "output_dir", "force")  # settings that say where a result lies, not what it is
+
+
+class Setting(NamedTuple):
+    """One setting that is not the default."""
+
+    key: str
+    default: str
+    own: str
+
+
+class Illustration(NamedTuple):
+    """Figure of a page: its title, and a URI that holds it."""
+
+    title: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts of one experiment.
+
+    Attributes:
+        experiment: the folder.
+        summary: content of `cv.json`.
+        point: recall and threshold at 1 % false alarms, of all out-of-fold rows together.
+        settings: that differ from the defaults.
+        versions: of the libraries, by name.
+        command: that trains the finished folds.
+        remaining: the command that trains the folds that are not finished; None: all are.
+        illustrations: the figures.
+    """
+
+    experiment: Experiment
+    summary: dict[str, Any]
+    point: OperatingPoint
+    settings: list[Setting]
+    versions: dict[str, str]
+    command: str
+    remaining: str | None
+    illustrations: list[Illustration]
+
+    @property
+    def name(self) -> str:
+        """The experiment's."""
+        return self.experiment.name
+
+    @property
+    def missing(self) -> list[int]:
+        """Folds that are not finished."""
+        return self.experiment.missing_folds()
+
+    @property
+    def identity(self) -> str:
+        """Key of the labels in the user's browser: the same if the page is written again."""
+        text = f"{self.name}\n{self.experiment.first_result.data.fingerprint}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def collect(experiment: Experiment) -> Facts:
+    """Collect what a page shows about an experiment with at least one finished fold.
+
+    Raises:
+        SetiError: a table is missing or damaged.
+    """
+    oof = experiment.read_oof()
+    point = recall_at(oof["target"].to_numpy(), oof["prob"].to_numpy())
+    result, missing = experiment.first_result, experiment.missing_folds()
+    return Facts(
+        experiment,
+        cross_validation.summarise(experiment),
+        point,
+        changed_settings(result.config),
+        result.versions,
+        experiment.train_command(experiment.finished_folds()),
+        experiment.train_command(missing) if missing else None,
+        _illustrations(experiment, oof, point),
+    )
+
+
+def changed_settings(config: dict[str, Any]) -> list[Setting]:
+    """List the settings of a run that are not the defaults of `train`."""
+    defaults = _defaults()
+    own = dict(flatten(config))
+    return [
+        Setting(key, show(defaults.get(key, "not set")), show(own[key]))
+        for key in sorted(own)
+        if key not in ABOUT_FOLDERS and own[key] != defaults.get(key, "not set")
+    ]
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return dict(flatten(plain(compose("train"))))
+
+
+def show(value: Any) -> str:
+    """Write a setting's value as it is typed."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _illustrations(experiment: Experiment, oof: pd.DataFrame, point: OperatingPoint) -> list[Illustration]:
+    folds = {f"fold {fold}": (rows["target"], rows["prob"]) for fold, rows in oof.groupby("fold")}
+    pooled = {"all folds": (oof["target"], oof["prob"])}
+    classes = {
+        "without a needle": oof["prob"][oof["target"] == 0],
+        "with a needle": oof["prob"][oof["target"] == 1],
+    }
+    history = {
+        fold: pd.read_csv(experiment.fold(fold).metrics)
+        for fold in experiment.finished_folds()
+        if experiment.fold(fold).metrics.exists()
+    }
+    drawn: dict[str, Figure] = {"Training": training_plots.draw_history(history)} if history else {}
+    drawn["ROC"] = score_plots.draw_roc(folds | pooled)
+    drawn["Calibration"] = score_plots.draw_reliability(pooled)
+    drawn["Scores, out-of-fold"] = score_plots.draw_distribution(classes, point.threshold)
+    found = [Illustration(title, images.figure_uri(figure)) for title, figure in drawn.items()]
+    for path in sorted(experiment.path.glob("fold_*/lr_range.png")):
+        title = f"Learning-rate range, {path.parent.name.replace('_', ' ')}"
+        found.append(Illustration(title, images.data_uri("png", path.read_bytes())))
+    return found

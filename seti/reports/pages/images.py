@@ -1,0 +1,82 @@
+"""Images of a page: figures as data URIs, and cadences as JPEG files of two sizes."""
+
+import base64
+import functools
+import io
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from seti.data.cadence import PANEL_LETTERS
+from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
+
+LARGEST_SVG = 150_000  # bytes; a curve of more points is drawn as pixels
+SMALL, LARGE = (150, 34), (320, 110)  # columns and rows of a panel: of a thumbnail, and in full size
+BAR, GAP = 5, 3  # pixels: the bar that marks ON and OFF at a panel's left, and the space between panels
+QUALITY = 80  # of JPEG
+
+
+def figure_uri(figure: Figure) -> str:
+    """Encode a figure: as SVG, or as PNG where that would be large.
+
+    In an image no script runs, whatever the names in the figure hold.
+    """
+    out = io.BytesIO()
+    # Without date and with a fixed salt the same figure gives the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "seti"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    if out.tell() <= LARGEST_SVG:
+        return data_uri("svg+xml", out.getvalue())
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=110, transparent=True)
+    return data_uri("png", out.getvalue())
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Write an image into a URI, for a page that holds it itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def draw_cadence(panels: np.ndarray, size: tuple[int, int], letters: bool = False) -> bytes:
+    """Draw all panels of a cadence below one another, each on its own colour scale.
+
+    Args:
+        panels: `(panels, rows, bins)`.
+        size: columns and rows of a panel in the image.
+        letters: write each panel's target into its corner.
+
+    Returns:
+        A JPEG.
+    """
+    width, height = size
+    image = np.full((len(panels) * (height + GAP) - GAP, BAR + width, 3), 255, np.uint8)
+    for number, panel in enumerate(panels):
+        resized = Image.fromarray(np.ascontiguousarray(panel, np.float32)).resize(size, Image.Resampling.BOX)
+        values = np.asarray(resized)
+        low, high = panel_limits(values)
+        top = number * (height + GAP)
+        colours = _colours()[(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)]
+        image[top : top + height, BAR:] = colours
+        image[top : top + height, :BAR] = _bar(number, len(panels))
+    drawn = Image.fromarray(image)
+    if letters and len(panels) == len(PANEL_LETTERS):
+        pen = ImageDraw.Draw(drawn)
+        for number, letter in enumerate(PANEL_LETTERS):
+            place = (BAR + 4, number * (height + GAP) + 3)
+            pen.text(place, letter, fill="white", stroke_width=1, stroke_fill="black")
+    out = io.BytesIO()
+    drawn.save(out, "JPEG", quality=QUALITY, optimize=True)
+    return out.getvalue()
+
+
+def _bar(number: int, count: int) -> np.ndarray:
+    on = count == len(PANEL_LETTERS) and PANEL_LETTERS[number] == "A"
+    return np.round(np.array(to_rgb(ON_COLOUR if on else OFF_COLOUR)) * 255).astype(np.uint8)
+
+
+@functools.cache
+def _colours() -> np.ndarray:
+    return np.round(mpl.colormaps[PANEL_COLOURS](np.arange(256))[:, :3] * 255).astype(np.uint8)

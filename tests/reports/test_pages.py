@@ -1,0 +1,242 @@
+"""Pages about experiments: their content, and their behaviour in a browser."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import compose, read_json
+
+from seti.data import competition
+from seti.errors import SetiError
+from seti.evaluation.recall import recall_at
+from seti.experiments.experiment import Experiment
+from seti.reports import cross_validation
+from seti.reports.pages import cadences, images
+from seti.reports.pages.report import report
+
+EVIL = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """Texts and attributes of a page, as a browser reads them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags, self.marked, self.data, self.rows = [], {}, {}, []
+        self._inside, self._value = None, None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+        self._value = dict(attrs).get("data-value")
+        self._inside = dict(attrs).get("id") if tag == "script" else tag
+
+    def handle_endtag(self, tag):
+        self._inside, self._value = None, None
+
+    def handle_data(self, data):
+        if self._value:
+            self.marked[self._value] = data
+        elif self._inside in ("data", "labels"):
+            self.data[self._inside] = json.loads(data)
+        elif self._inside in ("td", "th", "a") and self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+def write(*overrides: str) -> Page:
+    """Write a report in this process, and read the page."""
+    return Page(report(compose("report", list(overrides))).read_text())
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave the figures empty: drawing them takes the most time."""
+    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:,")
+
+
+@pytest.fixture
+def half_trained(finished, outputs, no_figures):
+    """The folder of an experiment with one of its two folds."""
+    finished("trainer.max_epochs=1")
+    return outputs / "exp"
+
+
+@pytest.fixture
+def whole(half_trained, finished):
+    finished("trainer.max_epochs=1", "fold=1")
+    return half_trained
+
+
+def test_recall_at_one_percent_false_alarms():
+    rng = np.random.default_rng(0)
+    targets, scores = rng.integers(0, 2, 5000), rng.normal(size=5000)
+    scores = np.round(scores + targets, 2)  # with ties
+    recall, threshold = recall_at(targets, scores)
+    assert (scores[targets == 0] >= threshold).mean() <= 0.01
+    assert recall == (scores[targets == 1] >= threshold).mean()
+    lower = scores[scores < threshold].max()
+    assert (scores[targets == 0] >= lower).mean() > 0.01
+
+
+def test_no_threshold_gives_few_false_alarms_where_the_highest_score_is_one():
+    assert recall_at(np.array([1, 0]), np.array([0.2, 0.9])) == (0.0, None)
+
+
+def test_the_page_holds_the_numbers_of_cv_json(whole, capsys):
+    cross_validation.report(whole)
+    cv = read_json(whole / "cv.json")
+    capsys.readouterr()
+    page = write(f"ckpt_dir={whole}")
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {whole / 'report.html'}: open it in a browser"
+    for key in ("mean_auc", "pooled_auc", "calibration_error", "brier"):
+        assert page.marked[key] == f"{cv[key]:.4f}"
+    assert (page.marked["cadences"], page.marked["positives"]) == ("40", "20")
+    for fold in cv["folds"]:
+        row = [str(fold["fold"]), f"{fold['auc']:.4f}", f"{fold['loss']:.4f}", "1", f"{fold['seconds']:.0f}"]
+        assert row in page.rows
+    assert ["data.image_size", "[512, 512]", "[24, 32]"] in page.rows
+    assert ["trainer.max_epochs", "10", "1"] in page.rows
+    assert not any(row[:1] in (["seed"], ["exp_name"], ["output_dir"]) for row in page.rows)
+
+
+def test_the_gallery_holds_every_cadence_with_its_score_label_and_kind(whole):
+    page = write(f"ckpt_dir={whole}")
+    oof = Experiment(whole).read_oof().set_index("id")
+    rows = page.data["data"]["rows"]
+    assert {row["id"] for row in rows} == set(oof.index)
+    _, threshold = recall_at(oof["target"].to_numpy(), oof["prob"].to_numpy())
+    threshold = np.inf if threshold is None else threshold
+    kinds = {(1, True): "found", (1, False): "missed", (0, True): "false alarm", (0, False): "rejected"}
+    for row in rows:
+        own = oof.loc[row["id"]]
+        assert (row["fold"], row["target"]) == (own["fold"], own["target"])
+        assert row["score"] == pytest.approx(own["prob"], abs=1e-6)
+        assert row["kind"] == kinds[own["target"], bool(own["prob"] >= threshold)]
+        assert row["small"].startswith("data:image/jpeg;base64,")
+        assert (whole / row["large"]).read_bytes().startswith(b"\xff\xd8")
+
+
+def test_thumbnails_that_a_page_cannot_hold_are_files_next_to_it(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(cadences, "INLINE", 0)
+    out = tmp_path / "a page #1.html"
+    rows = write(f"ckpt_dir={whole}", f"out={out}", "cadences=6").data["data"]["rows"]
+    assert rows[0]["small"] == f"a%20page%20%231_files/small/{rows[0]['id']}.jpg"
+    assert len(list((tmp_path / "a page #1_files").rglob("*.jpg"))) == 12
+    write(f"ckpt_dir={whole}", f"out={out}", "cadences=2")
+    assert len(list((tmp_path / "a page #1_files").rglob("*.jpg"))) == 4
+
+
+def test_the_most_telling_cadences_come_first():
+    table = pd.DataFrame(
+        {
+            "id": list("abcdefg"),
+            "split": ["train"] * 5 + ["test"] * 2,
+            "target": [0, 0, 1, 1, 1, None, None],
+            "score": [0.9, 0.1, 0.2, 0.8, 0.5, 0.3, 0.7],
+        }
+    )
+    assert list(cadences.choose(table, 4)["id"]) == ["g", "a", "c", "d"]
+    assert list(cadences.choose(table, 100)["id"]) == ["g", "a", "c", "d", "f", "b", "e"]
+
+
+def test_predicted_cadences_are_in_the_gallery(whole, predict, data_root):
+    predict()
+    rows = write(f"ckpt_dir={whole}").data["data"]["rows"]
+    test = {row["id"]: row for row in rows if row["split"] == "test"}
+    predictions = pd.read_csv(whole / "predictions.csv").set_index("id")["prob"]
+    targets = competition.read_test_labels(data_root).set_index("id")["target"]
+    assert set(test) == set(predictions.index)
+    for one, row in test.items():
+        assert row["score"] == pytest.approx(predictions[one], abs=1e-6)
+        assert (row["fold"], row["target"]) == (None, targets[one])
+
+
+def test_what_users_typed_is_shown_as_text(whole):
+    # Ids cannot hold such characters, names and settings can.
+    for path in whole.glob("fold_*/result.json"):
+        result = read_json(path)
+        result["config"]["data"]["pack_dir"] = EVIL
+        result["overrides"] = [f"data.pack_dir={EVIL}"]
+        result["versions"]["torch"] = EVIL
+        path.write_text(json.dumps(result))
+    named = whole.rename(whole.with_name("<b>x&y"))
+    page = write(f"ckpt_dir={named}", "cadences=1")
+    assert ["data.pack_dir", "null", EVIL] in page.rows
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 3
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert page.data["data"]["name"] == "<b>x&y"
+    assert "b" not in {tag for tag, _ in page.tags}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["cadences=-1"], "cadences=-1 must be at least 0; 0 leaves the gallery out"),
+        (["out=page"], "out=page is the page itself: give a file that ends in .html"),
+    ],
+)
+def test_wrong_settings_are_refused(half_trained, settings, message):
+    with pytest.raises(SetiError, match=f"^{re.escape(message)}$"):
+        write(f"ckpt_dir={half_trained}", *settings)
+
+
+def test_a_half_trained_experiment_says_which_folds_are_missing(half_trained, caplog):
+    write(f"ckpt_dir={half_trained}", "cadences=0")
+    (line,) = caplog.messages
+    assert line.startswith("folds 1 of exp are not finished: the report is of the others; train them with: seti train")
+    assert "Folds 1 of 2 are not finished." in (half_trained / "report.html").read_text()
+
+
+def test_a_page_about_a_data_set_that_has_moved_has_no_images(whole, tmp_path, caplog):
+    gone = tmp_path / "</script><script>alert(1)</script>"
+    page = write(f"ckpt_dir={whole}", f"data.root={gone}")
+    (line,) = caplog.messages
+    assert line.startswith("no images: ")
+    assert str(gone) in line
+    assert line.endswith("; data.root=<folder> names the data set that the experiment was trained on")
+    assert page.data["data"]["remark"] == line
+    assert {row["small"] for row in page.data["data"]["rows"]} == {None}
+
+
+def test_a_damaged_cadence_has_no_image(whole, own_data, caplog):
+    damaged = competition.cadence_path(own_data, "train", Experiment(whole).read_oof()["id"][0])
+    damaged.unlink()
+    rows = write(f"ckpt_dir={whole}", f"data.root={own_data}").data["data"]["rows"]
+    assert [row["id"] for row in rows if row["small"] is None] == [damaged.stem]
+    (line,) = caplog.messages
+    assert line.startswith("1 of 40 cadences have no image, first: ")
+
+
+def test_labels_are_read_back(whole, tmp_path):
+    one, two = Experiment(whole).read_oof()["id"][:2]
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,label\n{one},follow up\n{two},artefact\n")
+    data = write(f"ckpt_dir={whole}", f"labels={path}", "cadences=1").data["data"]
+    assert data["labels"] == {one: "follow up", two: "artefact"}
+    assert {one, two} <= {row["id"] for row in data["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "elsewhere,artefact",
+            "{path} labels 1 of 1 cadences that exp does not have, first elsewhere: "
+            "give the labels of the same data set",
+        ),
+        ("a,wow", "{path} labels a 'wow': labels are follow up, hits in OFF, interesting, artefact"),
+        ("a,artefact\na,artefact", "{path} labels a twice: keep one of the rows"),
+    ],
+)  # fmt: skip
+def test_wrong_labels_are_refused(whole, tmp_path, rows, message):
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,label\n{rows}\n")
+    with pytest.raises(SetiError, match=f"^{re.escape(message.format(path=path))}$"):
+        write(f"ckpt_dir={whole}", f"labels={path}")
