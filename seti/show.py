@@ -19,7 +19,8 @@ def main(cfg: "ShowConfig") -> None:
 
     root = None if cfg.data.root is None else Path(cfg.data.root)
     ckpt_dir = None if cfg.ckpt_dir is None else Path(cfg.ckpt_dir)
-    for path in show(list(cfg.ids), Path(cfg.out), root, ckpt_dir):
+    labels = None if cfg.labels is None else Path(cfg.labels)
+    for path in show(list(cfg.ids), Path(cfg.out), root, ckpt_dir, labels):
         print(path)
 
 

@@ -91,6 +91,7 @@ class ShowConfig:
 
     data: ShowDataConfig = field(default_factory=ShowDataConfig)
     ids: list[str] = MISSING
+    labels: str | None = field(default=None, metadata=PATH)
     ckpt_dir: str | None = field(default=None, metadata=PATH)
     out: str = field(default=MISSING, metadata=PATH)
 

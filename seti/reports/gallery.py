@@ -11,13 +11,19 @@ from seti.data.cadence import read_cadence
 from seti.errors import SetiError
 from seti.experiments import predictions as sidecar
 from seti.experiments.experiment import Experiment, open_experiment
-from seti.reports import figures, waterfalls
+from seti.reports import figures, labels, waterfalls
 from seti.utils import files
 
 GALLERY_COUNT = 6
 
 
-def show(ids: list[str], out: Path, root: Path | None = None, ckpt_dir: Path | None = None) -> list[Path]:
+def show(
+    ids: list[str],
+    out: Path,
+    root: Path | None = None,
+    ckpt_dir: Path | None = None,
+    labels_path: Path | None = None,
+) -> list[Path]:
     """Draw cadences, or without ids an experiment's gallery.
 
     Args:
@@ -25,6 +31,7 @@ def show(ids: list[str], out: Path, root: Path | None = None, ckpt_dir: Path | N
         out: folder of the figures of `ids`; a gallery goes to the experiment's folder.
         root: the data set; None: the experiment's, or `data`.
         ckpt_dir: the folder of an experiment whose scores are shown.
+        labels_path: `labels.csv` of a page, whose cadences are drawn after `ids` with their labels; None: none.
 
     Returns:
         The figures' paths.
@@ -34,15 +41,32 @@ def show(ids: list[str], out: Path, root: Path | None = None, ckpt_dir: Path | N
     """
     experiment = None if ckpt_dir is None else open_experiment(ckpt_dir)
     root = data_root(experiment) if root is None else root
+    given = {}
+    if labels_path is not None:
+        given = labels.read_labels(labels_path)
+        labels.check_labels(labels_path, given, read_ids(root).index, str(root))
+        if not given:
+            msg = f"{labels_path} labels no cadence: label some on the page of seti report, and export them again"
+            raise SetiError(msg)
+    ids = list(dict.fromkeys([*ids, *given]))
     if ids:
-        return draw_ids(ids, root, out, experiment)
+        return draw_ids(ids, root, out, experiment, given)
     if experiment is None:
-        msg = "nothing to draw: give ids=[<id>,...], or ckpt_dir=outputs/<exp_name> for an experiment's gallery"
+        msg = (
+            "nothing to draw: give ids=[<id>,...], labels=labels.csv, or ckpt_dir=outputs/<exp_name> for an "
+            "experiment's gallery"
+        )
         raise SetiError(msg)
     return [draw_experiment_gallery(experiment, root)]
 
 
-def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | None = None) -> list[Path]:
+def draw_ids(
+    ids: list[str],
+    root: Path,
+    out: Path,
+    experiment: Experiment | None = None,
+    given: Mapping[str, str] | None = None,
+) -> list[Path]:
     """Draw cadences of the training or test set to `out/<id>.png`.
 
     Args:
@@ -51,6 +75,7 @@ def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | Non
         root: the data set.
         out: the folder for the figures.
         experiment: the experiment whose scores are shown, if any.
+        given: labels that the user gave, by id, for the titles.
 
     Raises:
         SetiError: an id is not listed, or its file is missing or damaged.
@@ -65,7 +90,13 @@ def draw_ids(ids: list[str], root: Path, out: Path, experiment: Experiment | Non
     paths = []
     for cadence_id in ids:
         cadence = _load(root, cadence_id, known, scores)
-        figure = waterfalls.draw_cadence(cadence.panels, id=cadence.id, label=cadence.label, score=cadence.score)
+        figure = waterfalls.draw_cadence(
+            cadence.panels,
+            id=cadence.id,
+            label=cadence.label,
+            score=cadence.score,
+            remark=(given or {}).get(cadence_id, ""),
+        )
         paths.append(figures.save_figure(figure, out / f"{cadence_id}.png"))
     return paths
 

@@ -59,6 +59,7 @@ def draw_cadence(
     label: int | None = None,
     score: float | None = None,
     letters: str | None = None,
+    remark: str = "",
 ) -> Figure:
     """Draw the waterfalls of a cadence below one another, on a shared frequency axis.
 
@@ -68,6 +69,7 @@ def draw_cadence(
         label: 1 with a needle, 0 without.
         score: probability of a needle.
         letters: target of each panel, where `A` is ON; defaults to ABACAD for six panels and AAA for three.
+        remark: at the end of the title.
 
     Returns:
         A figure with `n` axes, first panel first.
@@ -92,7 +94,7 @@ def draw_cadence(
     axes[-1].set_xlim(-0.5, bins - 0.5)
     axes[-1].set_xlabel("frequency bin")
     figure.supylabel("time row", fontsize=10)
-    figure.suptitle("   ".join([id, *_verdict(label, score)]), fontsize=13, parse_math=False)
+    figure.suptitle("   ".join([id, *_verdict(label, score), *filter(None, [remark])]), fontsize=13, parse_math=False)
     return figure
 
 

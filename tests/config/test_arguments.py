@@ -76,7 +76,7 @@ NAMES = [
     "a\nb",
     "...",
 ]
-COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "baseline", "scan", "inject")
+COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "report", "baseline", "scan", "inject")
 TEXT_KEYS = [
     (command, key, setting)
     for command in COMMANDS
@@ -140,6 +140,11 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("show", "data.root"),
         ("show", "ckpt_dir"),
         ("show", "out"),
+        ("show", "labels"),
+        ("report", "ckpt_dir"),
+        ("report", "out"),
+        ("report", "labels"),
+        ("report", "data.root"),
         ("baseline", "data.root"),
         ("train", "data.groups"),
         ("train", "data.pseudo"),

@@ -20,7 +20,7 @@ SCHEMAS = (commands, schema)  # importing them registers them
 
 
 @pytest.mark.parametrize(
-    "program", ["train", "predict", "stack", "simulate", "inject", "check", "pack", "show", "baseline"]
+    "program", ["train", "predict", "stack", "simulate", "inject", "check", "pack", "show", "report", "baseline"]
 )
 def test_the_programs_own_configurations_pass(program):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import compose, read_json
+from sklearn.metrics import roc_auc_score
 
 from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.recall import recall_at
 from seti.experiments.experiment import Experiment
 from seti.reports import cross_validation
+from seti.reports.gallery import show
 from seti.reports.pages import cadences, images
 from seti.reports.pages.report import report
 
@@ -240,3 +242,37 @@ def test_wrong_labels_are_refused(whole, tmp_path, rows, message):
     path.write_text(f"id,label\n{rows}\n")
     with pytest.raises(SetiError, match=f"^{re.escape(message.format(path=path))}$"):
         write(f"ckpt_dir={whole}", f"labels={path}")
+
+
+def test_experiments_side_by_side_are_sorted_with_the_settings_in_which_they_differ(finished, outputs, no_figures):
+    finished("trainer.max_epochs=1")
+    finished("trainer.max_epochs=1", "optimizer.lr=0.02", "exp_name=other")
+    paths = [(outputs / "exp").rename(outputs / "a & $x$"), outputs / "other"]
+    page = write(f'ckpt_dir=["{paths[0]}",{paths[1]}]', "cadences=1")
+    assert (outputs / "report.html").exists()
+    scores = {}
+    for path in paths:
+        oof = Experiment(path).read_oof()
+        scores[path.name] = roc_auc_score(oof["target"], oof["prob"])
+    order = sorted(scores, key=scores.get, reverse=True)
+    assert [row[:2] for row in page.rows if len(row) == 8][1:] == [[name, f"{scores[name]:.4f}"] for name in order]
+    rates = {"a & $x$": "0.0006", "other": "0.02"}
+    assert ["setting", *order] in page.rows
+    assert ["optimizer.lr", *(rates[name] for name in order)] in page.rows
+    assert len([row for row in page.rows if row[0] == "optimizer.lr" and len(row) == 3]) >= 1
+    assert page.data["data"]["name"] == order[0]
+
+
+def test_labelled_cadences_are_drawn(data_root, tmp_path):
+    one, two = competition.read_labels(data_root)["id"][:2]
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,label\n{two},artefact\n{one},follow up\n")
+    assert show([one], tmp_path / "figures", data_root, labels_path=path) == [
+        tmp_path / "figures" / f"{name}.png" for name in (one, two)
+    ]
+    path.write_text("id,label\nelsewhere,artefact\n")
+    with pytest.raises(SetiError, match=f"labels 1 of 1 cadences that {data_root} does not have"):
+        show([], tmp_path / "figures", data_root, labels_path=path)
+    path.write_text("id,label\n")
+    with pytest.raises(SetiError, match=r"labels no cadence: label some on the page of seti report"):
+        show([], tmp_path / "figures", data_root, labels_path=path)

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 import seti
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
-from seti.reports.pages import cadences, comparison, experiment_facts, labels
+from seti.reports import labels
+from seti.reports.pages import cadences, comparison, experiment_facts
 from seti.reports.pages.experiment_facts import Facts
 from seti.reports.pages.rendering import render
 from seti.utils import console, files, hints
