@@ -4,12 +4,12 @@ Nothing is stored: cadence `i` of a stream follows from its seed and `i` alone (
 follow each other in the index never repeat a cadence, and a stopped training goes on from the index that it reached.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from seti.simulation.stream import draw_stream_cadence
+from seti.simulation.wide.storage import as_float16
 from seti.utils import shutdown
 
 
@@ -41,9 +41,7 @@ class StreamDataset(Dataset):
             raise IndexError(item)
         index = self.first + item
         drawn = draw_stream_cadence(self.seed, index, self.rows)
-        panels = drawn.data
-        if self.dtype == torch.float16 and panels.dtype != np.float16:
-            panels = (panels - panels.mean(dtype=np.float64)) / panels.std(dtype=np.float64)
+        panels = as_float16(drawn.data) if self.dtype == torch.float16 else drawn.data
         return torch.from_numpy(panels).to(self.dtype), torch.tensor(drawn.label, dtype=torch.float32), index
 
 

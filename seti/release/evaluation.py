@@ -1,5 +1,6 @@
 """Scores of a release: by SNR, drift and shape at fixed false alarms; calibration for a tenth of needles."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,12 @@ def set_scores(logits: np.ndarray, truth: pd.DataFrame) -> dict[str, Any]:
 
     Args:
         logits: `(N, members)`, calibrated.
-        truth: see `seti.release.stream.FixedSet`.
+        truth: see `seti.release.fixed_sets.FixedSet`.
 
     Returns:
-        Plain values: cadences, auc, of the members too, calibration_error for the survey's shares, and for each share of
-        false alarms: recall, recall by SNR, drift and shape as `[low, high or name, needles, recall]`, and the share of each
-        kind of decoy that is taken for a needle.
+        Plain values: cadences, auc, of the members too, calibration_error for the survey's shares, and for each share
+        of false alarms: recall, recall by SNR, drift and shape as `[low, high or name, needles, recall]`, and the share
+        of each kind of decoy that is taken for a needle.
     """
     targets, probs, weights = truth["target"].to_numpy(), ensemble(logits), survey_weights(truth)
     scored: dict[str, Any] = {
@@ -103,7 +104,7 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> 
 
 def _by_bins(values: pd.Series, found: np.ndarray, targets: np.ndarray, edges: tuple[float, ...]) -> list[list[Any]]:
     rows = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         inside = ((values >= low) & (values < high)).to_numpy() & (targets == 1)
         if inside.any():
             rows.append([low, None if np.isinf(high) else high, int(inside.sum()), _rounded(found[inside].mean())])

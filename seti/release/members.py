@@ -42,6 +42,7 @@ class Members(pl.LightningModule):
         self.replay = Replay(max(self.settings.replay, 1))
         self.seen, self.steps, self.before = 0, 0, 0.0  # cadences; steps; seconds of earlier runs
         self.began: float | None = None
+        self.pairs: tuple | None = None  # tensors of averages and networks
 
     def train(self, mode: bool = True) -> "Members":
         """Switch the mode of the networks; their averages stay in evaluation mode."""
@@ -85,11 +86,11 @@ class Members(pl.LightningModule):
         optimizer = self.optimizers()
         for group in optimizer.param_groups:
             group["lr"] = self.settings.lr * rate(self.progress, self.settings.rise)
+        parts = {fold: (planes[folds != fold], smooth[folds != fold]) for fold in {fold for _, fold in self.keys}}
         loss = 0.0
         for (_, fold), network in zip(self.keys, self.networks, strict=True):
-            own = folds != fold
-            logits = network(planes[own]).squeeze(1).float()
-            loss = loss + nn.functional.binary_cross_entropy_with_logits(logits, smooth[own])
+            seen, wanted = parts[fold]
+            loss = loss + nn.functional.binary_cross_entropy_with_logits(network(seen).squeeze(1).float(), wanted)
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
@@ -101,9 +102,10 @@ class Members(pl.LightningModule):
     def _average(self) -> None:
         """Follow weights and batch statistics, faster in the beginning, as `MovingAverage` does."""
         share = 1 - min(self.settings.decay, (1 + self.steps) / (10 + self.steps))
-        averages, current = list(self.averages.state_dict().values()), list(self.networks.state_dict().values())
-        real = [number for number, tensor in enumerate(averages) if tensor.is_floating_point()]
-        torch._foreach_lerp_([averages[number] for number in real], [current[number] for number in real], share)
+        if self.pairs is None:  # collected once, on the device: there are hundreds
+            both = zip(self.averages.state_dict().values(), self.networks.state_dict().values(), strict=True)
+            self.pairs = tuple(zip(*(pair for pair in both if pair[0].is_floating_point()), strict=True))
+        torch._foreach_lerp_(*map(list, self.pairs), share)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a fixed set."""

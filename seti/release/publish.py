@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seti.models.release_files import CARD, Release, write_release
 from seti.release.evaluation import fit_calibration, set_scores
+from seti.release.fixed_sets import FixedSet
 from seti.release.members import Members
 from seti.release.progress import member_columns
-from seti.release.stream import FixedSet
 from seti.utils import files
 
 

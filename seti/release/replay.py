@@ -106,4 +106,4 @@ class Planes:
         """Planes of normalised panels `(B, 6, rows, bins)`: `(B, 6, drifts, bins)`."""
         # Spectra need more than half precision, whatever the networks compute in.
         with torch.autocast(panels.device.type, enabled=False):
-            return compress(self.dedoppler(panels, numbers, gaps)).contiguous(memory_format=torch.channels_last)
+            return compress(self.dedoppler(panels, numbers, gaps))

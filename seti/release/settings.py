@@ -19,7 +19,8 @@ SPEC: dict[str, Any] = {
 FOLDS = 5  # a cadence of the stream belongs to fold `index % FOLDS`
 # The networks of the package's releases.
 NETWORKS: dict[str, dict[str, Any]] = {
-    "needle_net": {"backbone": "needle_net", "folds": list(range(FOLDS))},
+    "needle_net": {"backbone": "needle_net_swift", "folds": list(range(FOLDS))},
+    "needle_net_broad": {"backbone": "needle_net_broad", "folds": [0]},
 }
 
 
@@ -28,8 +29,8 @@ class Settings:
     """Settings of one training.
 
     Attributes:
-        networks: of each release, by its name, `backbone`, a name of timm's, `options` of it, and `folds`: a member a fold,
-            which never trains on that fold.
+        networks: of each release, by its name, `backbone`, a name of timm's, `options` of it, and `folds`: a member a
+            fold, which never trains on that fold.
         seed: of the stream, the initial weights and every random move.
         cadences: distinct cadences after which training ends; None for no such limit.
         minutes: of training after which it ends; None for no such limit. The learning rate follows the nearer limit.

@@ -5,6 +5,7 @@ network, and `python -m seti.release.card weights/released` puts them into the p
 """
 
 import argparse
+import functools
 import json
 import logging
 import platform
@@ -17,9 +18,9 @@ import numpy as np
 import torch
 
 from seti.errors import SetiError
+from seti.release.fixed_sets import GENERATORS, FixedSet, draw_of_generator, fixed_set
 from seti.release.publish import publish, summary
 from seti.release.settings import NETWORKS, Settings
-from seti.release.stream import Draw, FixedSet, fixed_set
 from seti.release.training import train
 from seti.simulation.stream import draw_stream_cadence
 from seti.utils.processes import available_cores
@@ -29,18 +30,16 @@ log = logging.getLogger("seti.release")
 HELD_OUT_SEED = 1_000_003  # added to the stream's seed for cadences that none trains on
 
 
-def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = (), draw: Draw = draw_stream_cadence) -> None:
+def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = ()) -> None:
     """Train, score and write releases.
 
     Args:
         arguments: of the command line.
         sets: further fixed sets to score.
-        draw: makes a cadence of the stream.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     started = time.monotonic()
     args = _parse(arguments)
-    torch.set_num_threads(max(1, available_cores() - args.workers))
     settings = Settings(
         networks=NETWORKS | {} if args.networks is None else json.loads(args.networks),
         seed=args.seed,
@@ -54,10 +53,16 @@ def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = (), draw
         decay=args.decay,
     )
     workers = max(args.workers, 0)
-    held_out = fixed_set("stream", draw, args.seed + HELD_OUT_SEED, args.held_out, workers)
-    quick = [FixedSet(each.name, each.panels[: args.quick], each.truth[: args.quick]) for each in (held_out, *sets)]
-    log.info("%d cadences held out, made in %.0f s", len(held_out.truth), time.monotonic() - started)
-    members = train(settings, draw, quick, args.out, workers, args.validate_every)
+    held_out = fixed_set("stream", draw_stream_cadence, args.seed + HELD_OUT_SEED, args.held_out, workers)
+    others = [
+        fixed_set(name, functools.partial(draw_of_generator, name), args.seed, args.others, workers)
+        for name in GENERATORS
+    ]
+    sets = [held_out, *others, *sets]
+    quick = [FixedSet(each.name, each.panels[: args.quick], each.truth[: args.quick]) for each in sets]
+    made = sum(len(each.truth) for each in sets)
+    log.info("%d cadences to score on, made in %.0f s", made, time.monotonic() - started)
+    members = train(settings, quick, args.out, workers, args.validate_every)
     trained = {
         "command": " ".join(["python -m seti.release.train", *(sys.argv[1:] if arguments is None else arguments)]),
         "settings": settings.plain(),
@@ -69,7 +74,7 @@ def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = (), draw
     }
     if torch.cuda.is_available():
         members.cuda()
-    releases = publish(members, (held_out, *sets), args.out / "released", trained)
+    releases = publish(members, sets, args.out / "released", trained)
     print(summary(releases))
     print(f"next:  python -m seti.release.card {args.out / 'released'}")
 
@@ -90,7 +95,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--weight-decay", type=float, default=1e-2, help="weight decay of all weights")
     add("--decay", type=float, default=0.999, help="of the moving average of the weights")
     add("--held-out", type=int, default=4000, help="cadences to calibrate and score on, of another seed")
-    add("--quick", type=int, default=1000, help="of these, how many are scored while training")
+    add("--others", type=int, default=2000, help="cadences of each other generator to score on")
+    add("--quick", type=int, default=1000, help="how many of each set are scored while training")
     add("--validate-every", type=int, default=500, help="batches between two scores")
     add("--networks", help='JSON {"<name>": {"backbone": "...", "options": {}, "folds": [0]}} instead of the usual')
     return parser.parse_args(arguments)

@@ -8,21 +8,22 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
+from seti.dataloading.stream import StreamDataset, stream_loader
 from seti.errors import SetiError
+from seti.release.fixed_sets import FixedSet
 from seti.release.members import Members
 from seti.release.progress import Progress
 from seti.release.settings import Settings
-from seti.release.stream import Draw, FixedSet, stream_loader
 from seti.utils.safe_load import read_checkpoint
 
 log = logging.getLogger(__name__)
 
+ENDLESS = 10**9  # cadences: nobody waits for them
 LIMITS = ("cadences", "minutes")  # settings that may change when a training goes on
 
 
 def train(
     settings: Settings,
-    draw: Draw,
     sets: Sequence[FixedSet],
     folder: Path,
     workers: int,
@@ -33,7 +34,6 @@ def train(
 
     Args:
         settings: of the training.
-        draw: makes a cadence of the stream.
         sets: scored every so often, and at the end.
         folder: gets last.ckpt and scores.jsonl.
         workers: processes that make cadences.
@@ -68,7 +68,7 @@ def train(
     )
     trainer.fit(
         members,
-        stream_loader(draw, settings.seed, first, settings.arrivals, workers),
+        stream_loader(StreamDataset(settings.seed, first, ENDLESS, dtype=torch.float16), settings.arrivals, workers),
         [fixed.batches() for fixed in sets],
         ckpt_path=last if last.exists() else None,
         weights_only=True,

@@ -47,9 +47,11 @@ def make(settings: SimulationSettings) -> Made:
 
 def _data_set(settings: SimulationSettings) -> Made:
     from seti.simulation.dataset import count_needles, simulate, size
+    from seti.simulation.generated import simulate_generated
     from seti.simulation.observation_snippets import simulate_snippets
 
-    root = simulate(settings) if settings.product == "snippets" else simulate_snippets(settings)
+    made_by = {"snippets": simulate, "observation": simulate_snippets}.get(settings.product, simulate_generated)
+    root = made_by(settings)
     counts = count_needles(root)
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in counts.items())
     written = sum(path.stat().st_size for split in counts for path in (root / split).glob("*/*.npy"))
@@ -57,7 +59,7 @@ def _data_set(settings: SimulationSettings) -> Made:
     place = hints.setting("data.root", root)
     if not counts["train"][0]:
         return Made(summary, "check", (place,))
-    words = LAPTOP if settings.product == "snippets" else RECIPE
+    words = RECIPE if settings.product == "observation" else LAPTOP
     return Made(summary, "train", (*words, place))
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from seti.simulation.observation_settings import CadenceSettings, SnippetSettings
 
-PRODUCTS = ("snippets", "observation", "cadence")
+PRODUCTS = ("snippets", "observation", "cadence", "setigen", "crowded", "radiometer", "wide")
+SIZES = ("train", "test", "positives", "seed")  # of every data set
 # Settings of a data set of an observation's snippets; the others are those of the competition's layout.
-COMMON = ("train", "test", "positives", "seed", "snr", "max_drift_rate")
+COMMON = (*SIZES, "snr", "max_drift_rate")
 
 
 @dataclass
@@ -39,6 +40,10 @@ class SimulationSettings:
     def recorded(self) -> dict[str, Any]:
         """Settings that the bytes of a data set follow from."""
         given = asdict(self)
+        if self.product in ("setigen", "crowded", "radiometer"):
+            return {"product": self.product, **{name: given[name] for name in (*COMMON, "complete")}}
+        if self.product == "wide":
+            return {"product": self.product, **{name: given[name] for name in SIZES}}
         if self.product == "observation":
             return {"product": self.product, **{name: given[name] for name in (*COMMON, "observation")}}
         return {k: v for k, v in given.items() if k not in ("root", "workers", "force", *PRODUCTS, "product")}

@@ -18,7 +18,8 @@ from seti.simulation.wide.storage import store
 
 NEEDLES = 0.5  # share of cadences with a needle
 EMPTY = 0.2  # share of the others without any signal
-OTHERS = 0.3  # share of cadences with more signals than one; the others are decoys
+OTHERS = 0.25  # share of cadences with more signals than one; the others are decoys
+CALM = 0.4  # share of cadences with a weak background
 STREAM = 15  # sets these generators apart from others of the same seed
 
 
@@ -82,6 +83,8 @@ def draw_stream_cadence(
     shape = (COUNT, rows, bins)
     noise = draw_noise(rng, shape)
     brightness = draw_background(rng, shape)
+    if rng.random() < CALM:
+        brightness *= np.float32(0.4 * rng.random())
     if rng.random() < 0.1:
         add_patches(rng, brightness)
     if rng.random() < 0.05:

@@ -6,6 +6,8 @@ import pytest
 from seti.data.cadence import OFF_PANELS, ON_PANELS
 from seti.errors import SetiError
 from seti.simulation.stream import draw_stream_cadence
+from seti.simulation.wide import noise
+from seti.simulation.wide.signals import DECOYS, add_signal, draw_times
 
 DRAWN = [draw_stream_cadence(7, index, rows=40) for index in range(400)]
 
@@ -64,3 +66,37 @@ def test_a_kind_can_be_asked_for():
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(SetiError, match="a stream has no cadence of"):
         draw_stream_cadence(**({"seed": 0, "index": 0} | wrong))
+
+
+@pytest.mark.parametrize("kind", ["needle", *DECOYS])
+def test_a_signal_has_its_snr_and_lies_in_its_panels_alone(kind):
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        panels, deviation = np.zeros((6, 273, 256), np.float32), np.full((6, 273, 256), 2, np.float32)
+        drawn = add_signal(rng, kind, panels, deviation, draw_times(rng, 273))
+        snr = np.sqrt(np.square(panels, dtype=np.float64).sum(axis=(1, 2))) / 2
+        assert not snr[drawn.brightness == 0].any()
+        on, off = snr[list(ON_PANELS)].max(), snr[list(OFF_PANELS)].max()
+        if kind == "needle":
+            assert on > 0.3 * drawn.snr
+        else:
+            assert off > 0.65 * on or off > 2.5
+        found += list(snr[drawn.brightness > 0] / (drawn.snr * drawn.brightness[drawn.brightness > 0]))
+    # Some leave the band in a panel, and some fluctuate.
+    assert np.median(found) == pytest.approx(1, abs=0.02)
+    assert max(found) < 2.5
+
+
+def test_noise_of_every_family_has_mean_0_and_deviation_1():
+    for family, draw in noise.SOURCES.items():
+        for freedom in (2, 4, 5, 30, 300):
+            values = draw(np.random.default_rng(0), (6, 100, 256), freedom).astype(np.float64)
+            assert values.mean() == pytest.approx(0, abs=0.03), (family, freedom)
+            assert values.std() == pytest.approx(1, abs=0.12), (family, freedom)
+
+
+@pytest.mark.parametrize("freedom", [2, 4, 6, 20, 200])
+def test_chi_square_noise_has_the_skew_of_its_degrees_of_freedom(freedom):
+    values = noise.chi_square(np.random.default_rng(1), (6, 200, 256), freedom).astype(np.float64)
+    assert (values**3).mean() == pytest.approx(np.sqrt(8 / freedom), abs=0.05)

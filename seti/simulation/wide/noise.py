@@ -47,7 +47,7 @@ def draw_noise(rng: np.random.Generator, shape: tuple[int, int, int]) -> Noise:
     """
     family = pick(rng, FAMILIES)
     freedom = log_uniform(rng, 2, 400)
-    values = _FAMILIES[family](rng, shape, freedom)
+    values = SOURCES[family](rng, shape, freedom)
     if rng.random() < 0.3:
         _correlate(rng, values)
     # Of true chi-square noise the deviation is a fixed share of the power.
@@ -145,7 +145,7 @@ def _outliers(rng: np.random.Generator, shape: tuple[int, int, int], _: float) -
     return values
 
 
-_FAMILIES = {
+SOURCES = {
     "gaussian": _gaussian,
     "chi_square": chi_square,
     "amplitude": _amplitude,

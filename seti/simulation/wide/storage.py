@@ -72,3 +72,11 @@ def standardise(panels: np.ndarray, axes: tuple[int, ...] = (1, 2)) -> None:
 
 def _level(rng: np.random.Generator, growth: float) -> float:
     return float(np.clip(1 / growth, 1.5, 300)) if growth else log_uniform(rng, 5, 300)
+
+
+def as_float16(panels: np.ndarray) -> np.ndarray:
+    """Convert to float16; float32 numbers, which may not fit, are standardised first."""
+    if panels.dtype == np.float16:
+        return panels
+    deviation = panels.std(dtype=np.float64)
+    return ((panels - panels.mean(dtype=np.float64)) / (deviation if deviation > 0 else 1)).astype(np.float16)

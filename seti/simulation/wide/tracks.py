@@ -8,7 +8,7 @@ import numpy as np
 from seti.simulation.wide.draws import log_uniform, sign
 
 SHAPES = {
-    "line": 0.34,
+    "line": 0.4,
     "curve": 0.1,
     "s_shape": 0.08,
     "sine": 0.1,

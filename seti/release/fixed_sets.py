@@ -1,7 +1,6 @@
-"""Cadences of the stream: batches in the order of their indices, made by worker processes, and fixed sets."""
+"""Fixed sets of cadences with the truth about them, to calibrate and score on."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,10 +8,17 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from seti.simulation import crowded, radiometer
+from seti.simulation.kinds import KINDS, NEEDLE, Limits
 
 TRUTH = ("kind", "snr", "drift", "shape")
 VALIDATION_BATCH = 64
+# Generators of other making than the stream, which no member trains on and which need no other package.
+GENERATORS = {"radiometer": radiometer.draw, "crowded": crowded.draw}
+LIMITS = Limits((10.0, 100.0), 0.15, 0.5)
+OTHERS = (0.2, 0.1, 0.15, 0.15, 0.4)  # shares of the kinds without needle
 
 
 class Drawn(Protocol):
@@ -27,7 +33,6 @@ class Drawn(Protocol):
 
 
 Draw = Callable[[int, int], Drawn]  # seed, index
-Batch = tuple[Tensor, Tensor, Tensor]  # float16 panels `(B, 6, rows, bins)`, targets, indices
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class FixedSet:
         return DataLoader(TensorDataset(self.panels, targets), batch_size=VALIDATION_BATCH)
 
 
-class StreamBatches(Dataset):
-    """Cadences of a stream by their index, made when they are asked for.
+class WithTruth(Dataset):
+    """Cadences of a stream by their index, with the truth about them.
 
     Args:
         draw: makes a cadence.
@@ -66,46 +71,44 @@ class StreamBatches(Dataset):
         drawn = self.draw(self.seed, index)
         return in_float16(drawn.data), {"target": drawn.label} | {name: getattr(drawn, name) for name in TRUTH}
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor, Tensor, list[dict]]:
-        """Make the cadences of a batch."""
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor, list[dict]]:
+        """Make the cadences of a batch: float16 `(B, 6, rows, bins)`, indices, truth."""
         made = [self[index] for index in indices]
         panels = torch.from_numpy(np.stack([panels for panels, _ in made]))
-        truth = [about for _, about in made]
-        return panels, torch.tensor([float(about["target"]) for about in truth]), torch.tensor(indices), truth
-
-
-class EndlessBatches(Sampler):
-    """Indices in order, in batches, without an end.
-
-    Args:
-        first: index to begin with.
-        size: of a batch.
-    """
-
-    def __init__(self, first: int, size: int) -> None:
-        self.first, self.size = first, size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield the indices of one batch after the other."""
-        for start in itertools.count(self.first, self.size):
-            yield list(range(start, start + self.size))
-
-
-def stream_loader(draw: Draw, seed: int, first: int, size: int, workers: int) -> DataLoader:
-    """Load a stream from an index on; each batch is made by one worker."""
-    return _loader(draw, seed, EndlessBatches(first, size), workers, _training_part)
+        return panels, torch.tensor(indices), [about for _, about in made]
 
 
 def fixed_set(name: str, draw: Draw, seed: int, count: int, workers: int) -> FixedSet:
     """Draw the first cadences of a stream as a fixed set."""
-    indices = [list(part) for part in np.array_split(range(count), max(1, count // 16))]
+    indices = [part.tolist() for part in np.array_split(range(count), max(1, count // 16))]
+    drawn = DataLoader(WithTruth(draw, seed), batch_sampler=indices, num_workers=workers, collate_fn=_as_it_is)
     panels, truth = None, []
-    for made, _, places, about in _loader(draw, seed, indices, workers, _as_it_is):
+    for made, places, about in drawn:
         if panels is None:
             panels = torch.empty((count, *made.shape[1:]), dtype=torch.float16)
         panels[places] = made
         truth += about
     return FixedSet(name, panels, pd.DataFrame(truth))
+
+
+@dataclass(frozen=True)
+class Made:
+    """Cadence of a generator, with the attributes of `Drawn`."""
+
+    data: np.ndarray
+    label: int
+    kind: str
+    snr: float
+    drift: float
+    shape: str
+
+
+def draw_of_generator(name: str, seed: int, index: int) -> Made:
+    """Draw a cadence of one of `GENERATORS`, half of them needles."""
+    rng = np.random.default_rng([seed, list(GENERATORS).index(name), index])
+    kind = NEEDLE if index % 2 else str(rng.choice(KINDS[1:], p=OTHERS))
+    data, contents = GENERATORS[name](rng, kind, LIMITS)
+    return Made(data, int(kind == NEEDLE), kind, contents.snr, contents.drift, contents.shape)
 
 
 def in_float16(data: np.ndarray) -> np.ndarray:
@@ -118,20 +121,5 @@ def in_float16(data: np.ndarray) -> np.ndarray:
     return ((data - middle) / np.where(spread > 0, spread, 1)).astype(np.float16)
 
 
-def _loader(draw: Draw, seed: int, batches: object, workers: int, collate: Callable) -> DataLoader:
-    return DataLoader(
-        StreamBatches(draw, seed),
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=torch.cuda.is_available(),
-        prefetch_factor=3 if workers else None,
-    )
-
-
 def _as_it_is(made: tuple) -> tuple:
     return made
-
-
-def _training_part(made: tuple) -> Batch:
-    return made[:3]
