@@ -25,6 +25,7 @@ COMMANDS = {
     "inject": (),
     "check": (),
     "pack": (),
+    "twins": (),
     "show": (),
     "baseline": (),
     "scan": (),

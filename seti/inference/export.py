@@ -1,4 +1,4 @@
-"""Export of an ensemble: one file from panels to probabilities, which runs without this package.
+"""Export of an ensemble: a file from panels to probabilities for other programs.
 
 Normalisation, de-Doppler planes, resizing and all networks are in the file. Not in it: reading files, the number of
 rows and bins, which is fixed, and mirrored views (`flips=true` of `predict`).
@@ -189,7 +189,7 @@ def _inexpressible(form: str) -> Iterator[None]:
 
 
 def _compare(path: Path, form: str, ensemble: LoadedEnsemble, places: Sequence[int], size: tuple[int, int]) -> float:
-    """Score the same cadences by the file and by the networks; return the largest difference of a probability.
+    """Compare the file with the networks; return the largest difference of a probability.
 
     Raises:
         SetiError: it is larger than `TOLERANCE`.
@@ -220,7 +220,7 @@ def run_file(path: Path, form: str, panels: np.ndarray) -> np.ndarray:
 
 
 def _example(rows: int, bins: int) -> np.ndarray:
-    """Cadences of noise on a slope: alone, with a drifting line in every ON panel, and with one in all panels."""
+    """Cadences of noise: alone, with a line in the ON panels, and with one in all panels."""
     rng = np.random.default_rng(0)
     panels = rng.chisquare(8, (TRIED, 6, rows, bins)) * np.linspace(1, 2, bins)
     at = np.linspace(0.3, 0.6, 6 * rows).reshape(6, rows) * bins

@@ -1,4 +1,4 @@
-"""Preparation of panels as one module that other runtimes can run: no complex numbers, no numpy."""
+"""Preparation of panels as one module without complex numbers, for other runtimes."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from seti.transforms.panels import Panels
 
 
 class PanelsToImages(nn.Module):
-    """Images of a network from the panels of cadences, as `seti.transforms.batch.prepare` makes them.
+    """Images from panels, as `seti.transforms.batch.prepare` makes them.
 
     Args:
         spec: the network's input.
@@ -39,7 +39,7 @@ class PanelsToImages(nn.Module):
 
 
 class _RealDedoppler(nn.Module):
-    """De-Doppler transform of the usual gap by real matrix products, see `seti.transforms.dedoppler.Dedoppler`.
+    """`seti.transforms.dedoppler.Dedoppler` of the mean gap by real matrix products.
 
     The Fourier transforms are products with matrices of cosines and sines.
     """
@@ -70,7 +70,7 @@ class _RealDedoppler(nn.Module):
         self.register_buffer("sine", turns.sin(), persistent=False)
 
     def forward(self, panels: Tensor, numbers: Tensor, gaps: Tensor | None) -> Tensor:
-        """Map panels `(B, P, rows, bins)` to planes `(B, P, drifts, bins)`; numbers and gaps are fixed."""
+        """Map panels `(B, P, rows, bins)` to planes; numbers and gaps are fixed."""
         spectra = dedoppler.sum_rows(panels, self.group) @ self.forward_  # (B, P, R, 2 K)
         batch, count, rows, twice = spectra.shape
         # (K, 2 D, 2 R) x (K, 2 R, B P), as in the complex transform.
