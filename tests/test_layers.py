@@ -8,7 +8,7 @@ LAYERS = (
     {"errors"},
     {"utils"},
     {"data"},
-    {"simulation"},
+    {"simulation", "backgrounds"},
     {"transforms"},
     {"dataloading", "models", "pretrained"},
     {"config"},

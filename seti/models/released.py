@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from seti.errors import SetiError, brief
 from seti.models.classifier import CadenceClassifier
 from seti.models.release_files import Release, read_release, read_weights
+from seti.models.release_names import DEFAULT
 from seti.transforms.input_spec import InputSpec
-
-DEFAULT = "needle_net"
 
 
 def load_released(release: str | Path = DEFAULT) -> list[tuple[CadenceClassifier, InputSpec]]:
@@ -29,8 +30,42 @@ def load_released(release: str | Path = DEFAULT) -> list[tuple[CadenceClassifier
     return [_build(found, fold) for fold in found.folds]
 
 
-def _build(release: Release, fold: int) -> tuple[CadenceClassifier, InputSpec]:
+def start_from(release: str | Path, fold: int, network: nn.Module) -> int:
+    """Load a member's weights into a network that is to be trained.
+
+    Args:
+        release: a name in `seti.models.release_files.released_names`, or a folder.
+        fold: number of the fold that the network will not train on; beyond the last member, it starts over.
+        network: of the release's kind, which is changed.
+
+    Returns:
+        Number of the member.
+
+    Raises:
+        SetiError: the release is damaged, or does not fit the network.
+    """
+    found = read_release(release)
+    member = list(found.folds)[fold % len(found.folds)]
+    _fill(found, member, network)
+    return member
+
+
+def _fill(release: Release, fold: int, network: nn.Module) -> None:
     weights = read_weights(release, fold)
+    try:
+        network.load_state_dict(weights)
+    except Exception as error:  # a record of another program can hold anything
+        raise SetiError(_no_fit(release, fold, error)) from error
+
+
+def _no_fit(release: Release, fold: int, error: Exception) -> str:
+    return (
+        f"the weights of {release.folds[fold]} do not fit {release.backbone} ({brief(error, 150)}): "
+        "they belong to another version or program"
+    )
+
+
+def _build(release: Release, fold: int) -> tuple[CadenceClassifier, InputSpec]:
     try:
         classifier = CadenceClassifier(
             spec=release.spec,
@@ -39,14 +74,10 @@ def _build(release: Release, fold: int) -> tuple[CadenceClassifier, InputSpec]:
             schedule={},
             mixup=None,
         )
-        classifier.backbone.network.load_state_dict(weights)
     except SetiError as error:
         msg = f"release {release.folder}: {error}"
         raise SetiError(msg) from error
     except Exception as error:  # a record of another program can fail anywhere in the network
-        msg = (
-            f"the weights of {release.folds[fold]} do not fit {release.backbone} ({brief(error, 150)}): "
-            "they belong to another version or program"
-        )
-        raise SetiError(msg) from error
+        raise SetiError(_no_fit(release, fold, error)) from error
+    _fill(release, fold, classifier.backbone.network)
     return classifier.eval(), classifier.spec

@@ -14,7 +14,7 @@ import numpy as np
 from seti.data.competition import cadence_path
 from seti.simulation import crowded, radiometer, setigen_cadences
 from seti.simulation.dataset import is_written, make_cadences, write_cadence, write_tables, writing
-from seti.simulation.kinds import KINDS, NEEDLE, Contents, Limits
+from seti.simulation.kinds import BACKGROUND, NEEDLE, Contents, Limits
 from seti.simulation.plan import SPLITS, Planned
 from seti.simulation.settings import SimulationSettings
 from seti.simulation.spectra import BINS, FILE_SIZE, PANELS, ROWS, import_setigen
@@ -77,7 +77,7 @@ def plan(settings: SimulationSettings) -> list[Planned]:
         kinds = [NEEDLE] * needles
         for kind, share in DECOYS.items():
             kinds += [kind] * int(share * (count - needles))
-        kinds += [KINDS[-1]] * (count - len(kinds))
+        kinds += [BACKGROUND] * (count - len(kinds))
         for index, kind in enumerate(_rng(settings, "kinds", number).permutation(kinds)):
             digest = hashlib.sha256(f"{settings.product}/{settings.seed}/{split}/{index}".encode()).hexdigest()
             cadences.append(Planned(digest[:15], split, index, str(kind)))
@@ -123,5 +123,5 @@ def draw_cadence(settings: SimulationSettings, cadence: Planned) -> tuple[np.nda
 
 
 def _rng(settings: SimulationSettings, purpose: str, *unit: int) -> np.random.Generator:
-    words = ((*MODULES, "wide").index(settings.product), ("kinds", "cadence").index(purpose))
+    words = (("wide", *MODULES).index(settings.product), ("kinds", "cadence").index(purpose))
     return np.random.default_rng([settings.seed, *words, *unit])

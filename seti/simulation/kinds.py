@@ -6,8 +6,8 @@ import numpy as np
 
 from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
 
-NEEDLE = "needle"
-KINDS = (NEEDLE, "decoy_everywhere", "decoy_faint_off", "decoy_off_only", "decoy_partial", "background")
+NEEDLE, EVERYWHERE, BACKGROUND = "needle", "decoy_everywhere", "background"
+KINDS = (NEEDLE, EVERYWHERE, "decoy_faint_off", "decoy_off_only", "decoy_partial", BACKGROUND)
 FAINT = (0.3, 0.8)  # brightness in OFF panels, of that in ON panels
 
 
@@ -65,7 +65,7 @@ def brightness_of(rng: np.random.Generator, kind: str, complete: float) -> np.nd
     elif kind == "decoy_partial":
         for panels in (on, off):
             brightness[rng.choice(panels, rng.integers(1, 3), replace=False)] = 1
-    elif kind != KINDS[-1]:
+    elif kind != BACKGROUND:
         brightness[:] = 1
     if kind == "decoy_faint_off":
         brightness[off] = rng.uniform(*FAINT)

@@ -8,7 +8,7 @@ leaves them.
 import numpy as np
 
 from seti.simulation.bandpass import SPIKE, draw_gains, draw_noise, polyphase_response
-from seti.simulation.kinds import KINDS, Contents, Limits, brightness_of
+from seti.simulation.kinds import EVERYWHERE, Contents, Limits, brightness_of
 from seti.simulation.narrowband import Narrowband, Sampling, add_signal
 from seti.simulation.spectra import BINS, DF, DT, PANELS, ROWS
 
@@ -37,7 +37,7 @@ def draw(rng: np.random.Generator, kind: str, limits: Limits) -> tuple[np.ndarra
     panels = draw_noise(rng, PANELS * ROWS, BINS, LOOKS).reshape(PANELS, ROWS, BINS)
     panels *= mean.astype(np.float32)
     if rng.random() < NEIGHBOURS:
-        _add_signal(rng, panels, mean, sampling, brightness_of(rng, KINDS[1], 1.0), limits)
+        _add_signal(rng, panels, mean, sampling, brightness_of(rng, EVERYWHERE, 1.0), limits)
     shown = brightness_of(rng, kind, limits.complete)
     contents = _add_signal(rng, panels, mean, sampling, shown, limits) if shown.any() else Contents()
     gains = draw_gains(rng, PANELS, ROWS) * np.exp(rng.uniform(*np.log(LEVELS)))

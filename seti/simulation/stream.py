@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from seti.errors import SetiError
+from seti.simulation.kinds import BACKGROUND, KINDS, NEEDLE
 from seti.simulation.wide.background import draw_background, draw_spike
 from seti.simulation.wide.draws import pick
 from seti.simulation.wide.interference import add_patches, add_sweeps, drop_out
 from seti.simulation.wide.noise import draw_noise
-from seti.simulation.wide.signals import BACKGROUND, COUNT, DECOYS, NEEDLE, Drawn, add_signal, draw_times
+from seti.simulation.wide.signals import COUNT, DECOYS, Drawn, add_signal, draw_times
 from seti.simulation.wide.storage import store
 
 NEEDLES = 0.5  # share of cadences with a needle
@@ -70,13 +71,16 @@ def draw_stream_cadence(
         The cadence; the same arguments give the same on every machine with the same numpy.
 
     Raises:
-        SetiError: a number is out of range.
+        SetiError: a number is out of range, or there is no such kind.
     """
     if min(seed, index) < 0 or rows < 2 or bins < 16:
         msg = (
             f"a stream has no cadence of seed={seed}, index={index}, rows={rows}, bins={bins}: the first two must be 0 "
             "or more, with at least 2 rows and 16 bins"
         )
+        raise SetiError(msg)
+    if kind is not None and kind not in KINDS:
+        msg = f"a stream has no cadence of kind={kind!r}: there are {', '.join(KINDS)}"
         raise SetiError(msg)
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, STREAM, index])))
     kind = kind or _draw_kind(rng)

@@ -8,8 +8,11 @@ from seti.errors import SetiError
 from seti.simulation.emission import FEATURES
 from seti.simulation.settings import SimulationSettings
 from seti.simulation.signals import EDGE, MAX_SWING, SHAPES
-from seti.simulation.spectra import BINS, DF, DT, PANELS, ROWS, SLEW
+from seti.simulation.spectra import BINS, DF, DT, PANELS, ROWS, SLEW, WIDEST
 from seti.utils.processes import check_workers
+
+WIDEST_FIELD = 16384  # bins; a field is held in memory by every process, 0.4 GB at this width
+MOST_RFI = 100  # signals in the width of a cadence
 
 
 def check_settings(settings: SimulationSettings) -> None:
@@ -35,6 +38,7 @@ def check_settings(settings: SimulationSettings) -> None:
         if not all(0 <= weight < np.inf for weight in shapes.values()) or not sum(shapes.values()) > 0:
             msg = f"{name}={shapes} must be weights of 0 or more, with one above 0"
             raise SetiError(msg)
+    _check_fields(settings)
     check_drift(settings, PANELS * ROWS * DT + (PANELS - 1) * SLEW[1])
 
 
@@ -62,6 +66,22 @@ def check_drift(settings: SimulationSettings, longest: float) -> None:
             f"max_drift_rate={settings.max_drift_rate} must be between 0 and {fastest:.3f} Hz/s: "
             f"a faster signal leaves the {BINS} bins within the cadence"
         )
+        raise SetiError(msg)
+
+
+def _check_fields(settings: SimulationSettings) -> None:
+    fields = settings.fields
+    if not WIDEST <= fields.width <= WIDEST_FIELD:
+        msg = f"fields.width={fields.width} must be between {WIDEST} and {WIDEST_FIELD} bins"
+        raise SetiError(msg)
+    most = fields.width - BINS + 1
+    if len(fields.cuts) != 2 or not 2 <= fields.cuts[0] <= fields.cuts[1] <= most:
+        msg = f"fields.cuts={list(fields.cuts)} must be [fewest, most], between 2 and {most} for this fields.width"
+        raise SetiError(msg)
+    if fields.both_splits is not None:
+        _check_share("fields.both_splits", fields.both_splits)
+    if not 0 <= fields.rfi <= MOST_RFI:
+        msg = f"fields.rfi={fields.rfi} must be a number of signals between 0 and {MOST_RFI}"
         raise SetiError(msg)
 
 

@@ -24,7 +24,7 @@ def settings(preset, *overrides):
 @pytest.fixture(scope="module", params=PRODUCTS)
 def made(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("generated") / request.param
-    return request.param, simulate_generated(settings(request.param, f"root={root}", "train=12", "test=6"))
+    return request.param, simulate_generated(settings(request.param, f"root={root}", "train=4", "test=2"))
 
 
 def test_a_set_has_the_competitions_layout(made):
@@ -32,9 +32,9 @@ def test_a_set_has_the_competitions_layout(made):
     truth = pd.read_csv(root / "truth.csv", dtype={"id": str, "panels": str})
     labels = pd.read_csv(root / "train_labels.csv", dtype={"id": str})
     assert list(truth) == ["id", "split", "target", "kind", "shape", "snr", "drift", "panels"]
-    assert len(truth) == 18
-    assert len(labels) == 12
-    assert labels["target"].sum() == (6 if product == "wide" else 3)
+    assert len(truth) == 6
+    assert len(labels) == 4
+    assert labels["target"].sum() == (2 if product == "wide" else 1)
     types = set()
     for row in truth.itertuples():
         panels = read_cadence(cadence_path(root, row.split, row.id), size=(273, 256))
@@ -50,10 +50,10 @@ def test_a_set_has_the_competitions_layout(made):
 def test_a_finished_set_is_left_as_it_is_and_one_of_other_settings_is_refused(made):
     product, root = made
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*.npy")}
-    simulate_generated(settings(product, f"root={root}", "train=12", "test=6"))
+    simulate_generated(settings(product, f"root={root}", "train=4", "test=2"))
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*.npy")} == before
     with pytest.raises(SetiError, match="holds a set made with other settings"):
-        simulate_generated(settings(product, f"root={root}", "train=12", "test=6", "seed=1"))
+        simulate_generated(settings(product, f"root={root}", "train=4", "test=2", "seed=1"))
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

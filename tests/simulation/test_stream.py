@@ -9,7 +9,10 @@ from seti.simulation.stream import draw_stream_cadence
 from seti.simulation.wide import noise
 from seti.simulation.wide.signals import DECOYS, add_signal, draw_times
 
-DRAWN = [draw_stream_cadence(7, index, rows=40) for index in range(400)]
+
+@pytest.fixture(scope="module")
+def many():
+    return [draw_stream_cadence(7, index, rows=40) for index in range(400)]
 
 
 def test_a_cadence_follows_from_its_seed_and_index_alone():
@@ -31,8 +34,8 @@ def test_any_number_of_rows_gives_finite_numbers(rows):
         assert cadence.data.std(dtype=np.float64) > 0
 
 
-def test_a_needle_is_in_on_panels_alone_and_every_decoy_in_an_off_panel():
-    for cadence in DRAWN:
+def test_a_needle_is_in_on_panels_alone_and_every_decoy_in_an_off_panel(many):
+    for cadence in many:
         on, off = set(cadence.panels) & set(ON_PANELS), set(cadence.panels) & set(OFF_PANELS)
         assert cadence.label == (cadence.kind == "needle")
         if cadence.kind == "background":
@@ -44,8 +47,8 @@ def test_a_needle_is_in_on_panels_alone_and_every_decoy_in_an_off_panel():
             assert off
 
 
-def test_kinds_have_their_shares():
-    kinds = [cadence.kind for cadence in DRAWN]
+def test_kinds_have_their_shares(many):
+    kinds = [cadence.kind for cadence in many]
     assert np.mean([kind == "needle" for kind in kinds]) == pytest.approx(0.5, abs=0.08)
     assert set(kinds) == {
         *("needle", "background", "decoy_everywhere", "decoy_faint_off", "decoy_off_only", "decoy_partial")
@@ -53,8 +56,8 @@ def test_kinds_have_their_shares():
 
 
 @pytest.mark.parametrize(("attribute", "least"), [("noise", 8), ("form", 8), ("shape", 11), ("timing", 10)])
-def test_every_family_is_drawn(attribute, least):
-    assert len({getattr(cadence, attribute) for cadence in DRAWN}) >= least
+def test_every_family_is_drawn(many, attribute, least):
+    assert len({getattr(cadence, attribute) for cadence in many}) >= least
 
 
 def test_a_kind_can_be_asked_for():
@@ -66,6 +69,11 @@ def test_a_kind_can_be_asked_for():
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(SetiError, match="a stream has no cadence of"):
         draw_stream_cadence(**({"seed": 0, "index": 0} | wrong))
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(SetiError, match=r"kind='decoy': there are needle, decoy_everywhere, .*, background"):
+        draw_stream_cadence(0, 0, kind="decoy")
 
 
 @pytest.mark.parametrize("kind", ["needle", *DECOYS])

@@ -5,6 +5,7 @@ Brightness is in deviations of the noise, above an even level of 0.
 
 import numpy as np
 
+from seti.data.cadence import ON_PANELS
 from seti.simulation.wide.draws import log_uniform, pick, sign, smooth, unit
 
 SHARES = {
@@ -51,6 +52,8 @@ def draw_background(rng: np.random.Generator, shape: tuple[int, int, int]) -> np
     if rng.random() < 0.4:  # panels of another level, or levels that wander
         along += log_uniform(rng, 0.05, 10) * rng.standard_normal((panels, 1))
         along += log_uniform(rng, 0.05, 3) * np.array([smooth(rng, rows, rng.integers(2, 9)) for _ in range(panels)])
+    if rng.random() < 0.1:  # the target's own continuum, or another elevation
+        along[list(ON_PANELS)] += sign(rng) * log_uniform(rng, 0.1, 5)
     if along.any():
         if rng.random() < 0.2:  # a part of the band alone
             response = response * _window(rng, bins)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
+from seti.simulation.kinds import NEEDLE
 from seti.simulation.wide.draws import log_uniform, pick, sign, smooth
 from seti.simulation.wide.lines import FORMS, add_pixels, draw_pixels
 from seti.simulation.wide.timing import TIMINGS, draw_timing
 from seti.simulation.wide.tracks import SHAPES, draw_swing
 
-NEEDLE, BACKGROUND = "needle", "background"
 DECOYS = {"decoy_everywhere": 0.34, "decoy_faint_off": 0.2, "decoy_off_only": 0.22, "decoy_partial": 0.24}
 SNR = (5.0, 200.0)
 WIDTHS = (0.4, 20.0)  # bins
