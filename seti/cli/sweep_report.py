@@ -21,6 +21,8 @@ from seti.cli import job_folder, journal
 from seti.cli.explain import explain
 from seti.cli.journal import Job
 from seti.cli.messages import say_error
+from seti.config import scalars
+from seti.config.schema import check_exp_name
 from seti.errors import SetiError, SettingsError
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
@@ -104,10 +106,10 @@ def _refuse(error: SetiError) -> None:
 
 
 def _check_jobs(config: DictConfig) -> None:
-    """Refuse a sweep over a setting with no value.
+    """Refuse a sweep over a setting with no value, or over names that cannot name a folder.
 
     Raises:
-        SettingsError: naming the setting.
+        SetiError: naming the setting.
     """
     with suppress(HydraException):  # of the sweeper, which parses the words again and says it
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
@@ -115,6 +117,10 @@ def _check_jobs(config: DictConfig) -> None:
             if word.is_discrete_sweep() and not list(word.sweep_iterator()):
                 msg = f"{word.input_line} stands for no value: the sweep would have no job"
                 raise SettingsError(msg)
+            if word.key_or_group == "exp_name" and "exp_name" in config:
+                for name in scalars.values_of(word):
+                    if "${" not in str(name):
+                        check_exp_name(str(name))
 
 
 def _find_jobs(output_dir: Path, started: float) -> list[Job]:

@@ -146,8 +146,8 @@ def test_a_mistake_is_one_line(run, small, outputs, own_data):
     [
         ("optimiser.lr=1", "optimiser is not a setting: did you mean optimizer?"),
         ("data.normalize=whiten", "data.normalize is not a setting: did you mean data.normalise?"),
-        ("fold=first", "'first' of type 'str' could not be converted to Integer"),
-        ("model=huge", "Could not find 'model/huge'"),
+        ("fold=first", "fold=first must be a whole number, such as fold=0"),
+        ("model=huge", "model=huge is none of convnext_nano, "),
         ("fold=[", "fold=[ cannot be read: the bracket [ is not closed"),
         ("=3", "write <setting>=<value>"),
         ("exp_name=../x", "exp_name='../x' cannot name a folder"),

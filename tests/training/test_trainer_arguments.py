@@ -1,6 +1,7 @@
 """Every argument of Lightning's Trainer: it works, or one line refuses it before anything starts."""
 
 import inspect
+import sys
 
 import numpy as np
 import pandas as pd
@@ -269,10 +270,12 @@ def test_both_ways_to_clip_work(train, fold, algorithm):
     assert len(losses(fold)) == 1
 
 
-def test_arguments_of_no_trainer_are_refused_with_the_nearest():
+def test_arguments_of_no_trainer_are_refused_with_the_nearest(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["seti"])
     for name, said in {
-        "max_epoch": "trainer.max_epoch is not an argument of Lightning's Trainer: did you mean trainer.max_epochs?",
-        "gpus": "trainer.gpus is not an argument of Lightning's Trainer: trainer=auto has the usual ones",
+        "max_epoch": "trainer.max_epoch is not a setting: did you mean trainer.max_epochs?",
+        "epochs": "trainer.epochs is not a setting: did you mean trainer.max_epochs?",
+        "gpus": "trainer.gpus is not a setting: seti train --cfg job prints those that there are",
     }.items():
         with pytest.raises(SetiError) as refused:
             trainer_checks.check_trainer(typed(name, 3))
