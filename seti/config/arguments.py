@@ -59,10 +59,10 @@ def _switched_off(command: str, word: str) -> bool:
 
 def _retyped(command: str, override: str) -> str:
     try:
+        parsed = OverridesParser.create().parse_override(override)
         with suppress(SetiError):
             if _word(command, override, sweep=True, known=False) == override:
-                return override
-        parsed = OverridesParser.create().parse_override(override)
+                return _as_printed(command, parsed)
     except HydraException:
         return override
     # Recorded before text reached the program as it was typed: exp_name=1.10 named the folder 1.1.
@@ -70,6 +70,14 @@ def _retyped(command: str, override: str) -> str:
     values = ",".join(spelling.spell(str(one)) for one in value) if isinstance(value, list) else None
     start = override.partition("=")[0]
     return hints.setting(start, str(value)) if values is None else f"{start}=[{values}]"
+
+
+def _as_printed(command: str, parsed: Override) -> str:
+    """An override as messages spell it: a path reads the same in all that a command prints."""
+    setting, value = keys.settings_of(command).get(parsed.key_or_group), parsed.value()
+    if setting is None or setting.kind != "text" or not isinstance(value, str) or "${" in value:
+        return parsed.input_line
+    return hints.setting(parsed.input_line.partition("=")[0], value)
 
 
 def _word(command: str, word: str, *, sweep: bool, known: bool, own: bool = False) -> str:

@@ -31,7 +31,7 @@ from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.reports import cross_validation
 from seti.utils import files, locks
 from seti.utils.console import console
-from seti.utils.device import choose_device, choose_precision, memory_errors
+from seti.utils.device import choose_device, choose_precision, memory_errors, precision_name
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ def predict(cfg: Any) -> float:
 
 def _predict(experiments: list[Experiment], cfg: Any) -> float:
     device = choose_device(cfg.device)
+    cfg.precision = precision_name(cfg.precision)
     choose_precision(cfg.precision, device)  # refuses an unknown name before anything is read
     _check_loading(cfg.data)
     settle_choices(cfg)
@@ -107,9 +108,17 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
     ]
     for member in members:
         _name_missing(member.experiment)
-    scores = []
+    scores: list[float] = []
+    failures: list[SetiError] = []
     for group in _groups(members):
-        usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
+        try:
+            usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
+        except SetiError as error:  # those of other data sets and other inputs go on
+            if len(group) == len(members):
+                raise
+            failures.append(error)
+            log.error("no predictions of %s: %s", ", ".join(member.experiment.name for member in group), error)
+            continue
         for member, probs in zip(group, tables, strict=True):
             table = _write(member.experiment, ids[member.root], usable, probs, cfg.average)
             made = f"{cfg.precision} on {device.type}"
@@ -119,6 +128,9 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
                 # The gallery shows the highest scores of the test set once it is predicted.
                 cross_validation.draw_gallery(member.experiment)
             scores.append(_report_test_auc(member, table, labels[member.root], cfg.average))
+    if failures:
+        msg = f"{len(members) - len(scores)} of {len(members)} experiments were not predicted: {failures[0]}"
+        raise SetiError(msg)
     return float(np.mean(scores))
 
 

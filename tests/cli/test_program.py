@@ -85,7 +85,7 @@ def test_retry_commands_join_folds_and_quote(monkeypatch):
     jobs = [["exp_name=a", "fold=1"], ["fold=3", "exp_name=a"], ["exp_name='b c'", "fold=0"]]
     assert sweep_report.retry_commands("train", jobs, ["hydra.sweep.dir=x y"]) == [
         "seti train -m fold=1,3 exp_name=a 'hydra.sweep.dir=x y'",
-        """seti train -m fold=0 'exp_name='"'"'b c'"'"'' 'hydra.sweep.dir=x y'""",
+        "seti train -m fold=0 'exp_name=b c' 'hydra.sweep.dir=x y'",
     ]
 
 
