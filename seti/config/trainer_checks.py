@@ -155,7 +155,9 @@ def _check_count(name: str, value: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _check_share(name: str, value: Any, settings: Mapping[str, Any]) -> None:
-    if not _is_number(value) or value <= 0:
+    if not _is_number(value):
+        _refuse(name, value, "must be a number: a share of the batches such as 0.5, or how many")
+    if value <= 0:
         if name == "limit_val_batches" and value == 0:
             _refuse(name, value, JUDGED, ": ")
         _refuse(name, value, f"leaves nothing to {SHARES[name]}: use a share such as 0.5, or a number")
@@ -172,7 +174,8 @@ def _check_word(name: str, value: Any, settings: Mapping[str, Any]) -> None:
 
 def _check_clip(name: str, value: Any, settings: Mapping[str, Any]) -> None:
     if not _is_number(value) or value <= 0:
-        _refuse(name, value, "must be above 0; null clips nothing")
+        wanted = "above 0" if _is_number(value) else "a number above 0"
+        _refuse(name, value, f"must be {wanted}; null clips nothing")
 
 
 def _check_fixed(name: str, value: Any, settings: Mapping[str, Any]) -> None:

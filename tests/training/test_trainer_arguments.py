@@ -21,7 +21,7 @@ from seti.training import lr_range
 
 ONE = "a fold is trained by one process on one device"
 JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
-WHOLE = "must be a whole number, and at least 1"
+WHOLE = "must be a whole number of at least 1"
 SHARE = "is neither a share of the batches (up to 1.0) nor a number of them"
 FORMS = "write days:hours:minutes:seconds, such as 00:08:30:00, or {hours: 8, minutes: 30}"
 TIME = f"is not a time: {FORMS}"
@@ -112,10 +112,10 @@ REFUSED = {
     "max_epochs": {
         "0": f" {PLANNED}",
         "-1": f" {PLANNED}",
-        "null": f" {PLANNED}",
-        "true": f" {PLANNED}",
-        "many": f" {PLANNED}",
-        "inf": f" {PLANNED}",
+        "null": f" {WHOLE}: the learning rate is planned over all epochs",
+        "true": f" {WHOLE}: the learning rate is planned over all epochs",
+        "many": f" {WHOLE}: the learning rate is planned over all epochs",
+        "inf": f" {WHOLE}: the learning rate is planned over all epochs",
         "1.5": f" {WHOLE}: the learning rate is planned over all epochs",
     },
     "min_epochs": {
@@ -136,7 +136,7 @@ REFUSED = {
     "limit_train_batches": {
         "0": " leaves nothing to train on: use a share such as 0.5, or a number",
         "-1": " leaves nothing to train on",
-        "all": " leaves nothing to train on",
+        "all": " must be a number: a share of the batches such as 0.5, or how many",
         "true": " leaves nothing to train on",
         "1.5": f" {SHARE}",
         "0.1": "=0.1 of 3 batches is less than one: set it to a number of batches such as 1, or to a share of at "
@@ -161,12 +161,16 @@ REFUSED = {
     },
     "check_val_every_n_epoch": {"2": f": {JUDGED}", "0": f": {JUDGED}"},
     "num_sanity_val_steps": {"2": ": the first epoch is validated soon enough; leave it out", "-1": ": the first"},
-    "log_every_n_steps": {"-1": " must be at least 0", "often": " must be at least 0"},
+    "log_every_n_steps": {"-1": " must be at least 0", "often": " must be a whole number of at least 0"},
     "enable_checkpointing": {"false": ": a fold is judged by its best checkpoint; leave it out"},
     "enable_progress_bar": {"maybe": " is neither true nor false"},
     "enable_model_summary": {"2": " is neither true nor false"},
-    "accumulate_grad_batches": {"0": " must be at least 1", "0.5": " must be at least 1", "2.5": f" {WHOLE}"},
-    "gradient_clip_val": {"0": " must be above 0; null clips nothing", "-1": " must be above 0", "x": " must be above"},
+    "accumulate_grad_batches": {"0": " must be at least 1", "0.5": f" {WHOLE}", "2.5": f" {WHOLE}"},
+    "gradient_clip_val": {
+        "0": " must be above 0; null clips nothing",
+        "-1": " must be above 0",
+        "x": " must be a number above 0",
+    },
     "gradient_clip_algorithm": {
         "norm": " does nothing without trainer.gradient_clip_val: set it, or leave this out",
         "cut": " is none of norm, value",
