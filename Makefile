@@ -60,7 +60,7 @@ $(TURBOSETI)/.installed:
 	$(TURBOSETI)/bin/python -m pip install --quiet --disable-pip-version-check turbo_seti==2.3.2 'numpy<2.4' 'setuptools<81' 'matplotlib<3.11'
 	@touch $@
 
-recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (2 hours on 2 cores; goes on where it was)
+recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (4 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
 
 .PHONY: docs

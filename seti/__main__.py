@@ -13,6 +13,7 @@ COMMANDS = {
     "inject": "Copy observations with simulated signals added",
     "check": "Check every cadence of a data set",
     "pack": "Pack a data set into one file a split",
+    "twins": "Find cadences that share a background",
     "baseline": "Score a data set by brightness alone",
     "show": "Draw cadences",
     "train": "Train one configuration",

@@ -8,14 +8,14 @@ LAYERS = (
     {"errors"},
     {"utils"},
     {"data"},
-    {"simulation"},
+    {"simulation", "backgrounds"},
     {"transforms"},
-    {"dataloading", "models"},
+    {"dataloading", "models", "pretrained"},
     {"config"},
     {"experiments", "evaluation"},
     {"reports"},
     {"inference", "stacking"},
-    {"training", "search"},
+    {"training", "search", "release"},
     {"cli"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS, 1) for name in names}

@@ -24,6 +24,7 @@ COMMANDS = {
     "inject": (),
     "check": (),
     "pack": (),
+    "twins": (),
     "show": (),
     "baseline": (),
     "scan": (),

@@ -60,6 +60,25 @@ class PackConfig:
 
 
 @dataclass
+class TwinsDataConfig:
+    """Data set to search for twins, and the folds of the report."""
+
+    root: str = field(default=MISSING, metadata=PATH)
+    pack_dir: str | None = field(default=None, metadata=PATH)
+    n_folds: int = MISSING
+    fold_seed: int = MISSING
+
+
+@dataclass
+class TwinsConfig:
+    """Settings of `twins`."""
+
+    data: TwinsDataConfig = field(default_factory=TwinsDataConfig)
+    workers: int | None = None
+    clean: str | None = field(default=None, metadata=PATH)
+
+
+@dataclass
 class ShowDataConfig:
     """Data set that holds the cadences."""
 
@@ -78,9 +97,13 @@ class ShowConfig:
 
 @dataclass
 class BaselineDataConfig:
-    """Data set to score."""
+    """Data set to score, and its folds."""
 
     root: str = field(default=MISSING, metadata=PATH)
+    n_folds: int = MISSING
+    fold_seed: int = MISSING
+    folds: str | None = None
+    groups: str | None = field(default=MISSING, metadata=PATH)
 
 
 @dataclass
@@ -88,6 +111,9 @@ class BaselineConfig:
     """Settings of `baseline`."""
 
     data: BaselineDataConfig = field(default_factory=BaselineDataConfig)
+    score: str = MISSING
+    out: str = field(default=MISSING, metadata=PATH)
+    workers: int | None = None
 
 
 @dataclass
@@ -141,3 +167,4 @@ _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
 _store.store(name="scan_schema", node=ScanConfig)
+_store.store(name="twins_schema", node=TwinsConfig)

@@ -13,7 +13,7 @@ from seti.utils import notices
 
 log = logging.getLogger(__name__)
 
-INJECT = ("inject_shapes", "inject_snr", "inject_drift", "inject_gap")
+INJECT = ("inject_shapes", "inject_snr", "inject_drift", "inject_gap", "inject_cleaned")
 # What the range test replaces: the rate and its schedule, the number of epochs, and everything that judges an epoch.
 NOT_TESTED = (
     "optimizer.lr",
@@ -65,6 +65,8 @@ RULES: tuple[Rule, ...] = (
     (("loss.gamma",), lambda cfg: cfg.loss.name == "bce", "loss.name=bce"),
     (("early_stopping.min_delta",), lambda cfg: cfg.early_stopping.patience is None, "early_stopping.patience=null"),
     (("watch.auc_margin",), lambda cfg: cfg.watch.after is None, "watch.after=null"),
+    (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
+    (("data.pseudo_share", "data.pseudo_weight"), lambda cfg: cfg.data.pseudo is None, "data.pseudo=null"),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
     (("data.dedoppler.*",), lambda cfg: not LAYOUTS[cfg.data.layout].integrates, "data.layout={data.layout}"),
     (

@@ -1,7 +1,10 @@
 """Checks of the groups `data` and `augment`, which decide what images the network sees."""
 
+from pathlib import Path
+
 from seti.config import conversions
 from seti.config.checks import check_choice, check_limits, check_range
+from seti.config.commands import BaselineDataConfig
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
 from seti.errors import SetiError, brief
 from seti.simulation.signals import SHAPES
@@ -23,6 +26,11 @@ def check_data(data: DataConfig) -> None:
     check_reading(data)
     if data.folds is not None:
         check_choice("data.folds", data.folds, "; null draws stratified folds")
+    check_groups(data)
+    if data.pseudo_share is not None:
+        check_range("data.pseudo_share", data.pseudo_share, 1e-6, 1, "; null uses all pseudo-labels")
+    if data.pseudo_weight is not None:
+        check_range("data.pseudo_weight", data.pseudo_weight, 1e-6, 100, "; null weighs them as labels")
     check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     check_range("data.n_folds", data.n_folds, 2, None)
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):
@@ -78,6 +86,27 @@ def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
         raise SetiError(msg)
     if size < 1:
         msg = f"data.batch_size={size} must be at least 1, or auto"
+        raise SetiError(msg)
+
+
+def check_groups(data: DataConfig | BaselineDataConfig) -> None:
+    """Refuse a table of groups where folds are not drawn.
+
+    A word that is written in another way, such as `Auto`, is replaced in place.
+
+    Raises:
+        SetiError: naming both settings.
+    """
+    if data.groups is None:
+        return
+    word = data.groups.strip().lower()
+    if word in ("auto", "none") and not Path(data.groups).is_file():
+        data.groups = word if word == "auto" else None
+    elif data.folds is not None:
+        msg = (
+            f"data.groups={data.groups} is for folds that are drawn, and data.folds={data.folds} takes those of the "
+            "label table: set data.folds=null, or data.groups=none"
+        )
         raise SetiError(msg)
 
 

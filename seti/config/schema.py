@@ -38,6 +38,10 @@ class DataConfig:
     n_folds: int = MISSING
     fold_seed: int = MISSING
     folds: str | None = None
+    groups: str | None = field(default=MISSING, metadata=PATH)  # auto, or a table
+    pseudo: str | None = field(default=None, metadata=PATH)
+    pseudo_share: float | None = None
+    pseudo_weight: float | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None
@@ -80,6 +84,7 @@ class AugmentConfig:
     inject_snr: list[float] = MISSING
     inject_drift: float = MISSING
     inject_gap: list[float] = MISSING
+    inject_cleaned: bool | None = None
 
 
 @dataclass
@@ -224,6 +229,8 @@ class PredictConfig:
     """Settings of `conf/predict.yaml`."""
 
     ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
+    out: str | None = field(default=None, metadata=PATH)
+    threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
     flips: bool = MISSING

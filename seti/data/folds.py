@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from seti.data.competition import LABELS
+from seti.data.groups import CLASSES, Groups, find_folds
 from seti.data.tables import to_numbers
 from seti.errors import SetiError, SettingsError, brief
 from seti.utils.notices import log_once
@@ -16,10 +17,17 @@ from seti.utils.notices import log_once
 log = logging.getLogger(__name__)
 
 COLUMN = "column"  # of data.folds
-CLASSES = (("negatives", 0), ("positives", 1))
 
 
-def divide(labels: pd.DataFrame, root: Path, folds: str | None, n_folds: int, seed: int) -> pd.DataFrame:
+def divide(
+    labels: pd.DataFrame,
+    root: Path,
+    folds: str | None,
+    n_folds: int,
+    seed: int,
+    groups: Groups | None = None,
+    stored: Path | None = None,
+) -> pd.DataFrame:
     """Divide the labelled cadences into folds.
 
     Args:
@@ -28,6 +36,8 @@ def divide(labels: pd.DataFrame, root: Path, folds: str | None, n_folds: int, se
         folds: `column` takes the table's fold column; None draws stratified folds.
         n_folds: number of folds.
         seed: of the drawing.
+        groups: of the labelled cadences, none of which drawn folds divide; None: each is on its own.
+        stored: table of grouped folds that were drawn before; see `groups.find_folds`.
 
     Returns:
         Columns id, target and fold, the number of the fold that holds the cadence out (int64).
@@ -41,7 +51,10 @@ def divide(labels: pd.DataFrame, root: Path, folds: str | None, n_folds: int, se
         if "fold" in labels:
             line = f"{root / LABELS} has a fold column, which is not used: data.folds=column takes its folds"
             log_once(log, logging.INFO, line)
-        numbers = assign_folds(labels["target"].to_numpy(), n_folds, seed)
+        if groups is None:
+            numbers = assign_folds(labels["target"].to_numpy(), n_folds, seed)
+        else:
+            numbers = find_folds(stored, labels, groups, n_folds, seed)
     return labels[["id", "target"]].assign(fold=numbers)
 
 
@@ -126,7 +139,7 @@ def fingerprint(labels: pd.DataFrame, with_folds: bool = False) -> str:
 
     Args:
         labels: columns id, target and fold.
-        with_folds: include the folds, which are the table's own.
+        with_folds: include the folds, which are the table's own or keep groups together.
     """
     table = labels.sort_values("id")
     digest = hashlib.sha256("\n".join(table["id"]).encode())

@@ -14,11 +14,15 @@ from torch.utils.data import DataLoader
 
 from seti.data import competition
 from seti.data.folds import COLUMN, divide, fingerprint
+from seti.data.groups import Groups, store_folds
+from seti.data.joined_source import JoinedCadences
 from seti.data.oddities import find_oddities
 from seti.data.splits import OpenedSplit, open_split
 from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.groups import choose_groups
 from seti.dataloading.loader import make_loader
-from seti.dataloading.sampler import EpochSampler
+from seti.dataloading.pseudo import PseudoLabels, mark
+from seti.dataloading.sampler import EpochSampler, epoch_length
 from seti.errors import SetiError
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
@@ -36,20 +40,32 @@ class CadenceDataModule(pl.LightningDataModule):
         augment: the `augment` settings as plain values.
         fold: number of the fold that is held out.
         seed: of the shuffling and the transforms.
+        folds_table: file in which grouped folds are kept, see `store_folds`; None keeps none.
 
     Raises:
         SetiError: on use, when the data set is missing, damaged or too small; see `seti.data.competition`.
     """
 
-    def __init__(self, data: dict[str, Any], augment: dict[str, Any], fold: int, seed: int) -> None:
+    def __init__(
+        self,
+        data: dict[str, Any],
+        augment: dict[str, Any],
+        fold: int,
+        seed: int,
+        folds_table: Path | None = None,
+    ) -> None:
         super().__init__()
         self.data = data
         self.augment = augment
+        if augment.get("inject_cleaned") is None and "inject_cleaned" in augment:
+            self.augment = augment | {"inject_cleaned": (Path(data["root"]) / competition.CLEAN).is_file()}
         self.fold = fold
         self.seed = seed
         self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one starts later
         self.batch_size = data["batch_size"]
         self.root = Path(data["root"])
+        self.folds_table = folds_table
+        self.pseudo: PseudoLabels | None = None  # to be set before anything is used
 
     @property
     def on_device(self) -> bool:
@@ -60,11 +76,38 @@ class CadenceDataModule(pl.LightningDataModule):
         return choice == "device"
 
     @cached_property
+    def _listed(self) -> pd.DataFrame:
+        """The label table, sorted by id."""
+        listed = competition.read_labels_and_folds(self.root)
+        competition.check_overlap(self.root)
+        self._check_normalisation()
+        return listed
+
+    def _check_normalisation(self) -> None:
+        """Refuse to divide rounding noise by itself."""
+        how = self.data["normalise"]
+        if competition.is_cleaned(self.root) and how not in ("none", "cleaned"):
+            msg = (
+                f"data.normalise={how} would divide the rounding noise that is left in {self.root} by itself: set "
+                "data.normalise=cleaned, as experiment=best_clean_cpu does"
+            )
+            raise SetiError(msg)
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """Group of every labelled cadence, where folds keep groups together."""
+        return choose_groups(self.data.get("groups"), self.root, self._listed["id"], self.data["folds"])
+
+    @cached_property
     def labels(self) -> pd.DataFrame:
         """Columns id, target, fold of every labelled cadence, also damaged ones, sorted by id."""
-        labels = competition.read_labels_and_folds(self.root)
-        competition.check_overlap(self.root)
-        return divide(labels, self.root, self.data["folds"], self.data["n_folds"], self.data["fold_seed"])
+        folds, number, seed = (self.data[name] for name in ("folds", "n_folds", "fold_seed"))
+        return divide(self._listed, self.root, folds, number, seed, self.groups, self.folds_table)
+
+    def store_folds(self) -> None:
+        """Keep grouped folds, so that the next run of the experiment need not draw them."""
+        if self.groups is not None and self.folds_table is not None:
+            store_folds(self.folds_table, self.labels, self.groups, self.data["fold_seed"])
 
     @cached_property
     def _opened(self) -> OpenedSplit:
@@ -95,8 +138,10 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the labelled cadences that are not left out."""
-        return fingerprint(self.table, with_folds=self.data["folds"] == COLUMN)
+        """Digest of the labelled cadences that are not left out, and of the pseudo-labels."""
+        own = self.data["folds"] == COLUMN or self.groups is not None
+        cleaned = "-cleaned" if competition.is_cleaned(self.root) else ""  # other cadences of the same ids
+        return mark(fingerprint(self.table, with_folds=own) + cleaned, self.pseudo)
 
     @cached_property
     def spec(self) -> InputSpec:
@@ -113,8 +158,28 @@ class CadenceDataModule(pl.LightningDataModule):
 
     @cached_property
     def train_set(self) -> CadenceDataset:
-        """Cadences of the other folds, transformed."""
-        return self._dataset(self.table["fold"] != self.fold, self.augment)
+        """Cadences of the other folds, then test cadences with pseudo-labels, transformed."""
+        labelled = self._dataset(self.table["fold"] != self.fold, self.augment)
+        if self.pseudo is None:
+            return labelled
+        panels = panels_to_read(self.data["panels"], self.augment)
+        choices = {name: self.data[name] for name in ("packed", "pack_dir", "on_error")}
+        size = labelled.source.rows, labelled.source.bins
+        opened = open_split(self.root, "test", self.pseudo.ids, panels, size=size, **choices)
+        source = JoinedCadences(labelled.source, opened.source)
+        probs = pd.Series(self.pseudo.targets, index=self.pseudo.ids)[opened.source.ids]
+        return CadenceDataset(source, np.concatenate([labelled.targets, probs]), self.spec, self.augment)
+
+    @property
+    def train_labelled(self) -> int:
+        """Number of labelled cadences to train on; the train set has them first."""
+        return int((self.table["fold"] != self.fold).sum())
+
+    @property
+    def epoch_length(self) -> int:
+        """Number of cadences in an epoch."""
+        weight = 1.0 if self.pseudo is None else self.pseudo.weight
+        return epoch_length(self.train_labelled, len(self.train_set) - self.train_labelled, weight)
 
     @cached_property
     def val_set(self) -> CadenceDataset:
@@ -128,13 +193,13 @@ class CadenceDataModule(pl.LightningDataModule):
     @property
     def batches(self) -> tuple[int, int]:
         """Batches of an epoch, and of its validation."""
-        train, val = (math.ceil(len(part) / self.batch_size) for part in (self.train_set, self.val_set))
+        train, val = (math.ceil(number / self.batch_size) for number in (self.epoch_length, len(self.val_set)))
         return train - self._drops_last, val
 
     @property
     def _drops_last(self) -> bool:
         """True where one cadence alone would be left for the last batch."""
-        return len(self.train_set) % self.batch_size == 1 and len(self.train_set) > self.batch_size
+        return self.epoch_length % self.batch_size == 1 and self.epoch_length > self.batch_size
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches `(images or panels, targets, indices)`; a last batch of one is dropped.
@@ -147,7 +212,9 @@ class CadenceDataModule(pl.LightningDataModule):
             (self.seed, self.fold),
             self.data["balanced"],
             self.first_epoch,
-            min(self.first_batch * size, len(self.train_set)),
+            min(self.first_batch * size, self.epoch_length),
+            self.train_labelled,
+            1.0 if self.pseudo is None else self.pseudo.weight,
         )
         self.train_set.on_device = self.on_device
         workers = self.data["num_workers"]

@@ -78,6 +78,11 @@ class Experiment:
         return self.path / "cv.json"
 
     @property
+    def folds_path(self) -> Path:
+        """Fold and group of every labelled cadence, where folds keep groups together."""
+        return self.path / "folds.csv"
+
+    @property
     def predictions_path(self) -> Path:
         """Probabilities of every test cadence, one column for each fold."""
         return self.path / "predictions.csv"
@@ -142,6 +147,11 @@ class Experiment:
     def is_finished(self) -> bool:
         """True once every fold is finished."""
         return bool(self.results) and not self.missing_folds()
+
+    @property
+    def is_honest(self) -> bool:
+        """True unless a fold learned from networks that had seen its held-out cadences."""
+        return all(result.honest for result in self.results.values())
 
     def train_command(self, folds: list[int]) -> str:
         """The command that trains some folds with the settings of a finished one."""

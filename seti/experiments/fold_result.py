@@ -74,6 +74,8 @@ class FoldResult:
         format: number of the record's format, `provenance.FORMAT`.
         files: SHA-256 of the fold's files by their names, relative to the fold's folder.
         data: the data set.
+        pseudo: the pseudo-labels that it was trained on, as `PseudoLabels.plain` describes them; None: none.
+        honest: False where what the fold learned from has seen its held-out cadences, so that its scores are too high.
         seed: of the attempt that was finished; `config` has the first one's.
         attempts: failed ones, then the one that was finished.
         config: the whole configuration as plain values.
@@ -93,6 +95,8 @@ class FoldResult:
     format: int = provenance.FORMAT
     files: dict[str, str]
     data: LabelledData
+    pseudo: dict[str, Any] | None = None
+    honest: bool = True
     seed: int | None = None
     attempts: list[Attempt] | None = None
     config: dict[str, Any]
@@ -166,6 +170,10 @@ def _count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
+def _truth(value: Any) -> bool:
+    return type(value) is bool
+
+
 def _number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < math.inf
 
@@ -230,10 +238,12 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "checkpoint": _inside,
     "files": _digests,
     "data": _data,
+    "pseudo": lambda value: value is None or _has(path=_text, honest=_truth)(value),
+    "honest": _truth,
     "seed": _count,
     "attempts": _attempts,
     "config": _has(),
     "overrides": lambda value: value is None or (isinstance(value, list) and all(map(_text, value))),
     "seconds": _number,
 }
-OPTIONAL = ("epochs", "seed", "attempts")  # nothing is built on them
+OPTIONAL = ("epochs", "pseudo", "honest", "seed", "attempts")  # nothing is built on them

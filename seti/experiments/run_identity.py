@@ -19,6 +19,8 @@ NOT_COMPARED = (
     "lr_range",
     "lr_range_test",
     "data.root",  # the fingerprint of its label table identifies the data set, wherever it is
+    "data.groups",  # folds that keep groups together are in the fingerprint
+    "data.pseudo",  # as is the digest of its table
     "data.num_workers",
     "data.packed",
     "data.pack_dir",
@@ -72,12 +74,32 @@ class RunIdentity:
     def _label_difference(self, other: "RunIdentity") -> str:
         """Name the setting that gave other labelled cadences, or else the label table."""
         own, others = (dict(_flatten(run.config)) for run in (self, other))
-        for key in ("data.on_error", "data.root"):  # skip leaves damaged cadences out
-            if own.get(key) != others.get(key):
-                old, new = (brief(settings.get(key), 200) for settings in (own, others))
-                return f"{key}: {old} -> {new}, with other labelled cadences"
+        # skip leaves damaged cadences out, and folds that keep groups together are others
+        for key, what in (
+            ("data.on_error", "labelled cadences"),
+            ("data.groups", "folds"),
+            ("data.root", "labelled cadences"),
+        ):
+            old, new = own.get(key), others.get(key)
+            if key == "data.groups" and {old, new} <= {None, "auto"}:  # records of version 0.2 have none
+                continue
+            if old != new:
+                return f"{key}: {brief(old, 200)} -> {brief(new, 200)}, with other {what}"
+        labels, pseudo = zip(*((run.fingerprint + "+").split("+")[:2] for run in (self, other)), strict=True)
+        if labels[0] == labels[1] and pseudo[0] != pseudo[1]:
+            old, new = (brief(settings.get("data.pseudo"), 200) for settings in (own, others))
+            same = f"{new} has changed" if old == new else f"{old} -> {new}"
+            return f"other pseudo-labels: {same}"
         if own.get("data.on_error") == "skip":
             return "other labelled cadences: train_labels.csv, or which cadences could be read, has changed"
+        if self.config.get("data", {}).get("folds") is None and "auto" in (
+            own.get("data.groups"),
+            others.get("data.groups"),
+        ):
+            return (
+                "other labelled cadences or folds: train_labels.csv has changed, or the twins.csv that data.groups=auto"
+                " keeps together and data.groups=none does not"
+            )
         return "other labelled cadences: train_labels.csv has changed"
 
     def check_same(self, other: "RunIdentity", folder: Path) -> None:

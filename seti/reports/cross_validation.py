@@ -51,6 +51,8 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
         "cadences": len(oof),
         "positives": int(oof["target"].sum()),
         "seconds": float(sum(fold["seconds"] for fold in folds)),
+        "honest": experiment.is_honest,
+        "pseudo": None if experiment.first_result.pseudo is None else experiment.first_result.pseudo["path"],
     }
 
 
@@ -113,4 +115,10 @@ def _print_table(summary: dict[str, Any]) -> None:
     )
     table.add_row("pooled", f"{summary['pooled_auc']:.4f}", "", "", "")
     console().print(table)
+    if not summary["honest"]:
+        source = summary["pseudo"] or "the weights of such an experiment"
+        print(
+            f"not honest: {summary['exp_name']} learned from {source}, by networks that saw the held-out cadences: "
+            "these scores are too high"
+        )
     print(f"calibration error {summary['calibration_error']:.4f}, Brier score {summary['brier']:.4f}, pooled")

@@ -97,7 +97,7 @@ def tables(
 ) -> ChannelResult:
     """Tables of the tracks of one coarse channel."""
     table = measurements(fitted, times, resolution_hz)
-    table["score"] = scores(table, times.on)
+    table["score"] = scores(table, times.on, settings.snr)
     table["reason"] = reasons(table, times.on, settings)
     whole = parts(table)
     part = np.flatnonzero(whole >= 0)

@@ -80,6 +80,8 @@ def scan_cadence(
         raise SetiError(msg)
     channels = OmegaConf.to_container(cfg.scan).get("channels")
     selection = select(header, channels, frequencies, exclude)
+    if cfg.truth is not None:
+        searched_truth(Path(cfg.truth), header, selection)
     settings = SearchSettings(max_drift=cfg.scan.max_drift, snr=cfg.scan.snr)
     task = ScanTask(folder, cadence, settings, cfg.feed)
     edge = borders.edge_width(header, settings.max_drift, task.span_s)
@@ -136,12 +138,7 @@ def merge(
 def write_recovery(path: Path, task: ScanTask, selection: Selection, table: pd.DataFrame) -> None:
     """Write recovery curves of the signals that a table says are in the files."""
     header = task.header
-    truth = recovery.read_truth(path)
-    searched = within(truth["freq_mhz"], [channel_range(header, k) for k in selection.search])
-    truth = truth[searched].reset_index(drop=True)
-    if not (truth["kind"] == recovery.SIGNAL).any():
-        msg = f"truth={path} lists no {recovery.SIGNAL} in the frequencies that were searched: give the cadence's table"
-        raise SetiError(msg)
+    truth = searched_truth(path, header, selection)
     count = len(selection.search)
     curves = recovery.curves(table, truth, count, header.resolution_hz, header.tsamp_s)
     needles = int((truth["kind"] == recovery.SIGNAL).sum())
@@ -150,6 +147,21 @@ def write_recovery(path: Path, task: ScanTask, selection: Selection, table: pd.D
     overall = curves[curves["by"] == "all"].set_index("false_alarms")
     said = (f"{row.recall:.2f} at {alarms:g}" for alarms, row in overall.iterrows())
     print(f"recall of {needles} signals: {', '.join(said)} false alarms a coarse channel; {written} has the curves")
+
+
+def searched_truth(path: Path, header: Header, selection: Selection) -> pd.DataFrame:
+    """Signals of a table in the coarse channels that are searched.
+
+    Raises:
+        SetiError: there is none.
+    """
+    truth = recovery.read_truth(path)
+    searched = within(truth["freq_mhz"], [channel_range(header, k) for k in selection.search])
+    truth = truth[searched].reset_index(drop=True)
+    if not (truth["kind"] == recovery.SIGNAL).any():
+        msg = f"truth={path} lists no {recovery.SIGNAL} in the frequencies that are searched: give the cadence's table"
+        raise SetiError(msg)
+    return truth
 
 
 def write_ecsv(path: Path, table: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ One or more cadences are cut from a field (`seti.simulation.spectra`), and each 
 do not depend on how many processes make it.
 """
 
+import dataclasses
 import functools
 import io
 import os
@@ -23,6 +24,7 @@ from seti.simulation.settings import SimulationSettings
 from seti.simulation.signals import Signal
 from seti.simulation.spectra import (
     BINS,
+    DF,
     FILE_SIZE,
     Field,
     add_signal,
@@ -32,6 +34,7 @@ from seti.simulation.spectra import (
     standardise,
 )
 from seti.simulation.validation import check_settings
+from seti.simulation.wide_field import draw_interference
 from seti.utils import files, locks
 from seti.utils.console import cadence_progress
 from seti.utils.processes import available_cores, parallel_map
@@ -113,7 +116,7 @@ def make_cadences(
 
 
 def _make_group(settings: SimulationSettings, number: int, group: list[Planned]) -> list[dict[str, Any]]:
-    drawn = draw_field(rng_for(settings.seed, "field", number), settings.background, len(group))
+    drawn = _draw_field(settings, number, len(group))
     rendered = None
     rows = []
     for cadence, offset in zip(group, drawn.offsets, strict=True):
@@ -129,6 +132,18 @@ def _make_group(settings: SimulationSettings, number: int, group: list[Planned])
             add_signal(panels, drawn.times, signal)
         write_cadence(path, standardise(panels))
     return rows
+
+
+def _draw_field(settings: SimulationSettings, number: int, cuts: int) -> Field:
+    """Draw a field, with interference if several cadences are cut from it."""
+    drawn = draw_field(rng_for(settings.seed, "field", number), settings.background, cuts, settings.fields.width)
+    if cuts == 1 or not settings.fields.rfi:
+        return drawn
+    bins = len(drawn.background.spike)
+    mean = settings.fields.rfi * bins / BINS
+    signals = draw_interference(rng_for(settings.seed, "rfi", number), drawn.times, bins, mean, DF)
+    features = (*drawn.features, "rfi") if signals else drawn.features
+    return dataclasses.replace(drawn, interference=tuple(signals), features=features)
 
 
 def is_written(path: Path, size: int) -> bool:

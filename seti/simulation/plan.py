@@ -4,6 +4,7 @@ Everything random follows from (seed, what is drawn), so it does not depend on h
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,6 @@ from seti.simulation.settings import SimulationSettings
 from seti.simulation.signals import SHAPES, Signal, draw_signal
 from seti.simulation.spectra import BINS, DF
 
-LARGEST_GROUP = 5  # cadences of a shared field
 KINDS = ("needle", "decoy_everywhere", "decoy_off_only", "background")
 SPLITS = ("train", "test")
 
@@ -51,14 +51,40 @@ def plan(settings: SimulationSettings) -> list[list[Planned]]:
             cadences.append(Planned(digest[:15], split, index, str(kind)))
     rng = rng_for(settings.seed, "groups")
     order = [cadences[i] for i in rng.permutation(len(cadences))]
-    shared = _rounded(settings.shared_backgrounds * len(order))
-    groups = []
+    if settings.fields.both_splits is None:
+        shared = _rounded(settings.shared_backgrounds * len(order))
+        groups = [[order.pop() for _ in range(size)] for size in _sizes(rng, shared, settings.fields.cuts)]
+        return groups + [[cadence] for cadence in order]
+    return _by_split(rng, order, settings)
+
+
+def _sizes(rng: np.random.Generator, shared: int, cuts: list[int]) -> Iterator[int]:
+    """Sizes of groups that make up a number of cadences, or one less: no cadence is left alone."""
+    fewest, most = cuts
     while shared > 1:
-        size = min(int(rng.integers(2, LARGEST_GROUP + 1)), shared)
-        size += shared - size == 1  # no cadence is left alone
-        groups.append([order.pop() for _ in range(size)])
+        size = min(int(rng.integers(fewest, most + 1)), shared)
+        size += shared - size == 1
+        yield size
         shared -= size
-    return groups + [[cadence] for cadence in order]
+
+
+def _by_split(rng: np.random.Generator, order: list[Planned], settings: SimulationSettings) -> list[list[Planned]]:
+    """Groups of which a share has cadences of both splits, and the others cadences of one."""
+    pools = [[one for one in order if one.split == split] for split in SPLITS]
+    shared = [_rounded(settings.shared_backgrounds * len(pool)) for pool in pools]
+    groups = []
+    for size in _sizes(rng, sum(shared), settings.fields.cuts):
+        total = sum(shared)
+        train = int(rng.random() * total < shared[0])
+        if rng.random() < settings.fields.both_splits and min(shared) > 0:
+            train = min(max(int(rng.binomial(size, shared[0] / total)), 1), size - 1)
+        else:
+            train *= size
+        # A pool that runs out leaves the rest to the other.
+        train = min(max(train, size - shared[1]), shared[0])
+        groups.append([pools[0].pop() for _ in range(train)] + [pools[1].pop() for _ in range(size - train)])
+        shared = [shared[0] - train, shared[1] - (size - train)]
+    return groups + [[cadence] for pool in pools for cadence in pool]
 
 
 def _rounded(number: float) -> int:
@@ -86,5 +112,5 @@ def draw_cadence_signal(settings: SimulationSettings, cadence: Planned, times: n
 
 def rng_for(seed: int, purpose: str, *unit: int) -> np.random.Generator:
     """Seed a generator for one purpose and one unit of work."""
-    purposes = ("kinds", "groups", "field", "cut", "signal")
+    purposes = ("kinds", "groups", "field", "cut", "signal", "rfi")
     return np.random.default_rng([seed, purposes.index(purpose), *unit])

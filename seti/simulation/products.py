@@ -48,9 +48,11 @@ def make(settings: SimulationSettings) -> Made:
 
 def _data_set(settings: SimulationSettings) -> Made:
     from seti.simulation.dataset import count_needles, simulate, size
+    from seti.simulation.generated import simulate_generated
     from seti.simulation.observation_snippets import simulate_snippets
 
-    root = simulate(settings) if settings.product == "snippets" else simulate_snippets(settings)
+    made_by = {"snippets": simulate, "observation": simulate_snippets}.get(settings.product, simulate_generated)
+    root = made_by(settings)
     counts = count_needles(root)
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in counts.items())
     written = sum(path.stat().st_size for split in counts for path in (root / split).glob("*/*.npy"))
@@ -62,8 +64,8 @@ def _data_set(settings: SimulationSettings) -> Made:
     folds = min(FOLDS, needles, count - needles)  # every fold needs a cadence of each class
     if folds < 2:
         return Made(f"{summary}; training needs two cadences of each class", "check", (place,))
-    words = LAPTOP if settings.product == "snippets" else RECIPE
-    if folds < FOLDS and settings.product == "snippets":
+    words = RECIPE if settings.product == "observation" else LAPTOP
+    if folds < FOLDS and words is LAPTOP:
         words = ("-m", f"fold={','.join(map(str, range(folds)))}", *LAPTOP[2:])
     fewer = (f"data.n_folds={folds}",) if folds < FOLDS else ()
     return Made(summary, "train", (*words, *fewer, place))

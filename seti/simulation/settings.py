@@ -5,9 +5,24 @@ from typing import Any
 
 from seti.simulation.observation_settings import CadenceSettings, SnippetSettings
 
-PRODUCTS = ("snippets", "observation", "cadence")
+GENERATORS = ("setigen", "crowded", "radiometer")  # of different making than snippets
+PRODUCTS = ("snippets", "observation", "cadence", *GENERATORS, "wide")
+SIZES = ("train", "test", "positives", "seed")  # of every data set
 # Settings of a data set of an observation's snippets; the others are those of the competition's layout.
-COMMON = ("train", "test", "positives", "seed", "snr", "max_drift_rate")
+COMMON = (*SIZES, "snr", "max_drift_rate")
+
+
+@dataclass
+class FieldSettings:
+    """Group `fields` of `conf/simulate.yaml`: spectra that several cadences are cut from.
+
+    Not frozen: Hydra composes it, value by value.
+    """
+
+    width: int = 512
+    cuts: list[int] = field(default_factory=lambda: [2, 5])
+    both_splits: float | None = None
+    rfi: float = 0.0
 
 
 @dataclass
@@ -33,12 +48,20 @@ class SimulationSettings:
     shared_backgrounds: float
     background: dict[str, float]
     product: str = "snippets"
+    fields: FieldSettings = field(default_factory=FieldSettings)
     observation: SnippetSettings = field(default_factory=SnippetSettings)
     cadence: CadenceSettings = field(default_factory=CadenceSettings)
 
     def recorded(self) -> dict[str, Any]:
         """Settings that the bytes of a data set follow from."""
         given = asdict(self)
+        if self.product in GENERATORS:
+            return {"product": self.product, **{name: given[name] for name in (*COMMON, "complete")}}
+        if self.product == "wide":
+            return {"product": self.product, **{name: given[name] for name in SIZES}}
         if self.product == "observation":
             return {"product": self.product, **{name: given[name] for name in (*COMMON, "observation")}}
-        return {k: v for k, v in given.items() if k not in ("root", "workers", "force", *PRODUCTS, "product")}
+        left_out = ["root", "workers", "force", *PRODUCTS, "product"]
+        if self.fields == FieldSettings():  # sets that were made before there was a choice have no such entry
+            left_out.append("fields")
+        return {name: value for name, value in given.items() if name not in left_out}

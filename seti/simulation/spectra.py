@@ -15,6 +15,7 @@ import numpy as np
 from seti.errors import SetiError
 from seti.simulation.emission import SYSTEM_LEVEL, Background, draw_background
 from seti.simulation.signals import Signal
+from seti.simulation.wide_field import draw_cuts, draw_wide_background
 
 PANELS, ROWS, BINS = 6, 273, 256  # the competition's snippets
 FILE_SIZE = 128 + 2 * PANELS * ROWS * BINS  # bytes: numpy's header and float16
@@ -37,6 +38,7 @@ class Field:
         offsets: first bin of each cadence cut from the field.
         background: the background, for `render_field`.
         rng: generator that `render_field` continues for the noise.
+        interference: signals that all cadences of the field share, in the field's bins.
     """
 
     features: tuple[str, ...]
@@ -44,20 +46,26 @@ class Field:
     offsets: np.ndarray
     background: Background
     rng: np.random.Generator
+    interference: tuple[Signal, ...] = ()
 
 
-def draw_field(rng: np.random.Generator, shares: dict[str, float], cuts: int) -> Field:
+def draw_field(rng: np.random.Generator, shares: dict[str, float], cuts: int, width: int = WIDEST) -> Field:
     """Draw a field from which cadences are cut; a single cadence is as wide as its field.
 
     Args:
         rng: source of all random draws, continued by `render_field`.
         shares: the probability of each background feature.
         cuts: number of cadences to cut.
+        width: bins of the field of several cadences; in a field wider than `WIDEST`, each cut overlaps the next one.
     """
     bins = BINS if cuts == 1 else WIDEST
     slews = rng.uniform(*SLEW, PANELS - 1)
     starts = np.concatenate([[0], np.cumsum(ROWS * DT + slews)])
     times = starts[:, None] + DT * np.arange(ROWS)
+    if cuts > 1 and width > WIDEST:
+        offsets, bins = draw_cuts(rng, cuts, width, BINS)
+        background = draw_wide_background(rng, shares, PANELS, ROWS, bins)
+        return Field(background.features, times, offsets, background, rng)
     background = draw_background(rng, shares, PANELS, ROWS, bins)
     offsets = rng.choice(bins - BINS + 1, cuts, replace=False)
     return Field(background.features, times, offsets, background, rng)
@@ -80,11 +88,13 @@ def render_field(drawn: Field) -> np.ndarray:
         frame.add_noise(x_mean=SYSTEM_LEVEL, x_std=1.0, noise_type="gaussian")
         np.multiply(frame.data, 1 + brightness / SYSTEM_LEVEL, out=panel)
         panel += background.spike
+    for signal in drawn.interference:
+        add_signal(rendered, drawn.times, signal)
     return rendered
 
 
 def add_signal(panels: np.ndarray, times: np.ndarray, signal: Signal) -> None:
-    """Add a signal to `(6, 273, 256)` panels in units of the thermal noise, in place.
+    """Add a signal to `(6, 273, bins)` panels in units of the thermal noise, in place.
 
     The level is that of setigen, SNR x noise / sqrt(rows), so that the sum along the track over one panel is SNR
     standard deviations above the thermal noise. A signal that is on in only some rows is brighter there, so that the

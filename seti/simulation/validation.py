@@ -8,8 +8,11 @@ from seti.errors import SetiError
 from seti.simulation.emission import FEATURES
 from seti.simulation.settings import SimulationSettings
 from seti.simulation.signals import EDGE, MAX_SWING, SHAPES
-from seti.simulation.spectra import BINS, DF, DT, PANELS, ROWS, SLEW
+from seti.simulation.spectra import BINS, DF, DT, PANELS, ROWS, SLEW, WIDEST
 from seti.utils.processes import check_workers
+
+WIDEST_FIELD = 16384  # bins; a field is held in memory by every process, 0.4 GB at this width
+MOST_RFI = 100  # signals in the width of a cadence
 
 
 def check_settings(settings: SimulationSettings) -> None:
@@ -19,8 +22,8 @@ def check_settings(settings: SimulationSettings) -> None:
         SetiError: naming the setting, its value, and what is allowed.
     """
     check_sizes(settings)
-    for name in ("complete", "shared_backgrounds"):
-        _check_share(name, getattr(settings, name))
+    check_limits(settings)
+    _check_share("shared_backgrounds", settings.shared_backgrounds)
     for name, allowed in (("decoys", ("everywhere", "off_only")), ("background", FEATURES)):
         _check_names(name, getattr(settings, name), allowed)
         for key, share in getattr(settings, name).items():
@@ -35,16 +38,50 @@ def check_settings(settings: SimulationSettings) -> None:
         if not all(0 <= weight < np.inf for weight in shapes.values()) or not sum(shapes.values()) > 0:
             msg = f"{name}={shapes} must be weights of 0 or more, with one above 0"
             raise SetiError(msg)
+    _check_fields(settings)
+    check_drift(settings, PANELS * ROWS * DT + (PANELS - 1) * SLEW[1])
+
+
+def check_limits(settings: SimulationSettings) -> None:
+    """Refuse limits of signals that cannot be drawn within.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    _check_share("complete", settings.complete)
     if len(settings.snr) != 2 or not 0 < settings.snr[0] <= settings.snr[1] < np.inf:
         msg = f"snr={list(settings.snr)} must be [lowest, highest], both above 0"
         raise SetiError(msg)
-    longest = PANELS * ROWS * DT + (PANELS - 1) * SLEW[1]
+
+
+def check_drift(settings: SimulationSettings, longest: float) -> None:
+    """Refuse drift rates that leave the band within a cadence of so many seconds.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
     fastest = (BINS - 1 - 2 * EDGE - 2 * MAX_SWING) * DF / longest
     if not 0 <= settings.max_drift_rate <= fastest:
         msg = (
             f"max_drift_rate={settings.max_drift_rate} must be between 0 and {fastest:.3f} Hz/s: "
             f"a faster signal leaves the {BINS} bins within the cadence"
         )
+        raise SetiError(msg)
+
+
+def _check_fields(settings: SimulationSettings) -> None:
+    fields = settings.fields
+    if not WIDEST <= fields.width <= WIDEST_FIELD:
+        msg = f"fields.width={fields.width} must be between {WIDEST} and {WIDEST_FIELD} bins"
+        raise SetiError(msg)
+    most = fields.width - BINS + 1
+    if len(fields.cuts) != 2 or not 2 <= fields.cuts[0] <= fields.cuts[1] <= most:
+        msg = f"fields.cuts={list(fields.cuts)} must be [fewest, most], between 2 and {most} for this fields.width"
+        raise SetiError(msg)
+    if fields.both_splits is not None:
+        _check_share("fields.both_splits", fields.both_splits)
+    if not 0 <= fields.rfi <= MOST_RFI:
+        msg = f"fields.rfi={fields.rfi} must be a number of signals between 0 and {MOST_RFI}"
         raise SetiError(msg)
 
 

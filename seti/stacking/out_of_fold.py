@@ -78,7 +78,11 @@ def join_oof(tables: Mapping[str, pd.DataFrame]) -> OutOfFold:
                 "give different targets to",
                 "train one of them again on the other's train_labels.csv",
             ),
-            ("fold", "hold out in different folds", "give them the same data.n_folds, data.fold_seed and data.folds"),
+            (
+                "fold",
+                "hold out in different folds",
+                "give them the same data.n_folds, data.fold_seed and data.folds, and data.groups",
+            ),
         ):
             different = first.index[(aligned[column] != first[column]).to_numpy()]
             if len(different):

@@ -15,6 +15,7 @@ from seti.stacking.out_of_fold import NestedPredictions, OutOfFold
 from seti.utils.console import console
 
 OPTIMISTIC = "optimistic"
+FED_BACK = "not honest"
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,16 @@ def stack_report(
 def print_report(report: Mapping[str, Any]) -> None:
     """Print the scores of `stack.json`, with the best one of each column marked."""
     stack, chosen = report["stack"], report["meta_models"][report["meta"]]
+    fed_back = report.get("not_honest", [])
+    honest = "not honest" if fed_back else "honest"
     rows = [
-        *((name, scores, "") for name, scores in report["experiments"].items()),
+        *((name, scores, FED_BACK if name in fed_back else "") for name, scores in report["experiments"].items()),
         ("mean", report["mean"], "nothing fitted"),
         ("rank mean", report["rank_mean"], "nothing fitted"),
         ("stack, search", {"mean_auc": chosen["search_auc"]}, OPTIMISTIC),
-        ("stack, nested", stack, f"honest, {report['meta']}"),
+        ("stack, nested", stack, f"{honest}, {report['meta']}"),
         *(
-            (f"{name}, nested", scores, f"honest, meta={name}")
+            (f"{name}, nested", scores, f"{honest}, meta={name}")
             for name, scores in report["meta_models"].items()
             if name != report["meta"]
         ),
@@ -107,8 +110,8 @@ def print_report(report: Mapping[str, Any]) -> None:
     if "test_auc" in stack:
         columns["test_auc"] = "test AUC"
     # The score of the search is not compared, because it does not estimate the score on new cadences.
-    honest = [scores for _, scores, remark in rows if remark != OPTIMISTIC]
-    best = {column: max(scores[column] for scores in honest) for column in columns}
+    compared = [scores for _, scores, remark in rows if remark != OPTIMISTIC]
+    best = {column: max(scores[column] for scores in compared) for column in columns}
     table = Table(
         title=f"{report['cadences']} held-out cadences, {report['positives']} with a needle",
         caption="optimistic: settings were chosen by this same score. honest: weights and settings were found without "
@@ -135,6 +138,11 @@ def print_report(report: Mapping[str, Any]) -> None:
                 cells.append(Text(f"{value:.4f}  "))
         table.add_row(*cells, Text(remark))
     console().print(table)
+    if fed_back:
+        print(
+            f"not honest: {', '.join(fed_back)} learned from pseudo-labels by networks that saw the held-out cadences: "
+            "out-of-fold scores of these experiments, and of any blend with them, are too high"
+        )
     print(f"the stack's probabilities: {_calibration(stack)}")
     if report["calibrate"] != "none":
         print(f"before calibrate={report['calibrate']}: {_calibration(chosen)}")

@@ -115,6 +115,7 @@ def _blend(
         "positives": int(oof.targets.sum()),
         "seed": int(seed),
         "test_cadences_without_score": 0 if test is None else len(test_ids) - len(test),
+        "not_honest": [experiment.name for experiment in experiments if not experiment.is_honest],
         "without_predictions": [experiment.name for experiment in lacking],
     }
     submission = None

@@ -24,12 +24,15 @@ from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
+from seti.models.release_names import find_start as find_release_start
+from seti.models.released import start_from
 from seti.training.callbacks.dead_fold import DeadFoldStopping
 from seti.training.callbacks.freeze_backbone import FreezeBackbone
 from seti.training.callbacks.history import History, ResumableEarlyStopping, StepSeed
 from seti.training.callbacks.save_on_signal import SaveOnSignal, TimeLimit
 from seti.training.callbacks.step_limit import StepLimit
 from seti.training.callbacks.weight_averaging import MovingAverage
+from seti.training.earlier_round import load_start
 from seti.training.refusals import check_accelerator, lightning_refusals
 from seti.utils.device import choose_precision, configure_gpu
 
@@ -40,20 +43,29 @@ OWN = ("max_steps", "max_time")
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
 
-def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetch_weights: bool) -> CadenceClassifier:
+def build_classifier(
+    config: dict[str, Any],
+    datamodule: CadenceDataModule,
+    fetch_weights: bool,
+    start: tuple[Path, bool] | None = None,
+) -> CadenceClassifier:
     """Build the network for a data set.
 
     Args:
         config: the whole configuration as plain values.
         datamodule: has the input spec of the images.
         fetch_weights: False if a checkpoint will bring the weights anyway.
+        start: checkpoint of an earlier round to start from, see `earlier_round.find_start`.
 
     Raises:
         SetiError: the backbone cannot take the images, or the settings of its layers.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
-    if not fetch_weights:
+    release = None if model["weights"] is None else find_release_start(model["weights"], model["backbone"])
+    if not fetch_weights or release is not None or start is not None:
         model |= {"pretrained": False, "weights": None}
+        if fetch_weights and start is not None:
+            log.info("starting from %s", start[0])
     elif model["weights"] is None and model["pretrained"]:
         log.info(
             "loading the pretrained weights of %s from the hub, or from its cache on this machine",
@@ -76,6 +88,11 @@ def build_classifier(config: dict[str, Any], datamodule: CadenceDataModule, fetc
         },
         loss=config["loss"],
     )
+    if fetch_weights and release is not None:
+        member = start_from(release, config["fold"], classifier.backbone.network)
+        log.info("starting from network %d of %s", member, config["model"]["weights"])
+    elif fetch_weights and start is not None:
+        load_start(classifier, start[0])
     classifier.backbone.check_image_size()
     if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:
         _check_single(classifier)

@@ -30,7 +30,9 @@ from seti.training import batch_size
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
+from seti.training.earlier_round import find_start
 from seti.training.held_out import predict_held_out, score
+from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_accelerator, check_batches, fitting_errors
 from seti.training.retries import Attempts
 from seti.utils import files, locks, shutdown
@@ -51,6 +53,13 @@ class Run:
     datamodule: CadenceDataModule
     identity: RunIdentity
     overrides: list[str] | None
+    start: tuple[Path, bool] | None = None  # checkpoint of an earlier round, and whether its scores are honest
+
+    @property
+    def honest(self) -> bool:
+        """True unless what the fold learns from has seen its held-out cadences."""
+        pseudo = self.datamodule.pseudo
+        return (pseudo is None or pseudo.honest) and (self.start is None or self.start[1])
 
     @property
     def folder(self) -> FoldFolder:
@@ -91,9 +100,11 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
     cfg = batch_size.resolve(cfg, experiment, job_folder)
     config = plain(cfg)
-    datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
+    datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed, experiment.folds_path)
+    datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
+    start = find_start(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
-    run = Run(cfg, experiment, datamodule, RunIdentity(config, datamodule.fingerprint), overrides)
+    run = Run(cfg, experiment, datamodule, RunIdentity(config, datamodule.fingerprint), overrides, start)
 
     finished = None if cfg.force else run.folder.read_result()
     if finished is not None:
@@ -107,6 +118,7 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
         for path in (run.folder.path, run.folder.last_checkpoint.parent):
             files.remove_stale_parts(path)
         batch_size.forget_other(experiment, cfg.data.batch_size)
+        datamodule.store_folds()
         return _train_with_retries(run).scores.auc
 
 
@@ -147,11 +159,12 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
     log.info(
         "%s: %d cadences to train on, %d held out (%d and %d with a needle)",
         run.label,
-        *(len(part) for part in (datamodule.train_set, datamodule.val_set)),
-        *(int(part.targets.sum()) for part in (datamodule.train_set, datamodule.val_set)),
+        *(datamodule.train_labelled, len(datamodule.val_set)),
+        int(datamodule.train_set.targets[: datamodule.train_labelled].sum()),
+        int(datamodule.val_set.targets.sum()),
     )
     pl.seed_everything(seed, verbose=False)
-    classifier = build_classifier(run.identity.config, datamodule, fetch_weights=position is None)
+    classifier = build_classifier(run.identity.config, datamodule, fetch_weights=position is None, start=run.start)
     if cfg.force and not attempts.failed:
         # The lock keeps out a prediction, whose tables would be of a network that is gone; the other folds of a
         # sweep hold it for an instant each.
@@ -219,6 +232,8 @@ def _make_result(run: Run, attempts: Attempts, oof: pd.DataFrame, seconds: float
             positives=int(datamodule.table["target"].sum()),
             skipped=len(datamodule.skipped),
         ),
+        pseudo=None if datamodule.pseudo is None else datamodule.pseudo.plain(),
+        honest=run.honest,
         seed=attempts.seed,
         attempts=[*attempts.failed, Attempt(attempts.seed, best_epoch, scores.auc, None)],
         config=run.identity.config,

@@ -26,6 +26,8 @@ from seti.reports import figures, training_plots
 from seti.training import batch_size
 from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
+from seti.training.earlier_round import find_start
+from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_batches
 from seti.utils import files, locks
 
@@ -62,6 +64,8 @@ def _run(cfg: DictConfig, folder: Path) -> float:
     cfg = batch_size.resolve(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name), folder)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
+    datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
+    start = find_start(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
     pl.seed_everything(cfg.seed, verbose=False)
     steps = cfg.lr_range.steps
@@ -78,7 +82,7 @@ def _run(cfg: DictConfig, folder: Path) -> float:
             enable_model_summary=False,
         )
         datamodule.trainer = trainer  # its device decides where images are made
-        classifier = build_classifier(config, datamodule, fetch_weights=True)
+        classifier = build_classifier(config, datamodule, fetch_weights=True, start=start)
         recorder = _RawLosses.watch(classifier)
         # Without the validation loader: the tuner would run it after every epoch.
         finder = Tuner(trainer).lr_find(

@@ -11,6 +11,7 @@ import torch
 
 from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
 from seti.simulation.signals import SHAPES, Signal, draw_signal
+from seti.transforms.cleaned import is_cleaned
 
 PANEL_SECONDS = 293.0  # of the competition's panels; shapes wander and beat by seconds
 REACH = 5  # bins on both sides of a track: four deviations of the widest signal
@@ -28,6 +29,8 @@ class Injection:
         drift: bins that the fastest signal crosses in a panel, either way.
         gap: unobserved rows between two panels, `(fewest, most)`.
         complete: share of the signals that are on in all of their panels; the others are on in one or two.
+        cleaned: cadences of which a repeated background was subtracted are in units of their thermal noise, and have
+            none where they were cleaned: signals are added in these units, and nothing is rescaled.
     """
 
     needles: float = 0.0
@@ -37,6 +40,7 @@ class Injection:
     drift: float = 32.0
     gap: tuple[float, float] = (0.0, 56.0)
     complete: float = 0.5
+    cleaned: bool = False
 
     def __call__(
         self, cadence: np.ndarray, numbers: tuple[int, ...], target: float, rng: np.random.Generator
@@ -62,9 +66,10 @@ class Injection:
             panels = tuple(sorted(rng.choice(panels, rng.integers(1, len(panels)), replace=False).tolist()))
         signal = self.draw(rng, panels, *cadence.shape[1:])
         cadence = torch.from_numpy(cadence).to(torch.float32, copy=True).numpy()  # 7 times as fast as numpy's cast
+        noise = 1.0 if self.cleaned and is_cleaned(torch.from_numpy(cadence)) else None
         for panel, number in zip(cadence, numbers, strict=True):
             if number in panels:
-                add(panel, signal.track[number], signal.profile[number], signal.snr, signal.width)
+                add(panel, signal.track[number], signal.profile[number], signal.snr, signal.width, noise)
         return cadence, float(needle)
 
     def draw(self, rng: np.random.Generator, panels: tuple[int, ...], rows: int, bins: int) -> Signal:
@@ -77,7 +82,9 @@ class Injection:
         return draw_signal(rng, str(rng.choice(self.shapes)), panels, snr, drift_rate, times, bins, 1.0)
 
 
-def add(panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, width: float) -> None:
+def add(
+    panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, width: float, noise: float | None = None
+) -> None:
     """Add a signal to a panel, in place, keeping mean and deviation, which would reveal it.
 
     At its centre it has `snr * noise / sqrt(rows)` times the profile, as in `seti.simulation.spectra`, and a
@@ -89,15 +96,18 @@ def add(panel: np.ndarray, track: np.ndarray, profile: np.ndarray, snr: float, w
         profile: `(rows,)`, of root mean square 1.
         snr: over the panel.
         width: full width at half maximum, in bins.
+        noise: of the panel, which is then not rescaled; None measures it.
     """
     rows, bins = panel.shape
     mean, deviation = _moments(panel)
-    level = snr * thermal_noise(panel) / np.sqrt(rows)
+    level = snr * (thermal_noise(panel) if noise is None else noise) / np.sqrt(rows)
     at = np.rint(track).astype(np.int64)[:, None] + np.arange(-REACH, REACH + 1)
     sigma = width / np.sqrt(8 * np.log(2))
     power = level * profile[:, None] * np.exp(-0.5 * ((at - track[:, None]) / sigma) ** 2)
     inside = (at >= 0) & (at < bins)
     panel[np.broadcast_to(np.arange(rows)[:, None], at.shape)[inside], at[inside]] += power[inside].astype(np.float32)
+    if noise is not None:
+        return
     mean_now, deviation_now = _moments(panel)
     scale = deviation / deviation_now if deviation_now > 0 else 1.0
     panel *= np.float32(scale)

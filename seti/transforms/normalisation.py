@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seti.transforms.cleaned import covered_bins, merge
+
 TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviation
 # Rows of a panel that suffice for its scale. Medians that are subtracted need all rows: sums over rows bring out their
 # errors.
@@ -29,7 +31,8 @@ class Normalisation:
             divides each panel as `robust` does; `whiten` then also divides each frequency of the cadence and
             each row by its own median absolute deviation, because bright frequencies and flickering rows are noisier (a
             radiometer's noise grows with its power). `flatten` and `whiten` remove signals that do not drift, which
-            searches take for terrestrial.
+            searches take for terrestrial. `cleaned` is for data sets of `seti twins clean=<folder>`: bins that hold a
+            difference from a twin stay as they are, untouched cadences are whitened.
         clip: `[lowest, highest]` value afterwards, or None.
         remove_spike: replace the DC bin, where there is one, by its neighbours, before everything else.
     """
@@ -70,16 +73,32 @@ class Normalisation:
         elif self.how == "robust":
             panels -= median(panels.flatten(2))[..., None, None]
             panels /= noise(panels)
+        elif self.how == "cleaned":
+            panels.copy_(_keep_differences(panels))
         elif self.how in ("flatten", "whiten"):
             panels -= median(panels)[..., None]
             panels -= median(panels.transpose(2, 3))[:, :, None, :]
             panels /= noise(panels)
             if self.how == "whiten":
-                some = _enough(panels).abs()
-                by_frequency = median(some.flatten(1, 2).transpose(1, 2))[:, None, None, :]
-                panels /= (TO_DEVIATION * by_frequency).clamp_(min=LEAST)
+                panels /= (TO_DEVIATION * _by_frequency(panels)[:, None, None, :]).clamp_(min=LEAST)
                 panels /= (TO_DEVIATION * median(panels.abs())[..., None]).clamp_(min=LEAST)
         return panels if self.clip is None else panels.clamp_(*self.clip)
+
+
+def _keep_differences(panels: Tensor) -> Tensor:
+    """Whiten untouched cadences; in cleaned ones, scale the bins without a difference."""
+    covered = covered_bins(panels)
+    whiten = Normalisation("whiten")
+    if panels.device.type == "cpu" and not covered.any():
+        return whiten._in_place(panels)
+    scale = (TO_DEVIATION * _by_frequency(panels)).clamp_(min=LEAST)
+    whitened = panels if panels.device.type == "cpu" and len(panels) == 1 else whiten._in_place(panels.clone())
+    return merge(panels, whitened, covered, scale)
+
+
+def _by_frequency(panels: Tensor) -> Tensor:
+    """Median deviation from 0 of each frequency over the panels, `(B, bins)`."""
+    return median(_enough(panels).abs().flatten(1, 2).transpose(1, 2))
 
 
 def median(values: Tensor) -> Tensor:

@@ -1,8 +1,13 @@
-"""Folds of the label table's own column, from training to the blend."""
+"""Folds of the label table's own column and folds that keep groups together, from training to the blend."""
 
+import logging
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from seti.backgrounds import table as twins
+from seti.data import competition
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
 from seti.stacking.out_of_fold import join_oof
@@ -49,3 +54,79 @@ def test_the_columns_folds_are_held_out_predicted_with_and_recorded(train, predi
 def test_a_word_that_is_no_source_of_folds(train):
     with pytest.raises(SetiError, match=r"^data.folds=stratified is none of column; null draws stratified folds$"):
         train("data.folds=stratified")
+
+
+def write_twins(root, size: int) -> pd.DataFrame:
+    """Write a table of twins in which cadences that follow each other share a background."""
+    tables = {
+        split: pd.read_csv(root / name, dtype={"id": str})["id"].sort_values(ignore_index=True)
+        for split, name in (("train", "train_labels.csv"), ("test", "sample_submission.csv"))
+    }
+    rows = [
+        {"id": one, "split": split, "group": place // size if split == "train" else "", "offset": 0, "members": size}
+        for split, ids in tables.items()
+        for place, one in enumerate(ids)
+    ]
+    table = pd.DataFrame(rows).assign(covered=0.0, partners="", verdict="")
+    found = {split: competition.list_files(root, split) for split in tables}
+    sources = table[["id", "split"]].assign(checksum="")
+    sources["size"] = [found[row.split][row.id][0] for row in sources.itertuples()]
+    sources["mtime_ns"] = [found[row.split][row.id][1] for row in sources.itertuples()]
+    none = np.zeros((0, 6), np.float32)
+    links = twins.Links(*np.zeros((3, 0), np.int32), none, none, none)
+    twins.write_twins(root, table, links, sources, {})
+    return table
+
+
+def test_folds_keep_groups_together(train, outputs, own_data, caplog, tmp_path):
+    caplog.set_level(logging.INFO)
+    data = ("trainer.max_epochs=1", f"data.root={own_data}")
+    train(*data, "exp_name=before")
+    assert not (outputs / "before" / "folds.csv").exists()
+    table = write_twins(own_data, 2)
+    for fold in (0, 1):
+        train(*data, f"fold={fold}")
+    said = [record.getMessage() for record in caplog.records if "keep the groups" in record.getMessage()]
+    assert said == [
+        f"folds keep the groups of {own_data / 'twins.csv'} together: 20 groups of 2 to 2 cadences, 40 in all; 0 are "
+        "alone; data.groups=none draws folds without them"
+    ]
+    oof = Experiment(outputs / "exp").read_oof().merge(table, on="id")
+    assert len(oof) == 40
+    assert oof.groupby("group")["fold"].nunique().max() == 1
+    stored = pd.read_csv(outputs / "exp" / "folds.csv", dtype={"id": str})
+    assert list(stored) == ["id", "target", "group", "fold", "fold_seed"]
+    assert (stored["fold"] == oof["fold"]).all()
+
+    # The folds that were drawn before remain those of their experiment.
+    with pytest.raises(
+        SetiError, match=r"twins.csv that data.groups=auto keeps together and data.groups=none does not"
+    ):
+        train(*data, "exp_name=before", "fold=1")
+    train(*data, "exp_name=before", "fold=1", "data.groups=none")
+    with pytest.raises(SetiError, match=r"hold out in different folds .* data.folds, and data.groups"):
+        join_oof({name: Experiment(outputs / name).read_oof() for name in ("exp", "before")})
+
+    # The same groups, as a table that the user brings, give the same folds.
+    table[table["split"] == "train"][["id", "group"]].to_csv(tmp_path / "own.csv", index=False)
+    train(*data, "fold=1", f"data.groups={tmp_path / 'own.csv'}")
+    write_twins(own_data, 4)
+    with pytest.raises(SetiError, match=r"other labelled cadences or folds"):
+        train(*data, "fold=1")
+
+
+def test_a_table_of_twins_that_is_out_of_date(train, own_data):
+    write_twins(own_data, 2)
+    with (own_data / "twins.csv").open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(SetiError, match=r"twins.csv is not the file that .*; data.groups=none draws folds without it$"):
+        train(f"data.root={own_data}")
+
+
+def test_groups_and_the_tables_own_folds(train, own_data, tmp_path):
+    write_folds(own_data, 0)
+    (tmp_path / "own.csv").write_text("id,group\n")
+    own = (*OWN, f"data.root={own_data}")
+    with pytest.raises(SetiError, match=r"own.csv is for folds that are drawn, and data.folds=column takes those of"):
+        train(*own, f"data.groups={tmp_path / 'own.csv'}")
+    train(*own, "data.groups=auto")

@@ -137,7 +137,7 @@ REFUSED = {
         "0": " leaves nothing to train on: use a share such as 0.5, or a number",
         "-1": " leaves nothing to train on",
         "all": " must be a number: a share of the batches such as 0.5, or how many",
-        "true": " leaves nothing to train on",
+        "true": " must be a number: a share of the batches",
         "1.5": f" {SHARE}",
         "0.1": "=0.1 of 3 batches is less than one: set it to a number of batches such as 1, or to a share of at "
         "least 0.334",
