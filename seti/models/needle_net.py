@@ -26,7 +26,7 @@ class NeedleNet(nn.Module):
         depth: number of convolutions after the comparison, at half its resolution. More of them tolerate larger offsets
             between the panels' tracks, where drift is uneven or the gaps between panels are unknown.
         drop_rate: dropout probability before the head.
-        strided: halve the planes in the second convolution instead of after it: the same size from there on, at less
+        early: halve the planes before the second convolution instead of after it: the same size from there on, at less
             than half the time on a CPU.
         dilations: of the convolutions after the comparison, one each; None for none. Dilated ones see panels' tracks
             that lie farther apart.
@@ -42,7 +42,7 @@ class NeedleNet(nn.Module):
         width: int = 16,
         depth: int = 2,
         drop_rate: float = 0.0,
-        strided: bool = False,
+        early: bool = False,
         dilations: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
@@ -56,10 +56,12 @@ class NeedleNet(nn.Module):
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = 4 * width
         # A track is several drift rates and bins wide, so max pooling loses nothing and costs a quarter.
-        second = _convolution(width, width, stride=2 if strided else 1)
+        second = _convolution(width, width)
+        if early:
+            second = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), second)
         self.stem = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(1, width), second)
         compared = (4 if self.off else 2) * width
-        halve = nn.Identity() if strided else nn.MaxPool2d(2, ceil_mode=True)
+        halve = nn.Identity() if early else nn.MaxPool2d(2, ceil_mode=True)
         self.compare = nn.Sequential(halve, _convolution(compared, 2 * width))
         self.trunk = nn.Sequential(
             *(_convolution(2 * width, 2 * width, dilation=dilation) for dilation in dilations or (1,) * depth)
@@ -102,8 +104,8 @@ class NeedleNet(nn.Module):
         return self.forward_head(self.forward_features(planes))
 
 
-def _convolution(channels: int, to: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(channels, to, 3, stride, padding=dilation, dilation=dilation, bias=False)
+def _convolution(channels: int, to: int, dilation: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, to, 3, padding=dilation, dilation=dilation, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(to), nn.ReLU(inplace=True))
 
 
@@ -129,12 +131,12 @@ def needle_net_wide(pretrained: bool = False, **options: Any) -> NeedleNet:
 @register_model
 def needle_net_swift(pretrained: bool = False, **options: Any) -> NeedleNet:
     """Create the released network for CPUs: deeper than `needle_net`, at less than half the time."""
-    defaults = {"width": 16, "strided": True, "dilations": (1, 2, 4, 1)}
+    defaults = {"width": 16, "early": True, "dilations": (1, 2, 4, 1)}
     return build_model_with_cfg(NeedleNet, "needle_net_swift", pretrained, **defaults | options)
 
 
 @register_model
 def needle_net_broad(pretrained: bool = False, **options: Any) -> NeedleNet:
     """Create the released network for GPUs, small enough to come with the package."""
-    defaults = {"width": 40, "strided": True, "dilations": (1, 2, 4, 1, 2, 1)}
+    defaults = {"width": 40, "early": True, "dilations": (1, 2, 4, 1, 2, 1)}
     return build_model_with_cfg(NeedleNet, "needle_net_broad", pretrained, **defaults | options)

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from seti.evaluation.calibration import calibration_error
+from seti.evaluation.calibration import calibration_error, reliability
 
 NEEDLE, BACKGROUND = "needle", "background"
 # Shares of a survey's cadences that probabilities are calibrated for; of the stream, half are needles.
@@ -63,17 +63,21 @@ def set_scores(logits: np.ndarray, truth: pd.DataFrame) -> dict[str, Any]:
         truth: see `seti.release.fixed_sets.FixedSet`.
 
     Returns:
-        Plain values: cadences, auc, of the members too, calibration_error for the survey's shares, and for each share
+        Plain values: cadences, auc, of the members too, calibration_error and reliability for the
+        survey's shares, and for each share
         of false alarms: recall, recall by SNR, drift and shape as `[low, high or name, needles, recall]`, and the share
         of each kind of decoy that is taken for a needle.
     """
     targets, probs, weights = truth["target"].to_numpy(), ensemble(logits), survey_weights(truth)
+    chosen = np.random.default_rng(0).choice(len(targets), RESAMPLED, p=weights)
+    survey = targets[chosen], probs[chosen]
     scored: dict[str, Any] = {
         "cadences": len(truth),
         "needles": int(targets.sum()),
         "auc": _rounded(roc_auc_score(targets, probs)),
         "member_auc": [_rounded(roc_auc_score(targets, column)) for column in logits.T],
-        "calibration_error": _rounded(resampled_error(targets, probs, weights)),
+        "calibration_error": _rounded(calibration_error(*survey)),
+        "reliability": reliability(*survey).round(4).to_numpy().tolist(),
     }
     for share in FALSE_ALARMS:
         threshold = weighted_quantile(probs[targets == 0], weights[targets == 0], 1 - share)
@@ -87,12 +91,6 @@ def set_scores(logits: np.ndarray, truth: pd.DataFrame) -> dict[str, Any]:
             "alarms_by_kind": _by_names(truth["kind"], found, targets == 0),
         }
     return scored
-
-
-def resampled_error(targets: np.ndarray, probs: np.ndarray, weights: np.ndarray) -> float:
-    """Calibration error of a set resampled to the survey's shares."""
-    chosen = np.random.default_rng(0).choice(len(targets), RESAMPLED, p=weights)
-    return calibration_error(targets[chosen], probs[chosen])
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:

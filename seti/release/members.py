@@ -43,6 +43,7 @@ class Members(pl.LightningModule):
         self.seen, self.steps, self.before = 0, 0, 0.0  # cadences; steps; seconds of earlier runs
         self.began: float | None = None
         self.pairs: tuple | None = None  # tensors of averages and networks
+        self.train()
 
     def train(self, mode: bool = True) -> "Members":
         """Switch the mode of the networks; their averages stay in evaluation mode."""
@@ -90,6 +91,8 @@ class Members(pl.LightningModule):
         loss = 0.0
         for (_, fold), network in zip(self.keys, self.networks, strict=True):
             seen, wanted = parts[fold]
+            if not len(seen):  # in a tiny batch; the mean of nothing is not a number
+                continue
             loss = loss + nn.functional.binary_cross_entropy_with_logits(network(seen).squeeze(1).float(), wanted)
         optimizer.zero_grad()
         self.manual_backward(loss)

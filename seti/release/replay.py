@@ -8,8 +8,9 @@ from seti.transforms.dedoppler import Dedoppler, compress
 from seti.transforms.normalisation import Normalisation
 
 PANELS = len(PANEL_LETTERS)
-NOISE_SHARE = 0.25  # of the cadences that get more noise
+NOISE_SHARE = 0.1  # of the cadences that get more noise
 NOISE = 0.5  # deviation of the most noise that is added, relative to a cadence's own
+GAP_SHARE = 0.5  # of the specified gaps' range, that planes are aligned for
 LOWEST_CLIP = 5.0  # deviations; the upper limit of the values is drawn between this one and the specification's
 
 
@@ -98,8 +99,10 @@ class Planes:
     def moved(self, panels: Tensor, generator: torch.Generator) -> Tensor:
         """Planes of normalised panels, moved at random and aligned for a random gap."""
         panels, numbers = move(panels, generator, self.normalisation.clip[1])
+        # Around the usual gap: the stream draws the true ones.
         low, high = self.dedoppler.gap
-        gaps = low + (high - low) * torch.rand(len(panels), generator=generator, device=panels.device)
+        away = GAP_SHARE * (torch.rand(len(panels), generator=generator, device=panels.device) - 0.5)
+        gaps = (low + high) / 2 + away * (high - low)
         return self.of(panels, numbers, gaps)
 
     def of(self, panels: Tensor, numbers: Tensor, gaps: Tensor | None = None) -> Tensor:
