@@ -127,8 +127,16 @@ def nearest(command: str, key: str) -> str | None:
             known.append(name)
     if not key.startswith("trainer."):
         return nearest_of(key, known)
-    own = nearest_of(key, [one for one in known if one.startswith("trainer.")])
-    return own or nearest_of(key, [*known, *(f"trainer.{name}" for name in trainer_arguments())])
+    last = key.rpartition(".")[2]
+    for candidates in (
+        [one for one in known if one.startswith("trainer.")],
+        [f"trainer.{name}" for name in trainer_arguments()],
+        [one for one in known if one.rpartition(".")[2] == last],  # trainer.lr is optimizer.lr; nothing less alike
+    ):
+        near = nearest_of(key, candidates)
+        if near is not None:
+            return near
+    return None
 
 
 def nearest_of(key: str, known: list[str]) -> str | None:

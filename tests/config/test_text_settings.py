@@ -110,6 +110,7 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("predict", "ckpt_dir"),
         ("predict", "data.root"),
         ("predict", "data.pack_dir"),
+        ("predict", "out"),
         ("stack", "output_dir"),
         ("stack", "experiments"),
         ("simulate", "root"),
@@ -222,7 +223,7 @@ def test_records_of_older_versions_are_spelled_as_they_were_read():
         "fold=1",
         "lr=x",
         "exp_name=b c",
-        "data.root=/a\\,b",
+        'data.root="/a,b"',
         "optimizer.lr=1e-3",
         "augment.inject_shapes=[line,1.1]",
     ]
