@@ -107,8 +107,8 @@ class Generated:
 def _part(number: int, offset: int, panels: tuple[int, ...]) -> np.ndarray:
     """Cut a cadence from a field of noise on a band, `(panels, 273, 256)` float32.
 
-    The noise of all fields is that of two blocks, with the rows in 273 orders, the panels in six, and either sign: no two
-    of these 6,552 fields share a key.
+    The noise of all fields is that of two blocks, with the rows in 273 orders, the panels in six, and either sign: none
+    of these 6,552 fields shares a key with another.
     """
     form, turn = divmod(number // ROWS, len(ALL))
     if form >= FORMS:
