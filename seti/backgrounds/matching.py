@@ -80,7 +80,10 @@ class Ballot:
             self._merge(codes, votes)
 
     def result(self) -> Candidates:
-        """Pairs with `FEWEST_VOTES` or more, those with most first, and at most `MOST_SHIFTS` of each pair."""
+        """Pairs with `FEWEST_VOTES` or more, those with most first.
+
+        A pair comes with `MOST_SHIFTS` shifts at most.
+        """
         enough = self._votes >= FEWEST_VOTES
         codes, votes = self._codes[enough], self._votes[enough]
         order = np.lexsort((codes, -votes))
