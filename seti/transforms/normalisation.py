@@ -6,6 +6,7 @@ then has another scale in every panel; the choices here bring it back to one.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ TO_DEVIATION = 1.4826  # a Gaussian's deviation over its median absolute deviati
 # Rows of a panel that suffice for its scale. Medians that are subtracted need all rows: sums over rows bring out their
 # errors.
 ENOUGH = 91
+SHORT = 400  # values of a line up to which numpy sorts it faster than it finds the middle
 LEAST = 0.3  # smallest divisor of a frequency or a row, relative to the panel's noise
 SPIKE_SNR = 10.0  # least height of a spike in every panel, relative to the scatter from bin to bin
 SPIKE_SHARE = 0.2  # largest height of its neighbours, relative to its own; 0.5 in a signal two bins wide
@@ -55,7 +57,7 @@ class Normalisation:
         Returns:
             float32 of the same shape.
         """
-        if panels.device.type != "cpu":
+        if panels.device.type != "cpu" or torch.compiler.is_exporting():
             return self._in_place(panels.to(torch.float32, copy=True))
         # One by one, so that each cadence stays in the processor's cache: 4 times as fast as all at once.
         out = torch.from_numpy(np.empty(panels.shape, np.float32))
@@ -103,11 +105,27 @@ def _by_frequency(panels: Tensor) -> Tensor:
 
 def median(values: Tensor) -> Tensor:
     """Median over the last axis, the lower of two where N is even: `(..., N)` to `(...)`."""
+    middle = (values.shape[-1] - 1) // 2
+    if torch.compiler.is_exporting():  # ONNX has no median
+        return values.topk(middle + 1, largest=False).values[..., middle]
     if values.device.type != "cpu":
         return values.median(dim=-1).values
-    # numpy partitions, torch sorts, which takes 10 times as long.
-    middle = (values.shape[-1] - 1) // 2
-    return torch.from_numpy(np.partition(np.ascontiguousarray(values.numpy()), middle, axis=-1)[..., middle])
+    # numpy partitions, or sorts with vector instructions; torch takes 10 times as long.
+    lines = _lines(values.numpy())
+    ordered = np.sort(lines, axis=-1) if lines.shape[-1] <= SHORT else np.partition(lines, middle, axis=-1)
+    return torch.from_numpy(ordered[..., middle])
+
+
+def _lines(values: np.ndarray) -> np.ndarray:
+    """Copy to C order where needed; transposed images by OpenCV, 8 times as fast."""
+    columns = values.swapaxes(-1, -2) if values.ndim > 1 else values
+    if values.flags.c_contiguous or not columns.flags.c_contiguous or values.dtype != np.float32:
+        return np.ascontiguousarray(values)
+    out = np.empty(values.shape, np.float32)
+    images = columns.reshape(-1, *columns.shape[-2:])
+    for image, place in zip(images, out.reshape(-1, *values.shape[-2:]), strict=True):
+        cv2.transpose(image, place)
+    return out
 
 
 def noise(panels: Tensor) -> Tensor:

@@ -106,3 +106,11 @@ def test_signals_are_no_dc_bins():
     panels[0] += 15 * across  # a decoy that stands still in all panels
     panels[1, :5, :, 30] += 15  # one bin, but not in all panels
     assert torch.equal(remove_spike(panels), panels)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 399, 400, 401])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_median_is_the_lower_of_two_for_lines_of_any_length(length, transposed):
+    values = torch.randn(2, length, 3) if transposed else torch.randn(2, 3, length)
+    lines = values.transpose(1, 2) if transposed else values
+    assert torch.equal(median(lines), lines.median(dim=-1).values)
