@@ -1,4 +1,4 @@
-"""Scores of a release: by SNR, drift and shape at fixed false alarms; calibration for a tenth of needles."""
+"""Scores by SNR, drift and shape at fixed false alarms, and calibration."""
 
 import itertools
 from typing import Any
@@ -26,7 +26,7 @@ def ensemble(logits: np.ndarray) -> np.ndarray:
 
 
 def survey_weights(truth: pd.DataFrame) -> np.ndarray:
-    """Weights that give a set the survey's shares of needles, decoys and backgrounds, `(N,)` of sum 1."""
+    """Weights `(N,)` that give a set the survey's shares of needles, decoys and backgrounds."""
     needle = truth["target"].to_numpy() == 1
     empty = ~needle & (truth["kind"].fillna("") == BACKGROUND).to_numpy()
     groups = [(needle, NEEDLES), (empty, 1 - NEEDLES - DECOYS), (~needle & ~empty, DECOYS)]
@@ -38,7 +38,7 @@ def survey_weights(truth: pd.DataFrame) -> np.ndarray:
 
 
 def fit_calibration(logits: np.ndarray, truth: pd.DataFrame) -> tuple[float, float]:
-    """Fit slope and offset of every member's logit, so that the ensemble's mean probability is calibrated.
+    """Fit slope and offset of the members' logits to calibrate their mean probability.
 
     They maximise the likelihood of the targets under `survey_weights`, as in Platt's scaling.
 

@@ -112,7 +112,7 @@ def draw_of_generator(name: str, seed: int, index: int) -> Made:
 
 
 def in_float16(data: np.ndarray) -> np.ndarray:
-    """Bring panels into float16, scaled one by one where it could not hold their values; whitening undoes the scale."""
+    """Bring panels of other types into float16, each standardised, which whitening undoes."""
     if data.dtype == np.float16:
         return data
     data = data.astype(np.float32)

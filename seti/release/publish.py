@@ -25,7 +25,7 @@ def score(members: Members, fixed: FixedSet) -> np.ndarray:
 
 
 def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: dict[str, Any]) -> list[Release]:
-    """Calibrate the members on the first set, score them on all, and write a release for each network.
+    """Calibrate and score the members, and write a release for each network.
 
     Args:
         members: trained.
@@ -35,7 +35,7 @@ def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: d
     """
     members.eval()
     logits = [score(members, fixed) for fixed in sets]
-    spec, releases = members.hparams["spec"], []
+    releases = []
     for name, columns in member_columns(members.keys).items():
         network = members.settings.networks[name]
         slope, offset = fit_calibration(logits[0][:, columns], sets[0].truth)
@@ -46,7 +46,7 @@ def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: d
         release = write_release(
             folder / name,
             network["backbone"],
-            spec,
+            members.hparams["spec"] | {"normalise": members.normalise_of(name)},
             weights,
             calibration={"slope": slope, "offset": offset, "set": sets[0].name},
             trained=trained,

@@ -1,4 +1,4 @@
-"""Trains the released networks: `make weights`, or `python -m seti.release.train --minutes 10`.
+"""Program that trains the released networks: `python -m seti.release.train --minutes 10`.
 
 A training that was stopped goes on when the command is given again. `weights/released/` then holds a folder for each
 network, and `python -m seti.release.card weights/released` puts them into the package, with the model card.
