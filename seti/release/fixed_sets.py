@@ -1,5 +1,6 @@
 """Fixed sets of cadences with the truth about them, to calibrate and score on."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from seti.simulation import crowded, radiometer
+from seti.simulation import crowded, radiometer, setigen_cadences
 from seti.simulation.kinds import KINDS, NEEDLE, Limits
 
 TRUTH = ("kind", "snr", "drift", "shape")
 VALIDATION_BATCH = 64
-# Generators of other making than the stream, which no member trains on and which need no other package.
-GENERATORS = {"radiometer": radiometer.draw, "crowded": crowded.draw}
+# Generators of other making than the stream, which no member trains on.
+GENERATORS = {"radiometer": radiometer.draw, "crowded": crowded.draw, "setigen": setigen_cadences.draw}
 LIMITS = Limits((10.0, 100.0), 0.15, 0.5)
 OTHERS = (0.2, 0.1, 0.15, 0.15, 0.4)  # shares of the kinds without needle
 
@@ -101,6 +102,11 @@ class Made:
     snr: float
     drift: float
     shape: str
+
+
+def available_generators() -> list[str]:
+    """Names of `GENERATORS` whose packages are installed."""
+    return [name for name in GENERATORS if name != "setigen" or importlib.util.find_spec("setigen")]
 
 
 def draw_of_generator(name: str, seed: int, index: int) -> Made:

@@ -16,6 +16,8 @@ from seti.release.members import Members
 from seti.release.progress import member_columns
 from seti.utils import files
 
+CALIBRATING = ("stream", "radiometer", "crowded")  # sets; "setigen" is left for a test
+
 
 def score(members: Members, fixed: FixedSet) -> np.ndarray:
     """Logits of a set by the averages of all members: `(N, members)`."""
@@ -29,7 +31,7 @@ def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: d
 
     Args:
         members: trained.
-        sets: the first one is of the stream.
+        sets: those named in `CALIBRATING` are calibrated on.
         folder: gets a folder for each network.
         trained: what the record says about the training.
     """
@@ -38,7 +40,13 @@ def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: d
     releases = []
     for name, columns in member_columns(members.keys).items():
         network = members.settings.networks[name]
-        slope, offset = fit_calibration(logits[0][:, columns], sets[0].truth)
+        slope, offset = fit_calibration(
+            [
+                (scored[:, columns], fixed.truth)
+                for fixed, scored in zip(sets, logits, strict=True)
+                if fixed.name in CALIBRATING
+            ]
+        )
         weights = {
             members.keys[column][1]: calibrated(members.averages[column].state_dict(), slope, offset)
             for column in columns
@@ -48,7 +56,7 @@ def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: d
             network["backbone"],
             members.hparams["spec"] | {"normalise": members.normalise_of(name)},
             weights,
-            calibration={"slope": slope, "offset": offset, "set": sets[0].name},
+            calibration={"slope": slope, "offset": offset, "sets": list(CALIBRATING)},
             trained=trained,
         )
         card = {
