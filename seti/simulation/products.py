@@ -10,8 +10,7 @@ from seti.utils import hints
 
 # Not the default network, an EfficientNet on images of 512 x 512: it takes hours without a GPU.
 LAPTOP = ("-m", "fold=0,1,2,3,4", "experiment=best_cpu")
-# Raw power must be normalised; a slew is 1.6 to 3.3 rows, and injected signals have the competition's drift rates.
-RECIPE = ("experiment=best_cpu", "data.dedoppler.gap=[1.6,3.3]", "augment.inject=0", "augment.inject_decoys=0")
+RECIPE = ("experiment=judge",)  # snippets of observations: for networks that judge the candidates of seti scan
 
 
 @dataclass(frozen=True)
