@@ -151,13 +151,13 @@ def needle_net_wide(pretrained: bool = False, **options: Any) -> NeedleNet:
 
 @register_model
 def needle_net_swift(pretrained: bool = False, **options: Any) -> NeedleNet:
-    """Create the released network for CPUs: deeper than `needle_net`, at less than half the time."""
+    """Create a network for CPUs, deeper than `needle_net` at less than half the time."""
     defaults = {"width": 16, "early": True, "dilations": (1, 2, 4, 1)}
     return build_model_with_cfg(NeedleNet, "needle_net_swift", pretrained, **defaults | options)
 
 
 @register_model
 def needle_net_broad(pretrained: bool = False, **options: Any) -> NeedleNet:
-    """Create the released network for GPUs, small enough to come with the package."""
+    """Create a network for GPUs that is small enough to come with the package."""
     defaults = {"width": 40, "early": True, "dilations": (1, 2, 4, 1, 2, 1)}
     return build_model_with_cfg(NeedleNet, "needle_net_broad", pretrained, **defaults | options)
