@@ -1,25 +1,26 @@
 """Ablation of settings: recipes trained and scored on simulated cadences.
 
-    python benchmarks/recipes.py [--folder recipes] [--only headline growth folds ablation] [--docs] [--machine <words>]
+    python benchmarks/recipes.py [--folder recipes] [--only <part> ...] [--docs] [--machine <words>]
 
-It simulates two data sets into the folder and runs `train.py` and `predict.py` for every recipe and seed, one after
-the other. What is finished is kept, so a stopped run continues with the same command. `--docs` writes the tables
-into docs/recipes.md and the figures to the same folder. No setting was tuned on these sets, which have their own seeds.
+The parts are headline, growth, folds, ablation and generalisation. It simulates data sets into the folder and runs
+`train.py` and `predict.py` for every recipe and seed, one after the other. What is finished is kept, so a stopped run
+continues with the same command. `--docs` writes the tables into docs/recipes.md and the figures to the same folder. No
+setting was tuned on these sets, which have their own seeds.
 """
 
 import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import generalisation
 import numpy as np
 import pandas as pd
 import recipe_figures
+from generalisation import run_python
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
@@ -153,7 +154,7 @@ class Bench:
         """Simulate a data set if it is missing, or link its first labelled cadences."""
         root, (train, seed) = self.folder / data, SETS[data]
         if not (root / "train_labels.csv").exists():
-            _call("-m", "seti.simulate", f"root={root}", f"train={train}", f"test={TEST}", f"seed={seed}")
+            run_python("-m", "seti.simulate", f"root={root}", f"train={train}", f"test={TEST}", f"seed={seed}")
         if cadences in (0, train):
             return root
         part = self.folder / f"{data}-{cadences}"
@@ -176,9 +177,9 @@ class Bench:
         folder, root = self.experiment(recipe, seed), self.root(recipe.data, recipe.cadences)
         settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
         if not (folder / "fold_0" / "result.json").exists():
-            _call("train.py", *recipe.overrides, *settings, f"seed={seed}", "data.fold_seed=0")
+            run_python("train.py", *recipe.overrides, *settings, f"seed={seed}", "data.fold_seed=0")
         if not (folder / "predictions.json").exists():
-            _call("predict.py", f"ckpt_dir={folder}")
+            run_python("predict.py", f"ckpt_dir={folder}")
         result = json.loads((folder / "fold_0" / "result.json").read_text())
         scores = self.scores(recipe, seed)
         needles = scores["target"] == 1
@@ -198,8 +199,8 @@ class Bench:
         folder, root = self.experiment(recipe, SEEDS[0]), self.root(recipe.data)
         settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
         seeds = [f"seed={SEEDS[0]}", "data.fold_seed=0"]
-        _call("train.py", "-m", "fold=0,1,2,3,4", *recipe.overrides, *settings, *seeds)
-        _call("predict.py", f"ckpt_dir={folder}")
+        run_python("train.py", "-m", "fold=0,1,2,3,4", *recipe.overrides, *settings, *seeds)
+        run_python("predict.py", f"ckpt_dir={folder}")
         summary, scores = json.loads((folder / "cv.json").read_text()), self.scores(recipe, SEEDS[0])
         single = [roc_auc_score(scores["target"], scores[f"fold_{fold}"]) for fold in range(5)]
         together, pooled = roc_auc_score(scores["target"], scores["prob"]), summary["pooled_auc"]
@@ -216,13 +217,6 @@ class Bench:
         truth = pd.read_csv(self.root(recipe.data) / "truth.csv", dtype={"id": str})
         predicted = pd.read_csv(self.experiment(recipe, seed) / "predictions.csv", dtype={"id": str})
         return predicted.merge(truth[truth["split"] == "test"], on="id", validate="one_to_one")
-
-
-def _call(*words: str) -> None:
-    print("python", *words, flush=True)
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"that ended with code {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 FOLDS_COLUMNS = (
@@ -269,6 +263,8 @@ def machine() -> str:
 
 def measured(bench: Bench, name: str, figures: bool) -> tuple[Sequence[str], list[list[str]]]:
     """Run a part, draw its figure if requested, and return its table's columns and rows."""
+    if name == "generalisation":
+        return generalisation.COLUMNS, generalisation.rows(bench.folder, run_python, SEEDS)
     if name == "folds":
         return FOLDS_COLUMNS, [bench.folds(recipe) for recipe in HEADLINE]
     recipes = parts()[name]
@@ -285,7 +281,7 @@ def measured(bench: Bench, name: str, figures: bool) -> tuple[Sequence[str], lis
 def main() -> None:
     """Parse the command line, run the recipes, write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ["headline", "growth", "folds", "ablation"]
+    names = ["headline", "growth", "folds", "ablation", "generalisation"]
     parser.add_argument("--folder", type=Path, default=ROOT / "recipes")
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--docs", action="store_true")

@@ -28,6 +28,7 @@ from seti.data.cadence import read_cadence
 ROWS, BINS = 273, 256
 WIDE, CUTS, SHARED = 4096, 30, 0.85  # bins of a generated field, cadences of it, share of cadences that have twins
 WIDE_OVERLAP = 16  # bins
+FORMS = 3  # of the generated noise: as it is, mirrored, negative
 
 
 def against_truth(found: Found, field: np.ndarray, offset: np.ndarray, bins: int) -> dict[str, object]:
@@ -96,25 +97,39 @@ class Generated:
     def read(self, index: int, out: np.ndarray | None = None) -> np.ndarray:
         """Make one cadence."""
         start = time.process_time()
-        part = _field(int(self._field[index]))[list(self.panels), :, self._offset[index] : self._offset[index] + BINS]
+        part = _part(int(self._field[index]), int(self._offset[index]), self.panels)
         mean, deviation = part.mean(axis=(1, 2), keepdims=True), part.std(axis=(1, 2), keepdims=True)
         made = ((part - mean) / deviation).astype(np.float16)
         Generated.spent += time.process_time() - start
         return made
 
 
-@functools.lru_cache(maxsize=3)
-def _field(number: int) -> np.ndarray:
-    """Field of noise on a band with a slope, steps, a comb and a spike, `(6, 273, bins)` float32."""
+def _part(number: int, offset: int, panels: tuple[int, ...]) -> np.ndarray:
+    """Cut a cadence from a field of noise on a band with a comb and spikes, `(panels, 273, 256)` float32.
+
+    The noise of all fields is one block, in 273 orders of the rows, six of the panels, and mirrored or negative: no two
+    of these 4,914 fields share a key.
+    """
+    form, turn = divmod(number // ROWS, len(ALL))
+    if form > FORMS - 1:
+        msg = f"at most {FORMS * ROWS * len(ALL)} fields can be made"
+        raise ValueError(msg)
+    column = slice(WIDE - offset - BINS, WIDE - offset) if form == 1 else slice(offset, offset + BINS)
+    noise = _noise()[[(panel + turn) % len(ALL) for panel in panels], :, column]
+    noise = np.roll(noise, number % ROWS, axis=1)
+    noise = noise[:, :, ::-1] if form == 1 else -noise if form == 2 else noise
     rng = np.random.default_rng(number)
-    at = np.arange(WIDE)
-    band = 2 * np.sin(at / rng.uniform(50, 400)) + 4 * np.exp(-(at % 700) / 90) * np.cos(at / rng.uniform(3, 9)) ** 2
-    panels = rng.standard_normal((len(ALL), ROWS, WIDE), dtype=np.float32)
-    panels *= (1 + band / 25).astype(np.float32)
-    panels += band.astype(np.float32)
-    panels[:, :, rng.integers(0, WIDE, 8)] += 40
-    panels += np.maximum(rng.normal(0, 1, (len(ALL), ROWS, 1)), 0).astype(np.float32)
-    return panels
+    period, comb = rng.uniform(50, 400), rng.uniform(3, 9)
+    spikes = rng.integers(0, WIDE, 8)
+    at = np.arange(offset, offset + BINS)
+    band = 2 * np.sin(at / period) + 4 * np.exp(-(at % 700) / 90) * np.cos(at / comb) ** 2
+    flicker = np.maximum(rng.normal(0, 1, (len(ALL), ROWS, 1)), 0)[list(panels)]
+    return noise * (1 + band / 25).astype(np.float32) + (band + 40 * np.isin(at, spikes) + flicker).astype(np.float32)
+
+
+@functools.cache
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((len(ALL), ROWS, WIDE), dtype=np.float32)
 
 
 class GeneratedSet(DataSet):

@@ -10,12 +10,12 @@ LAYERS = (
     {"data"},
     {"simulation", "backgrounds"},
     {"transforms"},
-    {"dataloading", "models"},
+    {"dataloading", "models", "pretrained"},
     {"config"},
     {"experiments", "evaluation"},
     {"reports"},
     {"inference", "stacking"},
-    {"training", "search"},
+    {"training", "search", "release"},
     {"cli"},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS, 1) for name in names}

@@ -22,6 +22,7 @@ PLACES = {
     "transforms": 0.58,
     "dataloading": 0.5,
     "models": 0.76,
+    "pretrained": 0.24,
     "config": 0.88,
     "experiments": 0.32,
     "evaluation": 0.12,

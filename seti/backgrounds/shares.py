@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from seti.data.folds import assign_folds
 from seti.errors import SetiError
 
 CLOSE = 0.05  # shares that differ by less are called the same
@@ -90,6 +89,8 @@ def advice(shares: Shares, any_twins: bool) -> str:
 
 
 def _fold_shares(twins: pd.DataFrame, labels: pd.DataFrame, n_folds: int, seed: int) -> tuple[float, ...]:
+    from seti.data.folds import assign_folds  # scikit-learn takes a second to import
+
     try:
         folds = assign_folds(labels["target"].to_numpy(), n_folds, seed)
     except SetiError:  # too few cadences of a class

@@ -229,6 +229,8 @@ class PredictConfig:
     """Settings of `conf/predict.yaml`."""
 
     ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
+    out: str | None = field(default=None, metadata=PATH)
+    threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
     flips: bool = MISSING

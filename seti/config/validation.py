@@ -11,6 +11,7 @@ from seti.config import conversions
 from seti.config.checks import check_choice, check_range, settle_choices
 from seti.config.choices import BEST
 from seti.config.input_checks import check_augment, check_data
+from seti.config.release_checks import check_release
 from seti.config.schema import CheckpointConfig, TrainConfig, check_exp_name, unknown
 from seti.config.training_checks import check_loss, check_mixing, check_model, check_optimisation
 from seti.errors import SetiError, settings_errors
@@ -28,6 +29,7 @@ def check_settings(cfg: TrainConfig) -> None:
     _settle(cfg)
     data = cfg.data
     check_range("seed", cfg.seed, 0, 2**32 - 1)  # before data.fold_seed, which follows it
+    check_release(cfg)
     check_data(data)
     check_augment(cfg.augment, data)
     check_model(cfg)

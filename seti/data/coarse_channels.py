@@ -54,7 +54,8 @@ def parse_channels(value: Any, count: int, name: str = "channels") -> tuple[int,
     """Read numbers of coarse channels.
 
     Args:
-        value: a number, a span such as `10-19`, which includes both ends, or a list of these; None for all.
+        value: a number, a span such as `10-19`, which includes both ends, or a list of these (`0,10-19` too); None for
+            all.
         count: coarse channels of the files.
         name: of the setting.
 
@@ -66,17 +67,18 @@ def parse_channels(value: Any, count: int, name: str = "channels") -> tuple[int,
     """
     if value is None:
         return tuple(range(count))
+    items = value if isinstance(value, list | tuple) else str(value).split(",")
     found: set[int] = set()
-    for item in [value] if isinstance(value, str | int) else value:
+    for item in items:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
-        if match is None:
+        if match is None or int(match[2] or match[1]) < int(match[1]):
             msg = (
                 f"{name}={brief(item)} is not a coarse channel: give numbers from 0 to {count - 1}, or spans of them: "
                 f"{name}=[0,10-19]"
             )
             raise SetiError(msg)
         first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < count:
+        if last >= count:
             msg = f"{name}={item} is outside of the files, which have coarse channels 0 to {count - 1}"
             raise SetiError(msg)
         found.update(range(first, last + 1))

@@ -97,6 +97,8 @@ class Hdf5File:
         if data.dtype.kind not in "fiu" or data.dtype.itemsize > 8:
             msg = f"{path} holds {brief(data.dtype)}, not numbers: replace the file"
             raise SetiError(msg)
+        if data.is_virtual:
+            import_plugin()  # the files that hold the samples may be compressed
         filters = data.id.get_create_plist()
         for number in range(filters.get_nfilters()):
             code, _, _, name = filters.get_filter(number)

@@ -10,7 +10,8 @@ from typing import Protocol, Self
 import numpy as np
 
 from seti.data import competition
-from seti.data.cadence import read_cadence, read_format
+from seti.data.cadence import PANEL_LETTERS, check_finite, read_cadence, read_format
+from seti.errors import SetiError
 
 
 class CadenceSource(Protocol):
@@ -138,3 +139,55 @@ class CadenceFiles:
         name = str(self.ids[index])
         # As competition.cadence_path, but without pathlib, which takes 5 us.
         return read_cadence(f"{self._folder}/{name[0]}/{name}.npy", self.panels, out, self._size)
+
+
+class CadenceArray:
+    """Cadences in memory: a `CadenceSource`.
+
+    Args:
+        cadences: `(N, 6, rows, bins)` numbers, panels in the order ABACAD.
+        panels: which of the six are read.
+
+    Raises:
+        SetiError: the array has another shape, is empty, or does not hold real numbers.
+    """
+
+    def __init__(self, cadences: np.ndarray, panels: tuple[int, ...]) -> None:
+        if cadences.ndim != 4 or cadences.shape[1] != len(PANEL_LETTERS) or 0 in cadences.shape:
+            msg = f"cadences have the shape (N, {len(PANEL_LETTERS)}, rows, bins), not {cadences.shape}"
+            raise SetiError(msg)
+        if cadences.dtype.kind not in "fiu" or cadences.dtype.itemsize > 8:
+            msg = f"cadences hold numbers, not {cadences.dtype}: convert them to float32"
+            raise SetiError(msg)
+        self.ids = np.arange(len(cadences)).astype(np.str_)
+        self.panels = panels
+        self.rows, self.bins = cadences.shape[2:]
+        self._cadences = cadences
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def description(self) -> str:
+        """Shape of the array."""
+        return f"an array of shape {self._cadences.shape}"
+
+    def take(self, indices: np.ndarray) -> Self:
+        """Select cadences: `indices` `(M,)` are places in `ids`."""
+        taken = copy.copy(self)
+        taken.ids, taken._cadences = self.ids[indices], self._cadences[indices]
+        return taken
+
+    def read(self, index: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Copy the panels of one cadence: `(len(panels), rows, bins)` floats; or `out`.
+
+        Raises:
+            SetiError: a value is NaN or infinite.
+        """
+        panels = self._cadences[index][list(self.panels)]
+        panels = np.ascontiguousarray(panels if panels.dtype.kind == "f" else panels.astype(np.float32))
+        check_finite(f"number {self.ids[index]} of the array", panels, self.panels)
+        if out is None:
+            return panels
+        np.copyto(out, panels)
+        return out

@@ -32,10 +32,23 @@ def describe_predictions(
     Returns:
         The content of `predictions.json`.
     """
+    return describe(experiment, _checkpoints(experiment), root, ids, precision, average)
+
+
+def describe(
+    target: Experiment, checkpoints: dict[str, str], root: Path, ids: Iterable[str], precision: str, average: str
+) -> dict[str, Any]:
+    """Describe predictions of any networks, in any folder.
+
+    Args:
+        target: folder of the tables.
+        checkpoints: SHA-256 of each network's weights, by fold.
+        root, ids, precision, average: as for `describe_predictions`.
+    """
     ids = list(ids)
     return {
-        **provenance.record(experiment.path, experiment.predictions_path, experiment.submission_path),
-        "checkpoints": _checkpoints(experiment),
+        **provenance.record(target.path, target.predictions_path, target.submission_path),
+        "checkpoints": checkpoints,
         "data": {"root": str(root.resolve()), "test_ids": _fingerprint(ids), "cadences": len(ids)},
         "precision": precision,
         "average": average,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from omegaconf import ListConfig, OmegaConf
-from rich.table import Table
-from sklearn.metrics import roc_auc_score
 
 from seti.config.checks import check_choice, settle_choices
 from seti.config.input_checks import check_batch_size, check_reading
@@ -23,20 +21,20 @@ from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError, SettingsError
-from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
+from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
-from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.inference.folder_scores import out_folder, predict_folder
+from seti.inference.scoring import load_folds
+from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.utils import files, locks
-from seti.utils.console import console
 from seti.utils.device import choose_device, choose_precision, memory_errors
 
 log = logging.getLogger(__name__)
 
 INSTANT = 1  # s to wait for a training run, which locks the experiment briefly while it deletes an old fold
-AVERAGE_NAMES = {"mean": "mean of folds", "rank": "mean of ranks in folds"}
 RESIDENT_BYTES = 4 * 2**30  # limit of weights in memory at once, beyond which experiments are split into groups
 
 
@@ -65,7 +63,7 @@ class Member:
 
 
 def predict(cfg: Any) -> float:
-    """Predict the test set with every finished fold of one or more experiments.
+    """Predict the test set with experiments' finished folds, or any folder with a release.
 
     Writes `predictions.csv` and `submission.csv` to each experiment's folder. Experiments that take the same images
     share one pass over the cadences.
@@ -82,7 +80,32 @@ def predict(cfg: Any) -> float:
     """
     if OmegaConf.is_missing(cfg, "ckpt_dir"):
         raise SettingsError(unset_experiment())
-    experiments = [open_experiment(path) for path in _paths(cfg.ckpt_dir)]
+    places = {name: out_folder(name, cfg.out) for name in _names(cfg.ckpt_dir)}
+    elsewhere = {name: out for name, out in places.items() if out is not None}
+    if len(set(elsewhere.values())) < len(elsewhere):
+        msg = f"out={cfg.out} is one folder for the predictions of {len(elsewhere)} ensembles: give one ckpt_dir"
+        raise SettingsError(msg)
+    experiments = [open_experiment(Path(name)) for name in places if name not in elsewhere]
+    _settle(cfg)
+    with cores(cfg.threads):
+        scores = _predict_experiments(experiments, cfg) if experiments else []
+        scores += [predict_folder(name, out, cfg) for name, out in elsewhere.items()]
+    return float(np.mean(scores))
+
+
+@contextmanager
+def cores(threads: int | None) -> Iterator[None]:
+    """Let torch use so many threads in this block; None leaves their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _predict_experiments(experiments: list[Experiment], cfg: Any) -> list[float]:
+    """Lock the experiments' folders and predict; the test AUC of each."""
     with ExitStack() as locked:
         for experiment in experiments:
             locked.enter_context(locks.hold(experiment.path, f"predicting with {experiment.name}", patience=INSTANT))
@@ -92,13 +115,20 @@ def predict(cfg: Any) -> float:
         return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # reread under the lock
 
 
-def _predict(experiments: list[Experiment], cfg: Any) -> float:
-    device = choose_device(cfg.device)
-    choose_precision(cfg.precision, device)  # refuses an unknown name before anything is read
+def _settle(cfg: Any) -> None:
+    """Refuse settings that cannot work before anything is read."""
+    choose_precision(cfg.precision, choose_device(cfg.device))
     _check_loading(cfg.data)
     settle_choices(cfg)
     check_reading(cfg.data)
     check_choice("average", cfg.average)
+    if cfg.threads is not None and cfg.threads < 1:
+        msg = f"threads={cfg.threads} must be at least 1, or null for all cores"
+        raise SettingsError(msg)
+
+
+def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
+    device = choose_device(cfg.device)
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
     labels = {root: competition.find_test_labels(root, ids[root]) for root in ids}
@@ -109,43 +139,28 @@ def _predict(experiments: list[Experiment], cfg: Any) -> float:
         _name_missing(member.experiment)
     scores = []
     for group in _groups(members):
-        usable, tables = _predict_group(cfg, group, ids[group[0].root], device)
-        for member, probs in zip(group, tables, strict=True):
-            table = _write(member.experiment, ids[member.root], usable, probs, cfg.average)
+        usable, columns = _predict_group(cfg, group, ids[group[0].root], device)
+        for member, probs in zip(group, columns, strict=True):
+            folds, prior = member.experiment.finished_folds(), member.experiment.first_result.positive_share
+            table = tables.write(member.experiment, ids[member.root], usable, folds, probs, cfg.average, prior)
             made = f"{cfg.precision} on {device.type}"
             record = predictions.describe_predictions(member.experiment, member.root, table["id"], made, cfg.average)
             files.write_json(member.experiment.predictions_record, record)
             if cfg.data.root is None and member.experiment.is_finished():
                 # The gallery shows the highest scores of the test set once it is predicted.
                 cross_validation.draw_gallery(member.experiment)
-            scores.append(_report_test_auc(member, table, labels[member.root], cfg.average))
-    return float(np.mean(scores))
+            known = labels[member.root]
+            scores.append(tables.report_auc(member.experiment.name, str(member.root), table, known, cfg.average))
+    return scores
 
 
-def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
-    """Load the best checkpoint of every finished fold, in order.
-
-    Raises:
-        SetiError: a checkpoint is missing or damaged, or the folds have different input specs.
-    """
-    classifiers = [load_classifier(experiment.checkpoint(fold)) for fold in experiment.results]
-    for fold, classifier in zip(experiment.results, classifiers, strict=True):
-        if classifier.spec != classifiers[0].spec:
-            msg = (
-                f"{experiment.path}: the checkpoint of fold {fold} has the input {classifier.spec}, the first one "
-                f"{classifiers[0].spec}: train that fold again with force=true"
-            )
-            raise SetiError(msg)
-    return classifiers
-
-
-def _paths(given: str | ListConfig) -> list[Path]:
+def _names(given: str | ListConfig) -> list[str]:
     """Return the experiments' folders, without duplicates; `ckpt_dir` is one of them or a list."""
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
         msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
         raise SetiError(msg)
-    return list({Path(name).resolve(): Path(name) for name in names}.values())
+    return list({Path(name).resolve(): name for name in names}.values())
 
 
 def _root(cfg: Any, experiment: Experiment) -> Path:
@@ -217,71 +232,6 @@ def _predict_group(
     for classifier in classifiers:
         classifier.cpu()  # frees device memory for the next group
     return source.ids, np.split(probs, np.cumsum([len(member.classifiers) for member in group])[:-1], axis=1)
-
-
-def average_folds(probs: np.ndarray, average: str) -> np.ndarray:
-    """Average probabilities or ranks over the folds.
-
-    Args:
-        probs: `(N, folds)` probabilities.
-        average: `mean`; or `rank`, the mean rank scaled to (0, 1], which weighs all folds equally however confident
-            their networks are. A mean rank is not a probability.
-
-    Returns:
-        `(N,)` scores.
-    """
-    return probs.mean(axis=1) if average == "mean" else rank_mean(pd.DataFrame(probs)).to_numpy()
-
-
-def _write(experiment: Experiment, ids: pd.Series, usable: np.ndarray, probs: np.ndarray, average: str) -> pd.DataFrame:
-    """Write `predictions.csv` and `submission.csv`; return the predictions as a table.
-
-    A damaged cadence has no score in `predictions.csv`. In `submission.csv` it gets the training prior or, with
-    averaged ranks, the rank of a cadence with that probability.
-    """
-    prior = _prior(experiment)
-    submitted = prior if average == "mean" else float((probs.mean(axis=1) <= prior).mean())
-    table = pd.DataFrame({"id": usable})
-    for column, fold in enumerate(experiment.finished_folds()):
-        table[f"fold_{fold}"] = probs[:, column]
-    table["prob"] = average_folds(probs, average)
-    table = pd.DataFrame({"id": ids}).merge(table, how="left", on="id")
-    files.write_csv(experiment.predictions_path, table)
-    submission = pd.DataFrame({"id": ids, "target": table["prob"].fillna(submitted)})
-    files.write_csv(experiment.submission_path, submission)
-    if len(usable) < len(ids):
-        log.warning(
-            "%d of %d test cadences are damaged: empty in %s, the %s %.4g in %s",
-            len(ids) - len(usable),
-            len(ids),
-            experiment.predictions_path,
-            "training prior" if average == "mean" else f"rank of the training prior {prior:.4g},",
-            submitted,
-            experiment.submission_path,
-        )
-    log.info("%d cadences: wrote %s and %s", len(ids), experiment.predictions_path, experiment.submission_path)
-    return table
-
-
-def _prior(experiment: Experiment) -> float:
-    """Return the share of positives among the training cadences."""
-    return experiment.first_result.positive_share
-
-
-def _report_test_auc(member: Member, table: pd.DataFrame, labels: pd.DataFrame | None, average: str) -> float:
-    if labels is None:
-        return float("nan")
-    joined = table.dropna(subset="prob").merge(labels, on="id", validate="one_to_one")
-    if joined["target"].nunique() < 2:  # damaged cadences have no score
-        log.warning("the test cadences of %s that can be read are of one class: no test AUC", member.root)
-        return float("nan")
-    report = Table(member.experiment.name, "test AUC")
-    columns = [column for column in table.columns if column != "id"]
-    scores = {column: float(roc_auc_score(joined["target"], joined[column])) for column in columns}
-    for column, score in scores.items():
-        report.add_row(AVERAGE_NAMES[average] if column == "prob" else column, f"{score:.4f}")
-    console().print(report)
-    return scores["prob"]
 
 
 def _list(folds: Sequence[int]) -> str:

@@ -26,13 +26,24 @@ class NeedleNet(nn.Module):
         depth: number of convolutions after the comparison, at half its resolution. More of them tolerate larger offsets
             between the panels' tracks, where drift is uneven or the gaps between panels are unknown.
         drop_rate: dropout probability before the head.
+        early: halve the planes before the second convolution instead of after it: the same size from there on, at less
+            than half the time on a CPU.
+        dilations: of the convolutions after the comparison, one each; None for none. Dilated ones see panels' tracks
+            that lie farther apart.
 
     Raises:
         ValueError: `in_chans` is neither 3 nor 6.
     """
 
     def __init__(
-        self, in_chans: int = 6, num_classes: int = 1, width: int = 16, depth: int = 2, drop_rate: float = 0.0
+        self,
+        in_chans: int = 6,
+        num_classes: int = 1,
+        width: int = 16,
+        depth: int = 2,
+        drop_rate: float = 0.0,
+        early: bool = False,
+        dilations: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         panels = {len(choice): choice for choice in PANEL_CHOICES.values()}.get(in_chans)
@@ -45,10 +56,16 @@ class NeedleNet(nn.Module):
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = 4 * width
         # A track is several drift rates and bins wide, so max pooling loses nothing and costs a quarter.
-        self.stem = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(1, width), _convolution(width, width))
+        second = _convolution(width, width)
+        if early:
+            second = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), second)
+        self.stem = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(1, width), second)
         compared = (4 if self.off else 2) * width
-        self.compare = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), _convolution(compared, 2 * width))
-        self.trunk = nn.Sequential(*(_convolution(2 * width, 2 * width) for _ in range(depth)))
+        halve = nn.Identity() if early else nn.MaxPool2d(2, ceil_mode=True)
+        self.compare = nn.Sequential(halve, _convolution(compared, 2 * width))
+        self.trunk = nn.Sequential(
+            *(_convolution(2 * width, 2 * width, dilation=dilation) for dilation in dilations or (1,) * depth)
+        )
         self.head_drop = nn.Dropout(drop_rate)
         self.reset_classifier(num_classes)
 
@@ -87,19 +104,21 @@ class NeedleNet(nn.Module):
         return self.forward_head(self.forward_features(planes))
 
 
-def _convolution(channels: int, to: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, to, 3, padding=1, bias=False), nn.BatchNorm2d(to), nn.ReLU(inplace=True))
+def _convolution(channels: int, to: int, dilation: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, to, 3, padding=dilation, dilation=dilation, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(to), nn.ReLU(inplace=True))
 
 
+NAMES = ("needle_net", "needle_net_wide", "needle_net_swift", "needle_net_broad")
 # The hub has no pretrained weights for them; a local weight file can be loaded.
 default_cfgs = generate_default_cfgs(
-    {name: {"num_classes": 1, "classifier": "fc", "first_conv": None} for name in ("needle_net", "needle_net_wide")}
+    {name: {"num_classes": 1, "classifier": "fc", "first_conv": None} for name in NAMES}
 )
 
 
 @register_model
 def needle_net(pretrained: bool = False, **options: Any) -> NeedleNet:
-    """Create the network for CPUs, with 30,000 parameters."""
+    """Create the network for CPUs, with 40,000 parameters."""
     return build_model_with_cfg(NeedleNet, "needle_net", pretrained, **options)
 
 
@@ -107,3 +126,17 @@ def needle_net(pretrained: bool = False, **options: Any) -> NeedleNet:
 def needle_net_wide(pretrained: bool = False, **options: Any) -> NeedleNet:
     """Create the network for GPUs, with a million parameters."""
     return build_model_with_cfg(NeedleNet, "needle_net_wide", pretrained, **{"width": 64, "depth": 6} | options)
+
+
+@register_model
+def needle_net_swift(pretrained: bool = False, **options: Any) -> NeedleNet:
+    """Create the released network for CPUs: deeper than `needle_net`, at less than half the time."""
+    defaults = {"width": 16, "early": True, "dilations": (1, 2, 4, 1)}
+    return build_model_with_cfg(NeedleNet, "needle_net_swift", pretrained, **defaults | options)
+
+
+@register_model
+def needle_net_broad(pretrained: bool = False, **options: Any) -> NeedleNet:
+    """Create the released network for GPUs, small enough to come with the package."""
+    defaults = {"width": 40, "early": True, "dilations": (1, 2, 4, 1, 2, 1)}
+    return build_model_with_cfg(NeedleNet, "needle_net_broad", pretrained, **defaults | options)

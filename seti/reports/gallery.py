@@ -90,9 +90,9 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
     tested = len(scores["test"]) > 0
     needles = oof["target"].to_numpy() == 1
     rows = {
-        f"Highest scores, {'test set' if tested else 'out-of-fold'}": _top(scores["test" if tested else "train"]),
-        "False alarms: scored highest without a needle (out-of-fold)": _top(scores["train"][oof["id"][~needles]]),
-        "Missed: needles scored lowest (out-of-fold)": _top(-scores["train"][oof["id"][needles]]),
+        f"Highest scores, {'test set' if tested else 'out-of-fold'}": highest(scores["test" if tested else "train"]),
+        "False alarms: scored highest without a needle (out-of-fold)": highest(scores["train"][oof["id"][~needles]]),
+        "Missed: needles scored lowest (out-of-fold)": highest(-scores["train"][oof["id"][needles]]),
     }
     unknown = [cadence_id for ids in rows.values() for cadence_id in ids if cadence_id not in known.index]
     if unknown:
@@ -104,6 +104,11 @@ def draw_experiment_gallery(experiment: Experiment, root: Path) -> Path:
     drawn = {heading: [_load(root, cadence_id, known, scores) for cadence_id in ids] for heading, ids in rows.items()}
     figure = waterfalls.draw_gallery(drawn, title=experiment.name, columns=GALLERY_COUNT)
     return figures.save_figure(figure, experiment.path / "gallery.png", dpi=100)
+
+
+def highest(scores: pd.Series) -> list[str]:
+    """List the ids with the highest scores, `GALLERY_COUNT` at most; ties are sorted by id."""
+    return list(scores.sort_index().sort_values(ascending=False, kind="stable").index[:GALLERY_COUNT])
 
 
 def data_root(experiment: Experiment | None) -> Path:
@@ -147,11 +152,6 @@ def _scores(experiment: Experiment, split: str) -> pd.Series:
         return experiment.read_oof().set_index("id")["prob"]
     predictions = sidecar.read_probabilities(experiment)
     return pd.Series(dtype=float) if predictions is None else predictions.set_index("id")["prob"].dropna()
-
-
-def _top(scores: pd.Series) -> list[str]:
-    """List the ids with the highest scores; ties are sorted by id."""
-    return list(scores.sort_index().sort_values(ascending=False, kind="stable").index[:GALLERY_COUNT])
 
 
 def _load(

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from seti.search.hits import Times
+from seti.search.hits import Times, is_linked, positions
 from seti.search.settings import SearchSettings
 
 STRONGER = 1.6  # a signal next to one so much stronger is a part of it
 LEAK = np.linspace(0.2, 1.0, 33)  # strength in OFF panels relative to ON, of interference
+LARGEST_NOISE, NOISE_SPREAD = 3.4, 0.6  # SNR of noise where the largest in a window is taken
 FADING = np.exp(0.3 * np.linspace(-6.5, 2.5, 46))  # strength in the weakest ON panel relative to the others
 FADED = np.exp(-0.5 * np.linspace(-6.5, 2.5, 46) ** 2) + 0.1  # and how often that is so; some needles fade more
 
@@ -16,11 +17,13 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     """Rows of `process` as a table with physical units."""
     panels = len(times.on)
     p0, p1, p2, width, snr, source = fitted[:, :6].T
-    first = -times.middle / times.half  # u at the middle of the cadence's first row
-    u = times.u
-    table = pd.DataFrame({"bin": p0 + first * (p1 + first * p2)})
+    u, path = times.u, positions(fitted, times)
+    linked = is_linked(fitted)
+    table = pd.DataFrame({"bin": path[:, 0, 0]})
     middle = 0.5 * (u[0, 0] + u[-1, -1])
-    table["drift_hz_s"] = (p1 + 2 * p2 * middle) / times.half * resolution_hz / times.row_s
+    # Of pieces, the mean over the ON panels: p2 is small.
+    slope = np.where(linked, p1, p1 + 2 * p2 * middle)
+    table["drift_hz_s"] = slope / times.half * resolution_hz / times.row_s
     snrs = fitted[:, 10 + 2 * panels : 10 + 3 * panels]
     limited = fitted[:, 6 : 6 + panels]
     table["snr"] = snrs[:, times.on].sum(1) / np.sqrt(times.on.sum())
@@ -30,11 +33,11 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     for p in range(panels):
         table[f"snr_{p + 1}"] = snrs[:, p]
     table["width_hz"] = width * resolution_hz
-    path = p0[:, None] + u.reshape(-1) * (p1[:, None] + u.reshape(-1) * p2[:, None]) if len(p0) else np.zeros((0, 1))
-    table["bin_start"], table["bin_end"] = path.min(1) - width / 2, path.max(1) + width / 2
+    table["bin_start"], table["bin_end"] = path.min((1, 2)) - width / 2, path.max((1, 2)) + width / 2
     table["source"] = source
     table["free"] = fitted[:, 6 + panels : 6 + 2 * panels][:, ~times.on].min(1) if panels > times.on.sum() else 1.0
     table["near"], table["together"], table["curved"] = fitted[:, 6 + 2 * panels : 9 + 2 * panels].T
+    table["linked"], table["curved"] = linked, np.minimum(table.curved, 1.0)
     table["fit_snr"] = snr
     table["p0"], table["p1"], table["p2"], table["width"] = p0, p1, p2, width
     table["level"] = fitted[:, 9 + 2 * panels]
@@ -45,12 +48,11 @@ def hits(fitted: np.ndarray, listed: np.ndarray, times: Times, resolution_hz: fl
     """Rows of `HIT_COLUMNS`: one for a track and a panel in which it is listed, `(tracks, 6)`."""
     panels = len(times.on)
     track, p = np.nonzero(listed)
-    p0, p1, p2, width = fitted[track, :4].T
-    u, middle = times.u[p, 0], times.u[p].mean(1)
-    table = pd.DataFrame({"panel": p, "bin": p0 + u * (p1 + u * p2)})
-    table["drift_hz_s"] = (p1 + 2 * p2 * middle) / times.half * resolution_hz / times.row_s
+    path = positions(fitted, times)[track, p]
+    table = pd.DataFrame({"panel": p, "bin": path[:, 0]})
+    table["drift_hz_s"] = (path[:, -1] - path[:, 0]) / (path.shape[1] - 1) * resolution_hz / times.row_s
     table["snr"] = fitted[track, 10 + 2 * panels + p]
-    table["width_bins"] = width
+    table["width_bins"] = fitted[track, 3]
     return table.sort_values(["panel", "snr"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 
@@ -78,10 +80,11 @@ def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd
     """Reason why each track is not an event; empty for events."""
     snrs = table[[f"z_{p + 1}" for p in range(len(on))]].to_numpy()
     reason = np.full(len(table), "", object)
+    most = np.where(table.linked, settings.off_snr + 1.0, settings.off_snr)  # the largest in a window
     for name, wrong in (
         ("crossed", table.free < 0.5),
-        ("off nearby", table.near >= settings.off_snr),
-        ("off", (snrs[:, ~on] >= settings.off_snr).any(1)),
+        ("off nearby", table.near >= most),
+        ("off", (snrs[:, ~on] >= most[:, None]).any(1)),
         ("not in every ON", (snrs[:, on] <= settings.on_snr).any(1)),
         ("weak", table.z <= settings.snr),
         ("unlikely", table.score < settings.least_score),
@@ -111,14 +114,35 @@ def parts(table: pd.DataFrame) -> np.ndarray:
     return whole
 
 
-def scores(table: pd.DataFrame, on: np.ndarray) -> pd.Series:
-    """Score from 0 to 1 of tracks: strong, in every ON panel, and nothing in OFF."""
+def linked_leak_ratio(on: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """Log-likelihood ratio of OFF SNRs that are the largest in a window around a track.
+
+    Args:
+        on: mean SNR of the ON panels.
+        off: SNR of each OFF panel, `(tracks, panels)`.
+    """
+    nothing = (-0.5 * ((off - LARGEST_NOISE) / NOISE_SPREAD) ** 2 - np.log(NOISE_SPREAD)).sum(1)
+    seen = np.maximum(LEAK * np.maximum(on, 0)[:, None], LARGEST_NOISE)
+    part = -0.5 * (off[:, None] - seen[:, :, None]) ** 2
+    part = part.sum(2)
+    top = part.max(1)
+    return nothing - (top + np.log(np.exp(part - top[:, None]).mean(1)))
+
+
+def scores(table: pd.DataFrame, on: np.ndarray, least_snr: float = 7.0) -> pd.Series:
+    """Score from 0 to 1 of tracks: strong, in every ON panel, and nothing in OFF.
+
+    `least_snr` is that of an event; tracks that hardly exceed it, or 7 where it is more, are likelier noise.
+    """
     snrs = table[[f"z_{p + 1}" for p in range(len(on))]].to_numpy()
-    strength = 2.5 * (table.z.to_numpy() - 7.2)
+    strength = 2.5 * (table.z.to_numpy() - min(least_snr, 7.0) - 0.2)
     weakest = snrs[:, on].min(1)
     others = (snrs[:, on].sum(1) - weakest) / max(1, on.sum() - 1)
     least = presence_ratio(weakest, others, table.curved.to_numpy()) - 1
     exact = snrs[:, ~on].sum(1) / np.sqrt(max(1, (~on).sum()))
-    off = leak_ratio(table.z.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8)) + 1
+    off = leak_ratio(table.z.to_numpy(), np.maximum(exact, table.together.to_numpy() - 0.8))
+    linked = table.linked.to_numpy(bool)
+    if linked.any() and (~on).any():
+        off[linked] = linked_leak_ratio(snrs[linked][:, on].mean(1), snrs[linked][:, ~on])
     total = sum(np.logaddexp(0, -np.clip(value, -30, 30)) for value in (strength, least, off))
     return pd.Series(np.exp(-total), index=table.index)

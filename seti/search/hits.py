@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from seti.search.pieces import BOW, LINK, REACH_HZ, SWING
 from seti.search.settings import SearchSettings
 from seti.search.tracks import process
 from seti.search.tree import FINE, Level, halve, joint_peaks, levels, panel_peaks
@@ -138,8 +139,29 @@ def fit(
 ) -> np.ndarray:
     """Tracks of the hits, strongest first, as `process` gives them; it masks them in the planes."""
     hits = hits[np.argsort(-hits[:, 5], kind="stable")]
-    found = np.zeros((min(MOST_TRACKS, len(hits)), 10 + 3 * len(planes)))
+    found = np.zeros((min(MOST_TRACKS, len(hits)), 10 + 6 * len(planes)))
     curve = 0.5 * CURVATURE * (times.half * times.row_s) ** 2 / resolution_hz
+    half, panel = times.half * times.row_s, 0.5 * (times.rows - 1) * times.row_s
+    scale = np.array([REACH_HZ, SWING * half, 0.5 * BOW * panel**2]) / resolution_hz
     limits = np.array([HIT, JOINT, CURVED])
-    count = process(planes, times.u, times.on, hits, 1 / times.half, curve, limits, found)
-    return found[:count]
+    count = process(planes, times.u, times.on, hits, 1 / times.half, curve, scale, limits, found)
+    found = found[:count]
+    for row in np.flatnonzero(is_linked(found)):  # the parabola nearest to its ON panels, for its company
+        where = positions(found[[row]], times)[0, times.on].ravel()
+        found[row, :3] = np.polyfit(times.u[times.on].ravel(), where, 2)[::-1]
+    return found
+
+
+def positions(fitted: np.ndarray, times: Times) -> np.ndarray:
+    """Bins of tracks at every row, `(tracks, 6, rows)`; `fitted` are rows of `process`."""
+    u, panels = times.u, len(times.on)
+    p0, p1, p2 = fitted[:, :3, None, None].swapaxes(0, 1)
+    even = p0 + u * (p1 + u * p2)
+    v = u - u.mean(1, keepdims=True)
+    a, b, c = fitted[:, 10 + 3 * panels : 10 + 6 * panels].reshape(-1, panels, 3, 1).transpose(2, 0, 1, 3)
+    return np.where(is_linked(fitted)[:, None, None], a + v * (b + v * c), even)
+
+
+def is_linked(fitted: np.ndarray) -> np.ndarray:
+    """Mark tracks that consist of a piece a panel."""
+    return fitted[:, 8 + 2 * ((fitted.shape[1] - 10) // 6)] == LINK

@@ -16,7 +16,7 @@ from seti.errors import SetiError
 from seti.experiments import provenance
 from seti.search import borders, cutouts, events, recovery, turboseti
 from seti.search.coarse_channel import ScanTask, search_coarse_channel
-from seti.search.judge import check_networks
+from seti.search.judge import NO_JUDGE, check_judge
 from seti.search.parts import fitting_workers, one_thread_each, search_parts
 from seti.search.scan_folder import ScanFolder
 from seti.search.selection import Range, Selection, channel_range, parse_ranges, parse_shard, select, shard_of, within
@@ -50,7 +50,7 @@ def scan(cfg: "ScanConfig") -> list[ScanFolder]:
     parse_shard(cfg.shard)
     where = OmegaConf.to_container(cfg.cadence) if OmegaConf.is_config(cfg.cadence) else str(cfg.cadence)
     cadences = find_cadences(where, cfg.pattern, cfg.coarse_width)
-    check_networks(cfg.ckpt_dir, cadences[0].header.rows)
+    judge = check_judge(cfg.ckpt_dir, cadences[0].header.rows)
     if cfg.truth is not None:
         recovery.read_truth(Path(cfg.truth))
     folders = []
@@ -58,7 +58,7 @@ def scan(cfg: "ScanConfig") -> list[ScanFolder]:
         folder = ScanFolder(_out(cfg.out, cadence, len(cadences)))
         if len(cadences) > 1:
             print(f"cadence {number} of {len(cadences)}: {cadence.source}, {folder.path}", flush=True)
-        scan_cadence(cfg, cadence, folder, frequencies, exclude)
+        scan_cadence(cfg, cadence, folder, frequencies, exclude, judge)
         folders.append(folder)
     return folders
 
@@ -69,8 +69,12 @@ def scan_cadence(
     folder: ScanFolder,
     frequencies: tuple[Range, ...] = (),
     exclude: tuple[Range, ...] = (),
+    judge: str = "",
 ) -> None:
-    """Search one cadence, and write its events unless only a shard was asked for."""
+    """Search one cadence, and write its events unless only a shard was asked for.
+
+    `judge` identifies what gave the scores: see `check_judge`.
+    """
     header = cadence.header
     if cfg.feed >= header.feeds:
         msg = (
@@ -80,15 +84,17 @@ def scan_cadence(
         raise SetiError(msg)
     channels = OmegaConf.to_container(cfg.scan).get("channels")
     selection = select(header, channels, frequencies, exclude)
+    if cfg.truth is not None:
+        searched_truth(Path(cfg.truth), header, selection)
     settings = SearchSettings(max_drift=cfg.scan.max_drift, snr=cfg.scan.snr)
     task = ScanTask(folder, cadence, settings, cfg.feed)
     edge = borders.edge_width(header, settings.max_drift, task.span_s)
-    task = ScanTask(folder, cadence, settings, cfg.feed, edge)
+    task = ScanTask(folder, cadence, settings, cfg.feed, edge, cfg.ckpt_dir)
 
     shard = parse_shard(cfg.shard)
     mine = [str(k) for k in shard_of(selection.search, shard)]
-    workers = fitting_workers(cfg.workers, header, max(1, len(mine)))
-    folder.claim(_identity(cfg, cadence, selection, frequencies, exclude))
+    workers = fitting_workers(cfg.workers, header, max(1, len(mine)), cfg.ckpt_dir not in (None, NO_JUDGE))
+    folder.claim(_identity(cfg, cadence, selection, frequencies, exclude) | {"judge": judge})
     still = len(mine) - len(folder.done(mine))
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
     files.remove_stale_parts(folder.channels)
@@ -136,12 +142,7 @@ def merge(
 def write_recovery(path: Path, task: ScanTask, selection: Selection, table: pd.DataFrame) -> None:
     """Write recovery curves of the signals that a table says are in the files."""
     header = task.header
-    truth = recovery.read_truth(path)
-    searched = within(truth["freq_mhz"], [channel_range(header, k) for k in selection.search])
-    truth = truth[searched].reset_index(drop=True)
-    if not (truth["kind"] == recovery.SIGNAL).any():
-        msg = f"truth={path} lists no {recovery.SIGNAL} in the frequencies that were searched: give the cadence's table"
-        raise SetiError(msg)
+    truth = searched_truth(path, header, selection)
     count = len(selection.search)
     curves = recovery.curves(table, truth, count, header.resolution_hz, header.tsamp_s)
     needles = int((truth["kind"] == recovery.SIGNAL).sum())
@@ -150,6 +151,21 @@ def write_recovery(path: Path, task: ScanTask, selection: Selection, table: pd.D
     overall = curves[curves["by"] == "all"].set_index("false_alarms")
     said = (f"{row.recall:.2f} at {alarms:g}" for alarms, row in overall.iterrows())
     print(f"recall of {needles} signals: {', '.join(said)} false alarms a coarse channel; {written} has the curves")
+
+
+def searched_truth(path: Path, header: Header, selection: Selection) -> pd.DataFrame:
+    """Signals of a table in the coarse channels that are searched.
+
+    Raises:
+        SetiError: there is none.
+    """
+    truth = recovery.read_truth(path)
+    searched = within(truth["freq_mhz"], [channel_range(header, k) for k in selection.search])
+    truth = truth[searched].reset_index(drop=True)
+    if not (truth["kind"] == recovery.SIGNAL).any():
+        msg = f"truth={path} lists no {recovery.SIGNAL} in the frequencies that are searched: give the cadence's table"
+        raise SetiError(msg)
+    return truth
 
 
 def write_ecsv(path: Path, table: pd.DataFrame) -> None:

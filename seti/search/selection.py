@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seti.data.coarse_channels import parse_channels
 from seti.data.observation import Header
 from seti.errors import SetiError, brief
 
@@ -63,55 +64,19 @@ def parse_ranges(name: str, value: Any) -> tuple[Range, ...]:
     return tuple(sorted(set(found)))
 
 
-def parse_channels(value: Any, count: int) -> tuple[int, ...] | None:
-    """Read numbers of coarse channels.
-
-    Args:
-        value: a number, a span such as `10-19`, which includes both ends, or a list of these; None for all.
-        count: coarse channels of the files.
-
-    Returns:
-        Numbers in ascending order, each once; None for all.
-
-    Raises:
-        SetiError: something is not a number or span, or is outside of the files.
-    """
-    if value is None:
-        return None
-    found: set[int] = set()
-    for item in [value] if isinstance(value, str | int) else value:
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
-        if match is None:
-            msg = (
-                f"scan.channels={brief(item)} is not a coarse channel: give numbers from 0 to {count - 1}, or spans of "
-                "them: scan.channels=[0,10-19]"
-            )
-            raise SetiError(msg)
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < count:
-            msg = f"scan.channels={item} is outside of the files, which have coarse channels 0 to {count - 1}"
-            raise SetiError(msg)
-        found.update(range(first, last + 1))
-    if not found:
-        msg = "scan.channels=[] leaves nothing to search: name coarse channels, or null for all"
-        raise SetiError(msg)
-    return tuple(sorted(found))
-
-
 def select(header: Header, channels: Any, frequencies: Sequence[Range], exclude: Sequence[Range]) -> Selection:
     """Choose the coarse channels of a scan.
 
     Args:
         header: of one of the files.
-        channels: as `parse_channels` takes them.
+        channels: as `coarse_channels.parse_channels` takes them.
         frequencies: MHz; channels that overlap none of these are left out. None of them: no limit.
         exclude: MHz; channels that lie in one of these as a whole are not searched.
 
     Raises:
         SetiError: no channel is left.
     """
-    wanted = parse_channels(channels, header.coarse_channels)
-    wanted = range(header.coarse_channels) if wanted is None else wanted
+    wanted = parse_channels(channels, header.coarse_channels, "scan.channels")
     if frequencies:
         wanted = [k for k in wanted if any(_overlap(channel_range(header, k), one) for one in frequencies)]
     excluded = [k for k in wanted if any(_inside(channel_range(header, k), one) for one in exclude)]

@@ -15,7 +15,7 @@ class SearchSettings:
     "Least signal-to-noise ratio in each ON panel; an event has more in every one."
     off_snr: float = 4.2
     "Largest signal-to-noise ratio in any OFF panel along the track; an event has less in every one."
-    least_score: float = 0.2
+    least_score: float = 0.55
     "Least score of an event: a track is left out where ON and OFF panels make it less likely."
     hit_snr: float = 5.0
     "Least signal-to-noise ratio of a hit in one panel."

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from seti.search.tracks import FLAGS, boxes
+from seti.search.fits import FLAGS, boxes
 from seti.search.tree import MASK
 
 BINS = 64

@@ -1,245 +1,33 @@
 """Fits of tracks to the six panels of a coarse channel, strongest first, masked one by one.
 
-A track is `p0 + p1 * u + p2 * u^2` in bins, where u is time from the middle of the ON panels in units of half their
-span: p1 is half the drift over the span, p2 a small curvature. Planes are `(6, rows, width)`, in units of the noise
-(see `flatten`). A masked bin holds its value minus `MASK`: it counts neither for nor against other tracks.
+Tracks and planes are described in `fits`.
 """
 
 import numpy as np
 from numba import njit
 
-from seti.search.flatten import COMPRESSION, LINEAR
-from seti.search.tree import MASK
-
-FLAGS = {"reassoc", "contract", "arcp", "nsz"}
-LONGEST = 4096  # bins in the window of one row
+from seti.search.fits import FLAGS, finish, fit_panel, improve, mask, measure, width_of
+from seti.search.pieces import LINKED, WEAK, as_track, keep_linked, link
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
-def boxes(row, centre, width, step, count, out):
-    """Box sums at `count` positions, `step` bins apart, around `centre`; masked bins are 0."""
-    total = row.shape[0]
-    first = centre - (count // 2) * step
-    low = int(np.floor(first - width / 2 + 0.5)) - 1
-    length = min(int((count - 1) * step + width) + 5, LONGEST)
-    sums = np.zeros(length + 1, np.float32)
-    for i in range(length):
-        b = low + i
-        v = row[b] if 0 <= b < total else np.float32(0)
-        sums[i + 1] = sums[i] + (v if v > -500 else np.float32(0))
-    # A bin b covers b - 0.5 to b + 0.5: the sum up to position x is at index x + 0.5 - low.
-    for j in range(count):
-        x = first + j * step + 0.5 - low
-        a, c = x - width / 2, x + width / 2
-        ia, ic = int(a), int(c)
-        if ic + 1 > length:
-            out[j] = 0
-            continue
-        fa, fc = np.float32(a - ia), np.float32(c - ic)
-        out[j] = sums[ic] + fc * (sums[ic + 1] - sums[ic]) - sums[ia] - fa * (sums[ia + 1] - sums[ia])
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def stamps(planes, time, use, track, width, step, count, out, when):
-    """Box sums around a track in units of noise, of all rows of the panels in use; their number."""
-    panels, rows, _ = planes.shape
-    scale = np.float32(1 / np.sqrt(width))
-    n = 0
-    for p in range(panels):
-        if not use[p]:
-            continue
-        for r in range(rows):
-            u = time[p, r]
-            boxes(planes[p, r], track[0] + u * (track[1] + u * track[2]), width, step, count, out[n])
-            for j in range(count):
-                out[n, j] *= scale
-            when[n] = u
-            n += 1
-    return n
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def best_shift(stamp, when, n, count, step, centre, a, b, c, grid):
-    """Best shift `i + j * v + k * v^2`, in steps of `grid`, as (snr, i, j, k); v is u - centre.
-
-    `a`, `b` and `c` are the largest i, j and k.
-    """
-    middle = count // 2
-    best, bi, bj, bk = np.float32(-1e9), 0.0, 0.0, 0.0
-    longest = 1e-9
-    for r in range(n):
-        longest = max(longest, abs(when[r] - centre))
-    offset = np.empty(n, np.float32)
-    for k in range(-c, c + 1):
-        for j in range(-b, b + 1):
-            for r in range(n):
-                v = (when[r] - centre) / longest
-                offset[r] = (j * v + k * v * v) * grid / step + middle + 0.5
-            for i in range(-a, a + 1):
-                shift = i * grid / step
-                total = np.float32(0)
-                for r in range(n):
-                    x = int(offset[r] + shift)
-                    if x >= 0 and x < count:
-                        total += stamp[r, x]
-                if total > best:
-                    best, bi, bj, bk = total, i * grid, j * grid / longest, k * grid / longest / longest
-    return best / np.sqrt(n), bi, bj, bk
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def move(track, centre, i, j, k):
-    """Track plus `i + j * (u - centre) + k * (u - centre)^2`."""
-    return np.array(
-        [
-            track[0] + i - j * centre + k * centre * centre,
-            track[1] + j - 2 * k * centre,
-            track[2] + k,
-        ]
-    )
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when):
-    """Move a track to the best of a grid of shifts; the track and its SNR in the panels in use."""
-    longest = 1.0
-    step = max(grid / 2, 0.125)
-    count = 2 * (int((a + b + c) * grid * longest / step) + 2) + 1
-    count = min(count, stamp.shape[1])
-    n = stamps(planes, time, use, track, width, step, count, stamp, when)
-    snr, i, j, k = best_shift(stamp, when, n, count, step, centre, a, b, c, grid)
-    return move(track, centre, i, j, k), snr
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def measure(planes, time, p, track, width, shift):
-    """SNR of a track in one panel, the share of bins not masked, and the SNR uncompressed.
-
-    The mean of the surroundings is subtracted first: wide emission that was not flattened away is not a signal.
-    """
-    _, rows, total = planes.shape
-    inside, weight, squares, side, around, strong = 0.0, 0.0, 0.0, 0.0, 0, 0.0
-    near, far = width * 1.0 + 3, width * 4.0 + 24
-    for r in range(rows):
-        u = time[p, r]
-        x = track[0] + u * (track[1] + u * track[2]) + shift
-        a, c = x - width / 2, x + width / 2
-        low, high = int(np.floor(x - far)), int(np.floor(x + far)) + 1
-        for b in range(max(low, 0), min(high, total)):
-            v = planes[p, r, b]
-            cover = min(b + 0.5, c) - max(b - 0.5, a)
-            if cover > 0:
-                if v > -500:
-                    inside += cover * v
-                    if v > LINEAR:
-                        strong += cover * (LINEAR * np.exp((v - LINEAR) / COMPRESSION) - v)
-                    weight += cover
-                    squares += cover * cover
-            elif v > -500 and abs(b - x) > near:
-                side += min(max(v, -3.0), 3.0)
-                around += 1
-    if weight < 0.05 * rows * width:
-        return 0.0, weight / (rows * width), 0.0
-    background = side / around if around > 20 else 0.0
-    # The mean of limited values of skewed noise is a little below 0; that cancels between many tracks, not here.
-    snr = (inside - background * weight) / np.sqrt(squares)
-    return snr, weight / (rows * width), snr + strong / np.sqrt(squares)
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def mask(planes, time, p, track, width, snr):
-    """Mask the bins of a track in one panel, and as much on either side as its leakage is seen."""
-    _, rows, total = planes.shape
-    longest = min(40 + int(width), 200)
-    # How far the leakage goes: mean over rows at each distance, in units of its noise.
-    reach = width / 2 + 1.0
-    if snr > 12:
-        quiet = 0
-        for d in range(1, longest):
-            excess, n = 0.0, 0
-            for r in range(rows):
-                u = time[p, r]
-                x = track[0] + u * (track[1] + u * track[2])
-                for side in (-1, 1):
-                    b = int(np.floor(x + side * (width / 2 + 0.5 + d) + 0.5))
-                    if 0 <= b < total and planes[p, r, b] > -500:
-                        excess += planes[p, r, b]
-                        n += 1
-            if n > 0 and excess / np.sqrt(n) > 3.0:
-                quiet = 0
-                reach = width / 2 + 1.5 + d
-            else:
-                quiet += 1
-                if quiet == 3:
-                    break
-    for r in range(rows):
-        u = time[p, r]
-        x = track[0] + u * (track[1] + u * track[2])
-        for b in range(max(int(np.floor(x - reach + 0.5)), 0), min(int(np.floor(x + reach + 0.5)) + 1, total)):
-            if planes[p, r, b] > -500:
-                planes[p, r, b] -= np.float32(MASK)
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def fit_panel(planes, time, p, track, width, stamp, when):
-    """Fit position and drift rate of a track in one panel; the track and its SNR there."""
-    use = np.zeros(planes.shape[0], np.bool_)
-    use[p] = True
-    centre = 0.5 * (time[p, 0] + time[p, -1])
-    track, _ = improve(planes, time, use, track, width, 3, 3, 0, width / 3, centre, stamp, when)
-    return improve(planes, time, use, track, width, 3, 3, 0, max(0.12, width / 9), centre, stamp, when)
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def finish(planes, time, use, track, width, centre, stamp, when):
-    """Last steps of a fit over several panels, to a small part of the width."""
-    snr = 0.0
-    for grid in (width / 2, width / 4, width / 10):
-        before = -1.0
-        for _ in range(8):
-            track, snr = improve(planes, time, use, track, width, 2, 3, 2, max(grid, 0.08), centre, stamp, when)
-            if snr < before + 0.1:
-                break
-            before = snr
-    return track, snr
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def width_of(planes, time, use, track, smear, stamp, when):
-    """Box width with the largest SNR: the smearing's own, or wider ones."""
-    best, width = -1.0, smear
-    for factor in (1.0, 1.4, 2.0, 3.0, 4.5, 7.0):
-        trial = smear * factor
-        if trial > 64:
-            break
-        n = stamps(planes, time, use, track, trial, 1.0, 1, stamp, when)
-        total = 0.0
-        for r in range(n):
-            total += stamp[r, 0]
-        total /= np.sqrt(n)
-        if total > best * 1.04:
-            best, width = total, trial
-        elif factor > width / smear * 2.5:
-            break
-    return width
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def process(planes, time, on, hits, row_u, curve, limits, found):
+def process(planes, time, on, hits, row_u, curve, scale, limits, found):
     """Fit every hit, strongest first, and mask its track; the number of rows of `found`.
 
     `hits` has rows (panel or -1 for the ON panels together, position in bins at the middle of that panel or of the ON
     panels, drift in bins a row, box, snr). `row_u` is a row in units of u, and `curve` the largest curvature in bins.
+    `scale` is that of `pieces.link`.
     `limits` are the least SNR of a hit in one panel, of several together, and from which a curved track is looked for.
     Rows of `found`: p0, p1, p2, width, snr over the fitted panels, source, snr of 6 panels, free share of 6 panels, the
     largest OFF SNR near the track, the largest SNR of the OFF panels together near the track, curved, level, and
-    snr of 6 panels before compression.
+    snr of 6 panels before compression, and the pieces of 6 panels, 0 but for a linked track.
     """
     panels, rows = planes.shape[:2]
     stamp = np.zeros((panels * rows, 4096), np.float32)
     when = np.zeros(panels * rows, np.float64)
     use = np.zeros(panels, np.bool_)
     snrs, free, strong = np.zeros(panels), np.zeros(panels), np.zeros(panels)
+    pieces, middle = np.zeros((panels, 3)), 0.5 * (time[:, 0] + time[:, -1])
     count = 0
     for h in range(hits.shape[0]):
         if count >= found.shape[0]:
@@ -249,6 +37,7 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
         smear = max(1.3, abs(hits[h, 2]) + 0.7)
         width = smear
         curved = 0.0
+        linked, wide = False, smear
         track = np.array([hits[h, 1], rate, 0.0])
         if source >= 0:
             centre = 0.5 * (time[source, 0] + time[source, -1])
@@ -298,6 +87,21 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
                 better = trial * trial > joint * joint + 12 or (trial > 0.9 * joint and least < 2.5 and lowest > 4.0)
                 if better and lowest > least:
                     straight, joint, curved = bent, trial, 1.0
+            if on[source] and z > LINKED:
+                least = 1e9
+                for p in range(panels):
+                    if use[p]:
+                        s, share, _ = measure(planes, time, p, straight, width, 0.0)
+                        least = min(least, s)
+                if least < WEAK * z:
+                    linked, wide = link(planes, time, on, source, track, width, scale, pieces, snrs)
+                    if linked:
+                        trial, w = 0.0, 0
+                        for p in range(panels):
+                            if use[p]:
+                                trial += snrs[p]
+                                w += 1
+                        linked = trial * trial / w > 1.1 * joint * joint + 40
             # A signal of one panel only keeps the track of that panel.
             if joint < 0.75 * z:
                 straight = track
@@ -317,6 +121,15 @@ def process(planes, time, on, hits, row_u, curve, limits, found):
             track, z = finish(planes, time, use, track, width, 0.0, stamp, when)
             if z < limits[1]:
                 continue
+        if linked:
+            row = found[count]
+            keep_linked(planes, time, on, pieces, wide, row)
+            row[5], row[9 + 2 * panels] = source, hits[h, 4]
+            count += 1
+            for p in range(panels):
+                if on[p] or row[6 + p] > 4.5:
+                    mask(planes, time, p, as_track(pieces[p], middle[p]), wide, row[6 + p])
+            continue
         width = width_of(planes, time, use, track, smear, stamp, when)
         if width > smear:
             track, z = finish(planes, time, use, track, width, 0.0, stamp, when)

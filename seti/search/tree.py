@@ -120,10 +120,31 @@ def _tree(work, other, sign):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def _peaks(best, drift, margin, length, start, threshold, found, count):
+    """Append the peaks of a block to `found`; its new number of rows.
+
+    `best[margin]` is column `start`. A peak is stronger than the two columns on either side.
+    """
+    for j in range(margin, margin + length):
+        v = best[j]
+        if (
+            v > threshold
+            and v > best[j - 1]
+            and v >= best[j + 1]
+            and v > best[j - 2]
+            and v >= best[j + 2]
+            and count < found.shape[0]
+        ):
+            found[count, 0], found[count, 1], found[count, 2] = start + j - margin, drift[j], v
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def panel_peaks(plane, wide, shear, top, norm, threshold, found):
     """Peaks of one panel's tree as rows `(column, total drift, snr)` of `found`; their number.
 
-    A peak is the strongest drift rate of its column, and stronger than the two columns on either side. `top` is the
+    The strongest drift rate of a column counts. `top` is the
     largest drift of the tree, in columns over all rows, besides the shear.
     """
     rows, width = plane.shape
@@ -143,18 +164,7 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
             for k in range(min(size, top + 1)):
                 code = np.int32(sign * (k + shear * (size - 1)))
                 _keep(sums[k, size : length - size], code, best[size : length - size], drift[size : length - size])
-        for j in range(margin, min(margin + BLOCK, margin + width - start)):
-            v = best[j]
-            if (
-                v > threshold
-                and v > best[j - 1]
-                and v >= best[j + 1]
-                and v > best[j - 2]
-                and v >= best[j + 2]
-                and count < found.shape[0]
-            ):
-                found[count, 0], found[count, 1], found[count, 2] = start - margin + j, drift[j], v
-                count += 1
+        count = _peaks(best, drift, margin, min(BLOCK, width - start), start, threshold, found, count)
     return count
 
 
@@ -209,16 +219,5 @@ def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, fo
                         better = v > best[j]
                         drift[j] = code if better else drift[j]
                         best[j] = v if better else best[j]
-        for j in range(4, min(4 + BLOCK, 4 + width - start)):
-            v = best[j]
-            if (
-                v > threshold
-                and v > best[j - 1]
-                and v >= best[j + 1]
-                and v > best[j - 2]
-                and v >= best[j + 2]
-                and count < found.shape[0]
-            ):
-                found[count, 0], found[count, 1], found[count, 2] = start - 4 + j, drift[j], v
-                count += 1
+        count = _peaks(best, drift, 4, min(BLOCK, width - start), start, threshold, found, count)
     return count

@@ -10,8 +10,7 @@ from seti.utils import hints
 
 # Not the default network, an EfficientNet on images of 512 x 512: it takes hours without a GPU.
 LAPTOP = ("-m", "fold=0,1,2,3,4", "experiment=best_cpu")
-# Raw power must be normalised; a slew is 1.6 to 3.3 rows, and injected signals have the competition's drift rates.
-RECIPE = ("experiment=best_cpu", "data.dedoppler.gap=[1.6,3.3]", "augment.inject=0", "augment.inject_decoys=0")
+RECIPE = ("experiment=judge",)  # snippets of observations: for networks that judge the candidates of seti scan
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,11 @@ def make(settings: SimulationSettings) -> Made:
 
 def _data_set(settings: SimulationSettings) -> Made:
     from seti.simulation.dataset import count_needles, simulate, size
+    from seti.simulation.generated import simulate_generated
     from seti.simulation.observation_snippets import simulate_snippets
 
-    root = simulate(settings) if settings.product == "snippets" else simulate_snippets(settings)
+    made_by = {"snippets": simulate, "observation": simulate_snippets}.get(settings.product, simulate_generated)
+    root = made_by(settings)
     counts = count_needles(root)
     made = (f"{count} {split} ({needles} with a needle)" for split, (count, needles) in counts.items())
     written = sum(path.stat().st_size for split in counts for path in (root / split).glob("*/*.npy"))
@@ -57,7 +58,7 @@ def _data_set(settings: SimulationSettings) -> Made:
     place = hints.setting("data.root", root)
     if not counts["train"][0]:
         return Made(summary, "check", (place,))
-    words = LAPTOP if settings.product == "snippets" else RECIPE
+    words = RECIPE if settings.product == "observation" else LAPTOP
     return Made(summary, "train", (*words, place))
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 from seti.simulation.observation_settings import CadenceSettings, SnippetSettings
 
-PRODUCTS = ("snippets", "observation", "cadence")
+GENERATORS = ("setigen", "crowded", "radiometer")  # of different making than snippets
+PRODUCTS = ("snippets", "observation", "cadence", *GENERATORS, "wide")
+SIZES = ("train", "test", "positives", "seed")  # of every data set
 # Settings of a data set of an observation's snippets; the others are those of the competition's layout.
-COMMON = ("train", "test", "positives", "seed", "snr", "max_drift_rate")
+COMMON = (*SIZES, "snr", "max_drift_rate")
 
 
 @dataclass
@@ -53,6 +55,10 @@ class SimulationSettings:
     def recorded(self) -> dict[str, Any]:
         """Settings that the bytes of a data set follow from."""
         given = asdict(self)
+        if self.product in GENERATORS:
+            return {"product": self.product, **{name: given[name] for name in (*COMMON, "complete")}}
+        if self.product == "wide":
+            return {"product": self.product, **{name: given[name] for name in SIZES}}
         if self.product == "observation":
             return {"product": self.product, **{name: given[name] for name in (*COMMON, "observation")}}
         left_out = ["root", "workers", "force", *PRODUCTS, "product"]

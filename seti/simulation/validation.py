@@ -22,8 +22,8 @@ def check_settings(settings: SimulationSettings) -> None:
         SetiError: naming the setting, its value, and what is allowed.
     """
     check_sizes(settings)
-    for name in ("complete", "shared_backgrounds"):
-        _check_share(name, getattr(settings, name))
+    check_limits(settings)
+    _check_share("shared_backgrounds", settings.shared_backgrounds)
     for name, allowed in (("decoys", ("everywhere", "off_only")), ("background", FEATURES)):
         _check_names(name, getattr(settings, name), allowed)
         for key, share in getattr(settings, name).items():
@@ -38,11 +38,28 @@ def check_settings(settings: SimulationSettings) -> None:
         if not all(0 <= weight < np.inf for weight in shapes.values()) or not sum(shapes.values()) > 0:
             msg = f"{name}={shapes} must be weights of 0 or more, with one above 0"
             raise SetiError(msg)
+    _check_fields(settings)
+    check_drift(settings, PANELS * ROWS * DT + (PANELS - 1) * SLEW[1])
+
+
+def check_limits(settings: SimulationSettings) -> None:
+    """Refuse limits of signals that cannot be drawn within.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    _check_share("complete", settings.complete)
     if len(settings.snr) != 2 or not 0 < settings.snr[0] <= settings.snr[1] < np.inf:
         msg = f"snr={list(settings.snr)} must be [lowest, highest], both above 0"
         raise SetiError(msg)
-    _check_fields(settings)
-    longest = PANELS * ROWS * DT + (PANELS - 1) * SLEW[1]
+
+
+def check_drift(settings: SimulationSettings, longest: float) -> None:
+    """Refuse drift rates that leave the band within a cadence of so many seconds.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
     fastest = (BINS - 1 - 2 * EDGE - 2 * MAX_SWING) * DF / longest
     if not 0 <= settings.max_drift_rate <= fastest:
         msg = (

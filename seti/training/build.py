@@ -24,6 +24,8 @@ from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
+from seti.models.release_names import find_start as find_release_start
+from seti.models.released import start_from
 from seti.training.callbacks.dead_fold import DeadFoldStopping
 from seti.training.callbacks.freeze_backbone import FreezeBackbone
 from seti.training.callbacks.history import History, ResumableEarlyStopping, StepSeed
@@ -59,9 +61,10 @@ def build_classifier(
         SetiError: the backbone cannot take the images, or the settings of its layers.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
-    if not fetch_weights or start is not None:
+    release = None if model["weights"] is None else find_release_start(model["weights"], model["backbone"])
+    if not fetch_weights or release is not None or start is not None:
         model |= {"pretrained": False, "weights": None}
-        if fetch_weights:
+        if fetch_weights and start is not None:
             log.info("starting from %s", start[0])
     elif model["weights"] is None and model["pretrained"]:
         log.info(
@@ -85,7 +88,10 @@ def build_classifier(
         },
         loss=config["loss"],
     )
-    if fetch_weights and start is not None:
+    if fetch_weights and release is not None:
+        member = start_from(release, config["fold"], classifier.backbone.network)
+        log.info("starting from network %d of %s", member, config["model"]["weights"])
+    elif fetch_weights and start is not None:
         load_start(classifier, start[0])
     classifier.backbone.check_image_size()
     if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:

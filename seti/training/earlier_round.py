@@ -8,6 +8,7 @@ from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError, brief
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.models.release_names import find_release
 
 
 def check_never_saw(experiment: Experiment, fold: int, labels: pd.DataFrame, what: str) -> None:
@@ -68,13 +69,13 @@ def find_start(weights: str | None, datamodule: CadenceDataModule) -> tuple[Path
         datamodule: of the fold that is trained; it starts from the weights of the same fold.
 
     Returns:
-        The checkpoint, and whether its experiment is honest; None where `weights` is not a folder.
+        The checkpoint, and whether its experiment is honest; None where `weights` is not an experiment's folder.
 
     Raises:
         SetiError: the folder is not that of an experiment, its fold is not finished, or the network saw the held-out
             cadences.
     """
-    if weights is None or not Path(weights).is_dir():
+    if weights is None or find_release(weights) is not None or not Path(weights).is_dir():
         return None
     experiment, fold = Experiment(Path(weights)), datamodule.fold
     if fold not in experiment.results:

@@ -1,10 +1,12 @@
 """Specification of a network's input, kept in every checkpoint."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from seti.errors import SetiError
 from seti.transforms.dedoppler import Dedoppler
 from seti.transforms.image import ImageMaker
+from seti.transforms.layouts import LAYOUTS
 from seti.transforms.normalisation import Normalisation
 
 
@@ -47,6 +49,26 @@ class InputSpec:
         """Height and width of the image."""
         _, height, width = self.image_maker().shape(self.rows, self.bins)
         return height, width
+
+    def for_panels(self, rows: int, bins: int) -> "InputSpec":
+        """Input of the same network made from panels of another size.
+
+        Drift rates are in bins a panel, so they hold for any number of rows. The gap between two panels is in rows: it
+        keeps its length relative to a panel's.
+
+        Raises:
+            SetiError: the layout sums rows, and a panel has only one.
+        """
+        if rows < 2 and LAYOUTS[self.layout].integrates:
+            msg = (
+                f"the cadences have panels of {rows} x {bins}, and data.layout={self.layout} sums along drift rates: "
+                "give panels of at least two rows"
+            )
+            raise SetiError(msg)
+        fan = dict(self.dedoppler)
+        if fan:
+            fan["gap"] = [gap * rows / self.rows for gap in fan["gap"]]
+        return replace(self, rows=rows, bins=bins, dedoppler=fan)
 
     def plain(self) -> dict[str, Any]:
         """As a dict of plain values, for a checkpoint."""

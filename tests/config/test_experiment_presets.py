@@ -38,6 +38,7 @@ ONE_STEP = (
 def overrides(preset: str, data_root, outputs) -> list[str]:
     cfg = compose("train", [f"experiment={preset}"])
     planes = ["data.dedoppler.drifts=9"] if cfg.data.layout == "dedoppler" else ["data.image_size=[64,64]"]
+    planes = [] if cfg.model.weights else planes  # the released networks know one size
     planes += ["schedule.warmup_epochs=0"] if cfg.schedule.warmup_epochs else []
     return [f"experiment={preset}", *ONE_STEP, *planes, f"data.root={data_root}", f"output_dir={outputs}"]
 

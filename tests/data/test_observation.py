@@ -313,3 +313,21 @@ def test_a_missing_package_names_the_extra(tmp_path, missing):
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert said.stdout.strip().endswith("pip install 'seti[scan]'"), said
     assert ("h5py" if missing == "h5py" else str(path)) in said.stdout
+
+
+def test_a_virtual_dataset_is_read_from_compressed_files(tmp_path, monkeypatch):
+    from seti.data import hdf5_filterbank
+
+    values = power((4, 128))
+    write_filterbank(tmp_path / "whole.h5", ATTRIBUTES, values)
+    with h5py.File(tmp_path / "whole.h5") as source, h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.attrs.update(source.attrs)
+        layout = h5py.VirtualLayout((4, 1, 128), "f4")
+        layout[:] = h5py.VirtualSource(source["data"])
+        made = file.create_virtual_dataset("data", layout)
+        made.attrs.update({name: value for name, value in source["data"].attrs.items() if name != "DIMENSION_LABELS"})
+    loaded, original = [], hdf5_filterbank.import_plugin
+    monkeypatch.setattr(hdf5_filterbank, "import_plugin", lambda: loaded.append(True) or original())
+    with open_observation(tmp_path / "virtual.h5") as observation, open_observation(tmp_path / "whole.h5") as whole:
+        np.testing.assert_array_equal(observation.read(0, 128), whole.read(0, 128))
+    assert loaded

@@ -20,6 +20,7 @@ from seti.errors import SetiError
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
 from seti.inference import predict as prediction
+from seti.inference import tables
 from seti.models.classifier import load_classifier
 
 
@@ -80,8 +81,8 @@ def test_averaged_ranks_by_hand():
     ranks = [[1.5, 1, 2], [4, 2, 3], [1.5, 4, 1], [3, 3, 4]]
     expected = np.array([4.5, 9, 6.5, 10]) / 3 / 4
     np.testing.assert_allclose(np.mean(ranks, axis=1) / 4, expected)
-    np.testing.assert_allclose(prediction.average_folds(probs, "rank"), expected)
-    np.testing.assert_array_equal(prediction.average_folds(probs, "mean"), probs.mean(axis=1))
+    np.testing.assert_allclose(tables.average_folds(probs, "rank"), expected)
+    np.testing.assert_array_equal(tables.average_folds(probs, "mean"), probs.mean(axis=1))
     assert probs.mean(axis=1).argmax() == 1
     assert expected.argmax() == 3
 

@@ -17,14 +17,18 @@ def noise(seed: int = 1) -> np.ndarray:
     return (rng.standard_gamma(AVERAGED, (6, ROWS, WIDTH)) / AVERAGED).astype(np.float32)
 
 
-def add(planes: np.ndarray, bin_: float, drift: float, snr: float, panels=(0, 2, 4), curvature: float = 0.0) -> None:
-    """Add a tone whose SNR in one panel would be `snr` without smearing."""
+def add(
+    planes: np.ndarray, bin_: float, drift: float, snr: float, panels=(0, 2, 4), curvature: float = 0.0, walk=None
+) -> None:
+    """Add a tone whose SNR in one panel would be `snr` without smearing; `walk(t)` in Hz is added to its drift."""
     level = snr / np.sqrt(AVERAGED * ROWS)
     sub = (np.arange(30) + 0.5) / 30 - 0.5
     for p in panels:
         for r in range(ROWS):
             t = STARTS[p] + (r + sub) * ROW
             path = bin_ + (drift * t + 0.5 * curvature * t * (t - 1900)) / HZ
+            if walk is not None:
+                path = path + walk(t) / HZ
             low = max(int(path.min()) - 20, 0)
             high = min(int(path.max()) + 20, WIDTH)
             if high > low:
@@ -102,6 +106,51 @@ def test_a_curved_track_is_one_event():
     events = search(planes).events
     assert len(events) == 1
     assert events.iloc[0].drift_hz_s == pytest.approx(1.0, abs=0.05)
+
+
+def swing(t: np.ndarray) -> np.ndarray:
+    """60 Hz to both sides in 25 minutes."""
+    return 60 * np.sin(2 * np.pi * t / 1500)
+
+
+def walk(seed: int):
+    """Random walk of 1.5 Hz a row."""
+    steps = np.cumsum(np.random.default_rng(seed).normal(0, 1.5, 120))
+    return lambda t: np.interp(t, np.arange(120) * ROW, steps - steps[0])
+
+
+@pytest.mark.parametrize("path", [swing, walk(1), walk(2)])
+def test_a_track_that_does_not_drift_evenly_is_one_event(path):
+    planes = noise()
+    add(planes, 8000.3, 0.6, 40.0, walk=path)
+    result = search(planes)
+    assert len(result.events) == 1
+    event = result.events.iloc[0]
+    assert abs(event.bin - 8000.3 - path(np.zeros(1))[0] / HZ) * HZ < 6
+    times = np.concatenate([STARTS[p] + np.arange(ROWS) * ROW for p in (0, 2, 4)])
+    seen = 8000.3 + (0.6 * times + path(times)) / HZ
+    assert abs(event.drift_hz_s - np.polyfit(times, seen * HZ, 1)[0]) < 0.02
+    assert event.bin_start - 10 < seen.min()
+    assert seen.max() < event.bin_end + 10
+    assert event.n_hits == 3
+    hits = result.hits.set_index("panel")
+    for p in (0, 2, 4):
+        start = 8000.3 + (0.6 * STARTS[p] + path(np.array([STARTS[p]]))[0]) / HZ
+        assert abs(hits.bin[p] - start) < 4
+
+
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_a_swinging_signal_that_is_in_off_too_is_no_event(share):
+    planes = noise()
+    add(planes, 8000.3, 0.6, 80.0, walk=swing)
+    add(planes, 8000.3, 0.6, 80.0 * share, panels=(1, 3, 5), walk=swing)
+    assert search(planes).events.empty
+
+
+def test_a_swinging_signal_that_is_missing_from_an_on_panel_is_no_event():
+    planes = noise()
+    add(planes, 8000.3, 0.6, 80.0, panels=(0, 2), walk=swing)
+    assert search(planes).events.empty
 
 
 def test_noise_has_no_event():

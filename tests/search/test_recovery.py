@@ -107,7 +107,7 @@ def test_a_scan_with_the_truth_writes_curves(scan, tmp_path, capsys):
         ),
         (
             lambda t: t.assign(freq_mhz=1.0),
-            "lists no needle in the frequencies that were searched: give the cadence's table",
+            "lists no needle in the frequencies that are searched: give the cadence's table",
         ),
     ],
 )

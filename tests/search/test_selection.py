@@ -5,7 +5,6 @@ from seti.data.observation import open_observation
 from seti.errors import SetiError
 from seti.search.selection import (
     channel_range,
-    parse_channels,
     parse_ranges,
     parse_shard,
     select,
@@ -37,37 +36,6 @@ def test_other_ranges_are_refused(value):
         SetiError, match=r"^scan.exclude=.* is not a range of frequencies: give MHz, .*, or gbt_l_notch"
     ):
         parse_ranges("scan.exclude", value)
-
-
-def test_channels_are_numbers_and_spans():
-    assert parse_channels(None, 5) is None
-    assert parse_channels(3, 5) == (3,)
-    assert parse_channels("1-3", 5) == (1, 2, 3)
-    assert parse_channels([4, "0-1", 1], 5) == (0, 1, 4)
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ([5], "scan.channels=5 is outside of the files, which have coarse channels 0 to 4"),
-        (["3-1"], "scan.channels=3-1 is outside of the files, which have coarse channels 0 to 4"),
-        (
-            [-1],
-            "scan.channels=-1 is not a coarse channel: give numbers from 0 to 4, or spans of them: "
-            "scan.channels=[0,10-19]",
-        ),
-        (
-            [0.5],
-            "scan.channels=0.5 is not a coarse channel: give numbers from 0 to 4, or spans of them: "
-            "scan.channels=[0,10-19]",
-        ),
-        ([], "scan.channels=[] leaves nothing to search: name coarse channels, or null for all"),
-    ],
-)
-def test_other_channels_are_refused(value, message):
-    with pytest.raises(SetiError) as refused:
-        parse_channels(value, 5)
-    assert str(refused.value) == message
 
 
 def test_the_range_of_a_channel_reaches_to_the_edges_of_its_bins(header):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import read_json
+from conftest import compose, read_json
 from sklearn.metrics import log_loss, roc_auc_score
 from unit_helpers import forward, losses
 
@@ -18,6 +18,7 @@ from seti.data.competition import cadence_path
 from seti.data.folds import assign_folds
 from seti.errors import SetiError
 from seti.models.classifier import CadenceClassifier
+from seti.models.release_files import read_release, read_weights
 from seti.training import fold as training
 
 METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
@@ -394,3 +395,15 @@ def test_a_compiled_network_keeps_the_names_of_its_weights(config, data_root):
     assert compiled.backbone.network._compiled_call_impl is not None
     assert still.backbone.network._compiled_call_impl is None
     assert compiled.state_dict().keys() == still.state_dict().keys()
+
+
+def test_a_fold_starts_from_the_member_of_a_release_that_has_its_number(data_root, outputs):
+    """With a rate of almost nothing, the trained weights are still those of the release."""
+    words = ["experiment=best_cpu", "model.weights=pretrained", "trainer.max_epochs=1", "optimizer.lr=1e-12"]
+    folders = [f"data.root={data_root}", f"output_dir={outputs}", "exp_name=exp"]
+    training.train(compose("train", [*words, "data.n_folds=2", "data.num_workers=0", "fold=1", *folders]))
+    checkpoint = torch.load(outputs / "exp" / "fold_1" / "checkpoints" / "best.ckpt", weights_only=True)
+    found = {key.removeprefix("backbone.network."): value for key, value in checkpoint["state_dict"].items()}
+    released = read_weights(read_release("needle_net"), 1)
+    for key in (key for key in released if key.endswith("weight")):
+        torch.testing.assert_close(found[key], released[key], atol=1e-6, rtol=1e-4)

@@ -1,0 +1,68 @@
+"""Checks of a training that starts from a release: its network must get the images that it knows."""
+
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from seti.config.schema import TrainConfig
+from seti.errors import SetiError
+
+# Settings of the images, which a release fixes. Gaps between panels are drawn while training, and may be others.
+IMAGES = ("panels", "layout", "image_size", "normalise", "clip", "remove_spike")
+FAN = ("max_drift", "drifts")
+
+
+def check_release(cfg: TrainConfig) -> None:
+    """Refuse `model.weights=pretrained` with another network, or with images that it does not know.
+
+    Raises:
+        SetiError: naming what to set.
+    """
+    model = cfg.model
+    if model.weights is None:
+        return
+    from seti.models.release_files import read_release  # imports torch
+    from seti.models.release_names import find_start
+
+    found = find_start(model.weights, model.backbone)
+    if found is None:
+        return
+    wanted = _settings(read_release(found).spec)
+    given = OmegaConf.to_container(cfg.data)
+    other = [key for key, value in wanted.items() if not _same(_select(given, key), value)]
+    if other:
+        words = " ".join(f"data.{key}={_word(wanted[key])}" for key in other)
+        msg = (
+            f"model.weights={model.weights} knows other images than these settings make: set {words} "
+            "(experiment=best_cpu sets all of them)"
+        )
+        raise SetiError(msg)
+
+
+def _settings(spec: dict[str, Any]) -> dict[str, Any]:
+    """Keys of `data` that make the images of an input spec, with their values."""
+    wanted = {key: spec[key] for key in IMAGES}
+    if spec["image_size"] is not None:
+        wanted["interpolation"] = spec["interpolation"]
+    if spec["dedoppler"]:
+        wanted |= {f"dedoppler.{key}": spec["dedoppler"][key] for key in FAN}
+    return wanted
+
+
+def _select(data: dict[str, Any], key: str) -> Any:
+    for name in key.split("."):
+        data = data[name]
+    return data
+
+
+def _same(given: Any, wanted: Any) -> bool:
+    listed = [list(value) if isinstance(value, list | tuple) else value for value in (given, wanted)]
+    return listed[0] == listed[1]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_word, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

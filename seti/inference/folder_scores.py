@@ -1,0 +1,133 @@
+"""Predictions of any folder of cadences, labelled or not, into a folder of their own."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from seti.config.schema import AUTO
+from seti.data.folder import OpenedFolder, open_folder
+from seti.data.sources import CadenceSource
+from seti.errors import SettingsError
+from seti.experiments import predictions
+from seti.experiments.experiment import Experiment
+from seti.inference import tables
+from seti.inference.scoring import LoadedEnsemble, load_ensemble
+from seti.models.release_names import PRETRAINED, find_release
+from seti.reports import figures, gallery, score_plots, waterfalls
+from seti.utils import files, locks
+from seti.utils.console import console
+from seti.utils.device import choose_device
+
+log = logging.getLogger(__name__)
+
+FIGURES = ("gallery.png", "roc.png", "reliability.png")
+HIGHEST = 5  # cadences that are printed
+
+
+def out_folder(ckpt_dir: str, out: str | None) -> Path | None:
+    """Folder that predictions go to if it is not the experiment's own; None if it is."""
+    if out is not None:
+        return Path(out)
+    release = find_release(ckpt_dir)
+    if release is None:
+        return None
+    # Any other release has a folder of its own, such as outputs/needle_net_wide.
+    return Path("outputs") / (PRETRAINED if ckpt_dir.rstrip("/") == PRETRAINED else Path(release).name)
+
+
+def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
+    """Score the cadences of `data.root`; write predictions, their record and figures.
+
+    Args:
+        ckpt_dir: `pretrained`, a release or an experiment, see `seti.inference.scoring.load_ensemble`.
+        out: folder for the files.
+        cfg: the configuration, `conf/predict.yaml`.
+
+    Returns:
+        AUC of the cadences that have a label; NaN where labels do not have both classes.
+
+    Raises:
+        SetiError: there is no cadence, one is damaged, the weights are damaged, or `out` is an experiment's folder.
+    """
+    target = Experiment(out)
+    if any(out.glob("fold_*/result.json")):
+        msg = f"{out} is the folder of an experiment, with predictions of its own: set out=<another folder>"
+        raise SettingsError(msg)
+    ensemble = load_ensemble(ckpt_dir)
+    if cfg.data.root is None:
+        msg = "data.root is not set: give the folder of cadences to score, data.root=<folder>"
+        raise SettingsError(msg)
+    root = Path(cfg.data.root)
+    choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
+    opened = open_folder(root, ensemble.panels, **choices)
+    for path in (target.predictions_path, target.submission_path, target.predictions_record):
+        files.try_output(path)
+    out.mkdir(parents=True, exist_ok=True)
+    with locks.hold(out, f"predicting with {ensemble.name}"):
+        files.remove_stale_parts(out)
+        size = None if cfg.data.batch_size == AUTO else cfg.data.batch_size
+        probs = ensemble.probabilities(opened.source, cfg.device, cfg.precision, cfg.flips, size, cfg.data.num_workers)
+        table = tables.write(target, opened.ids, opened.source.ids, ensemble.folds, probs, cfg.average, ensemble.prior)
+        record = predictions.describe(
+            target,
+            ensemble.digests,
+            root,
+            table["id"],
+            f"{cfg.precision} on {choose_device(cfg.device).type}",
+            cfg.average,
+        )
+        files.write_json(target.predictions_record, {**record, "networks": ckpt_dir})
+        _draw(target, ensemble, opened, table)
+        _print_highest(table)
+        auc = tables.report_auc(out.name, str(root), table, opened.labels, cfg.average)
+    print(f"wrote {target.predictions_path}, {target.submission_path.name} and {_drawn(out)}")
+    return auc
+
+
+def _draw(target: Experiment, ensemble: LoadedEnsemble, opened: OpenedFolder, table: pd.DataFrame) -> None:
+    """Draw the highest scores; with labels also the worst errors, ROC curve and calibration."""
+    for name in FIGURES:  # of an earlier prediction, which may have had labels
+        (target.path / name).unlink(missing_ok=True)
+    scored = table.dropna(subset="prob").set_index("id")["prob"]
+    rows = {"Highest scores": gallery.highest(scored)}
+    targets: Mapping[str, int] = {}
+    if opened.labels is not None:
+        targets = opened.labels.set_index("id")["target"].to_dict()
+        known = scored[scored.index.isin(list(targets))]
+        needles = known.index.map(targets) == 1
+        rows["False alarms: scored highest without a needle"] = gallery.highest(known[~needles])
+        rows["Missed: needles scored lowest"] = gallery.highest(-known[needles])
+        joined = opened.labels.merge(table.dropna(subset="prob"), on="id")
+        if joined["target"].nunique() == 2:
+            curves = {target.name: (joined["target"], joined["prob"])}
+            figures.save_figure(score_plots.draw_roc(curves), target.path / "roc.png")
+            figures.save_figure(score_plots.draw_reliability(curves), target.path / "reliability.png")
+    places = {name: place for place, name in enumerate(opened.source.ids)}
+    drawn = {
+        heading: [_load(opened.source, places, name, scored, targets) for name in ids]
+        for heading, ids in rows.items()
+        if ids
+    }
+    figure = waterfalls.draw_gallery(drawn, title=f"{ensemble.name}: {target.name}", columns=gallery.GALLERY_COUNT)
+    figures.save_figure(figure, target.path / "gallery.png", dpi=100)
+
+
+def _load(
+    source: CadenceSource, places: Mapping[str, int], name: str, scores: pd.Series, targets: Mapping[str, int]
+) -> waterfalls.LabelledCadence:
+    return waterfalls.LabelledCadence(source.read(places[name]), name, targets.get(name), scores[name])
+
+
+def _print_highest(table: pd.DataFrame) -> None:
+    report = Table("id", "probability", title="highest scores")
+    for name in gallery.highest(table.dropna(subset="prob").set_index("id")["prob"])[:HIGHEST]:
+        report.add_row(name, f"{table.set_index('id')['prob'][name]:.4f}")
+    console().print(report)
+
+
+def _drawn(out: Path) -> str:
+    return ", ".join(name for name in FIGURES if (out / name).exists())

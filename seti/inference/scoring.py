@@ -1,0 +1,195 @@
+"""Scores of any cadences by an ensemble, from Python.
+
+from seti.inference.scoring import load_ensemble
+from seti.reports.waterfalls import draw_cadence
+
+ensemble = load_ensemble("pretrained")  # the released networks, or "outputs/<exp_name>": your own
+scores = ensemble.score(cadences)  # (N, 6, rows, bins) to (N,) probabilities
+table = ensemble.score_folder("data")  # columns id, one a fold, and prob
+draw_cadence(cadences[0], id="first", score=scores[0]).savefig("first.png")
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seti.data.cadence import PANEL_CHOICES
+from seti.data.folder import open_folder
+from seti.data.sources import CadenceArray, CadenceSource
+from seti.dataloading.dataset import CadenceDataset
+from seti.dataloading.loader import make_loader
+from seti.errors import SetiError
+from seti.experiments.experiment import Experiment, open_experiment
+from seti.inference import tables
+from seti.inference.ensemble import auto_batch_size, predict_probabilities
+from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.models.release_files import read_release
+from seti.models.release_names import find_release
+from seti.models.released import load_released
+from seti.transforms.input_spec import InputSpec
+from seti.utils.device import choose_device, choose_precision, memory_errors
+
+RELEASE_PRIOR = 0.1  # share of needles that the calibration of released networks assumes
+
+
+@dataclass(frozen=True)
+class LoadedEnsemble:
+    """Networks of one kind, a member a fold, whose mean probability is the score.
+
+    Attributes:
+        name: of the release or experiment.
+        classifiers: the members, in evaluation mode.
+        folds: number of the fold that each member did not train on.
+        digests: SHA-256 of each member's weights, by fold.
+        spec: input of the networks.
+        any_size: panels may have other numbers of rows and bins than those of `spec`.
+        prior: share of needles that a cadence is expected to have, for one that cannot be read.
+    """
+
+    name: str
+    classifiers: list[CadenceClassifier]
+    folds: list[int]
+    digests: dict[str, str]
+    spec: InputSpec
+    any_size: bool
+    prior: float
+
+    @property
+    def panels(self) -> tuple[int, ...]:
+        """Numbers, 0 to 5, of the panels that the networks take in."""
+        return PANEL_CHOICES[self.spec.panels]
+
+    def score(
+        self, cadences: np.ndarray, *, device: str = "auto", precision: str = "auto", flips: bool = False
+    ) -> np.ndarray:
+        """Score cadences in memory.
+
+        Args:
+            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; panels in the order ABACAD, any scale.
+            device: `auto`, `cpu`, `cuda` or `cuda:1`.
+            precision: `auto`, `32`, `bf16-mixed` or `16-mixed`.
+            flips: average over four mirrored views.
+
+        Returns:
+            `(N,)` float64 probabilities of a needle, or one number.
+
+        Raises:
+            SetiError: the shape is another one, a value is not finite, or the networks take in panels of another size.
+        """
+        cadences = np.asarray(cadences)
+        many = cadences[None] if cadences.ndim == 3 else cadences
+        probs = self.probabilities(CadenceArray(many, self.panels), device, precision, flips)
+        return probs.mean(axis=1).reshape(cadences.shape[:-3])[()]
+
+    def score_folder(
+        self,
+        root: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        flips: bool = False,
+        on_error: str = "raise",
+    ) -> pd.DataFrame:
+        """Score the cadences of a folder, see `seti.data.folder.open_folder`.
+
+        Args:
+            root: the folder.
+            device, precision, flips: as for `score`.
+            on_error: `raise` on a damaged cadence, or `skip` leaves its scores empty.
+
+        Returns:
+            Columns `id`, `fold_<k>` of every member and `prob`, their mean.
+
+        Raises:
+            SetiError: there is no cadence, one is damaged, or the networks take in panels of another size.
+        """
+        opened = open_folder(Path(root), self.panels, on_error=on_error)
+        probs = self.probabilities(opened.source, device, precision, flips)
+        return tables.join(opened.ids, opened.source.ids, self.folds, probs, probs.mean(axis=1))
+
+    def probabilities(
+        self,
+        source: CadenceSource,
+        device: str = "auto",
+        precision: str = "auto",
+        flips: bool = False,
+        batch_size: int | None = None,
+        workers: int = 0,
+    ) -> np.ndarray:
+        """Run every member over every cadence of a source.
+
+        Args:
+            source: N cadences.
+            device, precision, flips: as for `score`.
+            batch_size: cadences in a batch; None chooses, and on a GPU halves batches that do not fit.
+            workers: processes that read for a GPU.
+
+        Returns:
+            `(N, members)` float64 probabilities.
+
+        Raises:
+            SetiError: as `score`.
+        """
+        place = choose_device(device)
+        choose_precision(precision, place)
+        spec = self.spec.for_panels(source.rows, source.bins) if self.any_size else self.spec
+        dataset = CadenceDataset(source, None, spec, on_device=place.type == "cuda")
+        size = batch_size or auto_batch_size(dataset, place)
+        label = f"{self.name}: {len(self.folds)} networks"
+        with memory_errors(f"data.batch_size={size}"):
+            probs = predict_probabilities(
+                self.classifiers,
+                make_loader(dataset, size, workers if place.type == "cuda" else 0),
+                place,
+                precision,
+                label,
+                flips=flips,
+                halve=batch_size is None,
+            )
+        for classifier in self.classifiers:
+            classifier.cpu()
+        return probs
+
+
+def load_ensemble(ckpt_dir: str | Path = "pretrained") -> LoadedEnsemble:
+    """Load an ensemble of trained networks.
+
+    Args:
+        ckpt_dir: `pretrained`, `pretrained/<name>` or the folder of a release; or the folder of an experiment, of which
+            every finished fold is a member.
+
+    Raises:
+        SetiError: there is no such ensemble, its weights are damaged or of another program, or its folds differ.
+    """
+    name = find_release(ckpt_dir)
+    if name is not None:
+        release = read_release(name)
+        classifiers = [classifier for classifier, _ in load_released(name)]
+        digests = {str(fold): release.sums[path.name] for fold, path in release.folds.items()}
+        spec = classifiers[0].spec
+        return LoadedEnsemble(release.name, classifiers, list(release.folds), digests, spec, True, RELEASE_PRIOR)
+    experiment = open_experiment(Path(ckpt_dir))
+    classifiers = load_folds(experiment)
+    digests = {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
+    prior = experiment.first_result.positive_share
+    spec, folds = classifiers[0].spec, experiment.finished_folds()
+    return LoadedEnsemble(experiment.name, classifiers, folds, digests, spec, False, prior)
+
+
+def load_folds(experiment: Experiment) -> list[CadenceClassifier]:
+    """Load the best checkpoint of every finished fold, in order.
+
+    Raises:
+        SetiError: a checkpoint is missing or damaged, or the folds have different input specs.
+    """
+    classifiers = [load_classifier(experiment.checkpoint(fold)) for fold in experiment.results]
+    for fold, classifier in zip(experiment.results, classifiers, strict=True):
+        if classifier.spec != classifiers[0].spec:
+            msg = (
+                f"{experiment.path}: the checkpoint of fold {fold} has the input {classifier.spec}, the first one "
+                f"{classifiers[0].spec}: train that fold again with force=true"
+            )
+            raise SetiError(msg)
+    return classifiers

@@ -1,0 +1,59 @@
+"""A training that starts from a release gets the images that the release knows."""
+
+import pytest
+from conftest import compose
+
+from seti.config.validation import check_settings
+from seti.errors import SetiError
+
+START = ["experiment=best_cpu", "model.weights=pretrained"]
+END = " (experiment=best_cpu sets all of them)"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["model.weights=pretrained/needle_net"],
+        ["data.dedoppler.gap=[0,3]", "augment.inject=0", "optimizer.lr=1e-3", "data.batch_size=8"],
+        ["data.interpolation=area"],  # nothing is resized
+        ["data.clip=[-4.0,10.0]", "data.panels=ALL"],
+    ],
+)
+def test_settings_of_anything_but_the_images_are_free(more):
+    check_settings(compose("train", [*START, *more]))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["data.panels=A"], "data.panels=all"),
+        (["data.layout=channel"], "data.layout=dedoppler"),
+        (["data.image_size=[64,64]"], "data.image_size=null"),
+        (["data.normalise=flatten"], "data.normalise=whiten"),
+        (["data.clip=null"], "data.clip=[-4,10]"),
+        (["data.clip=[-4,30]"], "data.clip=[-4,10]"),
+        (["data.remove_spike=true"], "data.remove_spike=false"),
+        (["data.dedoppler.max_drift=16"], "data.dedoppler.max_drift=32"),
+        (["data.dedoppler.drifts=65", "data.panels=A"], "data.panels=all data.dedoppler.drifts=33"),
+    ],
+)
+def test_other_images_than_the_release_knows_are_refused_with_what_to_set(more, words):
+    with pytest.raises(SetiError) as error:
+        check_settings(compose("train", [*START, *more]))
+    line = f"model.weights=pretrained knows other images than these settings make: set {words}{END}"
+    assert str(error.value) == line
+
+
+def test_weights_of_another_backbone_are_refused():
+    with pytest.raises(SetiError) as error:
+        check_settings(compose("train", ["model.weights=pretrained"]))
+    assert str(error.value) == (
+        "model.weights=pretrained are weights of needle_net, not of model.backbone=efficientnet_b1.ft_in1k: set "
+        "model.backbone=needle_net (experiment=best_cpu sets it for needle_net)"
+    )
+
+
+def test_an_unknown_release_is_refused():
+    with pytest.raises(SetiError, match=r"^pretrained/none is not a release of this package, which has pretrained/"):
+        check_settings(compose("train", [*START, "model.weights=pretrained/none"]))
