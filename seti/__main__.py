@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "Predict the test set",
     "stack": "Blend experiments",
     "report": "Write a page for the browser",
+    "export": "Export an ensemble",
     "scan": "Search observations for events",
 }
 COMPLETION = ("-sc", "--shell-completion")

@@ -1,6 +1,7 @@
-"""Puts releases into the package and writes their model card: `python -m seti.release.card weights/released`.
+"""Releases put into the package, and their model card.
 
-Without a folder, the card of the package's own releases is written again, from their `card.json`.
+`python -m seti.release.card weights/released` does both. Without a folder, the card of the package's own releases is
+written again, from their `card.json`.
 """
 
 import json
@@ -27,7 +28,13 @@ SETS = {
 
 
 def install(folder: Path, package: Path = PACKAGED) -> list[str]:
-    """Copy releases into the package, each replacing one of its name, after reading all of their weights.
+    """Copy releases into the package, after reading all of their weights.
+
+    Each replaces one of its name.
+
+    Args:
+        folder: holds a folder for each release.
+        package: holds those of the package.
 
     Returns:
         Their names.
@@ -120,7 +127,7 @@ def _named(scored: dict[str, Any], key: str) -> str:
 
 
 def draw_recall(cards: dict[str, Any]) -> Figure:
-    """Draw recall at 1 % false alarms against SNR, an axes for each release and a line for each set."""
+    """Draw recall at 1 % false alarms against SNR: an axes a release, a line a set."""
     figure, axes = _axes(cards)
     for axis, (name, card) in zip(axes, cards.items(), strict=True):
         for number, (which, scored) in enumerate(card["sets"].items()):
@@ -137,7 +144,7 @@ def draw_recall(cards: dict[str, Any]) -> Figure:
 
 
 def draw_calibration(cards: dict[str, Any]) -> Figure:
-    """Draw the observed share of needles against the probability, where a tenth of the cadences holds one."""
+    """Draw the share of needles against the probability, in a survey with a tenth of needles."""
     figure, axes = _axes(cards)
     for axis, (name, card) in zip(axes, cards.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=FAINT)

@@ -1,6 +1,7 @@
-"""Scores of a release: by SNR, drift and shape at fixed false alarms; calibration for a tenth of needles."""
+"""Scores by SNR, drift and shape at fixed false alarms, and calibration."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def ensemble(logits: np.ndarray) -> np.ndarray:
 
 
 def survey_weights(truth: pd.DataFrame) -> np.ndarray:
-    """Weights that give a set the survey's shares of needles, decoys and backgrounds, `(N,)` of sum 1."""
+    """Weights `(N,)` that give a set the survey's shares of needles, decoys and backgrounds."""
     needle = truth["target"].to_numpy() == 1
     empty = ~needle & (truth["kind"].fillna("") == BACKGROUND).to_numpy()
     groups = [(needle, NEEDLES), (empty, 1 - NEEDLES - DECOYS), (~needle & ~empty, DECOYS)]
@@ -37,15 +38,20 @@ def survey_weights(truth: pd.DataFrame) -> np.ndarray:
     return weights / weights.sum()
 
 
-def fit_calibration(logits: np.ndarray, truth: pd.DataFrame) -> tuple[float, float]:
-    """Fit slope and offset of every member's logit, so that the ensemble's mean probability is calibrated.
+def fit_calibration(sets: Sequence[tuple[np.ndarray, pd.DataFrame]]) -> tuple[float, float]:
+    """Fit slope and offset of the members' logits to calibrate their mean probability.
 
-    They maximise the likelihood of the targets under `survey_weights`, as in Platt's scaling.
+    They maximise the likelihood of the targets under `survey_weights`, as in Platt's scaling, each set counting alike.
+
+    Args:
+        sets: logits `(N, members)` and truth of each set.
 
     Returns:
         Slope, above 0, and offset.
     """
-    targets, weights = truth["target"].to_numpy(), survey_weights(truth)
+    logits = np.concatenate([logits for logits, _ in sets])
+    targets = np.concatenate([truth["target"].to_numpy() for _, truth in sets])
+    weights = np.concatenate([survey_weights(truth) for _, truth in sets]) / len(sets)
 
     def loss(fitted: np.ndarray) -> float:
         probs = np.clip(ensemble(np.exp(fitted[0]) * logits + fitted[1]), 1e-7, 1 - 1e-7)

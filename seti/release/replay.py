@@ -18,7 +18,7 @@ class Replay:
     """Ring of normalised cadences on the device, in float16.
 
     Args:
-        capacity: cadences that it holds; the oldest makes room for the newest.
+        capacity: cadences that it holds; the oldest gives way to the newest.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -27,7 +27,7 @@ class Replay:
         self.panels: Tensor | None = None
 
     def add(self, panels: Tensor, targets: Tensor, folds: Tensor) -> None:
-        """Add cadences `(B, 6, rows, bins)` with their targets and folds `(B,)`."""
+        """Add cadences `(B, ..., rows, bins)` with their targets and folds `(B,)`."""
         if self.panels is None:
             size = (self.capacity, *panels.shape[1:])
             self.panels = torch.empty(size, dtype=torch.float16, device=panels.device)
@@ -38,10 +38,10 @@ class Replay:
         self.count += len(panels)
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw cadences at random, with replacement: panels in float32, targets, folds."""
+        """Draw cadences at random, with replacement: panels in float16, targets, folds."""
         there = min(self.count, self.capacity)
         places = torch.randint(there, (size,), generator=generator, device=generator.device)
-        return self.panels[places].float(), self.targets[places], self.folds[places]
+        return self.panels[places], self.targets[places], self.folds[places]
 
 
 def move(panels: Tensor, generator: torch.Generator, highest: float) -> tuple[Tensor, Tensor]:

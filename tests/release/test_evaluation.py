@@ -36,7 +36,7 @@ def test_weights_give_the_shares_of_a_survey():
 
 def test_fitted_probabilities_are_calibrated_for_a_tenth_of_needles():
     logits, truth = survey()
-    slope, offset = fit_calibration(logits, truth)
+    slope, offset = fit_calibration([(logits, truth)])
     before, after = (set_scores(each, truth)["calibration_error"] for each in (logits, slope * logits + offset))
     assert after < 0.02 < before
     assert ensemble(slope * logits + offset) @ survey_weights(truth) == pytest.approx(0.1, abs=0.01)

@@ -20,7 +20,7 @@ def test_the_newest_cadences_replace_the_oldest():
     assert sorted(replay.targets.tolist()) == [2, 3, 4, 5]
     panels, targets, folds = replay.draw(50, generator())
     assert set(targets.tolist()) == {2, 3, 4, 5}
-    assert torch.equal(panels[:, 0, 0, 0], targets)
+    assert torch.equal(panels[:, 0, 0, 0].float(), targets)
     assert torch.equal(folds, targets.long() % 5)
 
 

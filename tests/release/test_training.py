@@ -119,7 +119,7 @@ def test_a_release_scores_as_its_members_did(held_out, tmp_path):
     expected = score(members, held_out) * calibration["slope"] + calibration["offset"]
     for column, (network, spec) in enumerate(load_released(release.folder)):
         with torch.inference_mode():
-            images = members.planes.usual(held_out.panels)
+            images = members.planes["contrast"].usual(held_out.panels)
             logits = network(images).numpy()
         assert spec.plain() == members.hparams["spec"]
         np.testing.assert_allclose(logits, expected[:, column], atol=0.02)
