@@ -135,6 +135,12 @@ def test_thumbnails_that_a_page_cannot_hold_are_files_next_to_it(whole, tmp_path
     assert len(list((tmp_path / "a page #1_files").rglob("*.jpg"))) == 4
 
 
+def test_figures_leave_less_space_for_thumbnails(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:" + "x" * 2_250_000)
+    rows = write(f"ckpt_dir={whole}", f"out={tmp_path / 'page.html'}", "cadences=2").data["data"]["rows"]
+    assert [row["small"] for row in rows] == [f"page_files/small/{row['id']}.jpg" for row in rows]
+
+
 def test_the_most_telling_cadences_come_first():
     table = pd.DataFrame(
         {

@@ -87,7 +87,7 @@ def choose(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.loc[list(chosen)[:count]].reset_index(drop=True)
 
 
-def draw(table: pd.DataFrame, root: Path, folder: Path) -> Drawn:
+def draw(table: pd.DataFrame, root: Path, folder: Path, inline: int) -> Drawn:
     """Draw cadences into files, thumbnails and full sizes.
 
     A page without the images of a data set that is gone, or of a damaged file, is still of use.
@@ -95,12 +95,13 @@ def draw(table: pd.DataFrame, root: Path, folder: Path) -> Drawn:
     Args:
         table: chosen cadences.
         root: the data set.
+        inline: bytes of thumbnails that the page itself takes at most, `INLINE` or fewer.
         folder: of the files, next to the page. Images of an earlier page in it are removed.
     """
     remark = _unlisted(table, root)
     if remark:
         return Drawn({}, {}, remark)
-    small, large, written, failed, inline = {}, {}, set(), [], 0
+    small, large, written, failed, used = {}, {}, set(), [], 0
     with console.cadence_progress() as progress:
         for row in progress.track(list(table.itertuples()), description="drawing"):
             try:
@@ -109,8 +110,8 @@ def draw(table: pd.DataFrame, root: Path, folder: Path) -> Drawn:
                 failed.append(str(error))
                 continue
             thumbnail = images.draw_cadence(panels, images.SMALL)
-            if inline + len(thumbnail) <= INLINE:
-                inline += len(thumbnail)
+            if used + len(thumbnail) <= min(inline, INLINE):
+                used += len(thumbnail)
                 small[row.id] = images.data_uri("jpeg", thumbnail)
             else:
                 small[row.id] = _write(folder / "small" / f"{row.id}.jpg", thumbnail, folder, written)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from seti.data.cadence import PANEL_LETTERS
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
 
-LARGEST_SVG = 150_000  # bytes; a curve of more points is drawn as pixels
+LARGEST_SVG = 80_000  # bytes; a curve of more points is drawn as pixels
 SMALL, LARGE = (150, 34), (320, 110)  # columns and rows of a panel: of a thumbnail, and in full size
 BAR, GAP = 5, 3  # pixels: the bar that marks ON and OFF at a panel's left, and the space between panels
 QUALITY = 80  # of JPEG

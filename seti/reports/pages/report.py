@@ -21,6 +21,7 @@ from seti.utils import console, files, hints
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
+LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to stay below 10 MB
 
 
 def report(cfg: DictConfig) -> Path:
@@ -81,7 +82,9 @@ def write(
     facts = comparison.ranked([experiment_facts.collect(one) for one in experiments])
     for one in facts:
         _say_missing(one)
-    shown = {} if count == 0 else _gallery(facts[0], out, count, root, given, labels_path)
+    figures = sum(len(figure.uri) for one in facts for figure in one.illustrations)
+    inline = max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
+    shown = {} if count == 0 else _gallery(facts[0], out, count, root, given, labels_path, inline)
     several = len(facts) > 1
     words = [hints.setting("ckpt_dir", facts[0].experiment.path)]
     if several:
@@ -124,7 +127,13 @@ def _say_missing(facts: Facts) -> None:
 
 
 def _gallery(
-    facts: Facts, out: Path, count: int, root: Path | None, given: dict[str, str], labels_path: Path | None
+    facts: Facts,
+    out: Path,
+    count: int,
+    root: Path | None,
+    given: dict[str, str],
+    labels_path: Path | None,
+    inline: int,
 ) -> dict[str, Any]:
     """Content of the gallery, for the page's script."""
     table = cadences.all_cadences(facts.experiment, facts.point)
@@ -135,7 +144,7 @@ def _gallery(
     chosen = pd.concat([chosen, labelled], ignore_index=True)
     root = Path(facts.experiment.first_result.data.root) if root is None else root
     folder = out.with_name(f"{out.stem}_files")
-    drawn = cadences.draw(chosen, root, folder)
+    drawn = cadences.draw(chosen, root, folder, inline)
     rows = [
         {
             "id": row.id,
