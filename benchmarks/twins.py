@@ -1,4 +1,4 @@
-"""Search for twins: accuracy against a truth, time and memory at 10,000 and 100,000 cadences, residual on real data.
+"""Accuracy, time and memory of the search for twins, and the residual on real snippets.
 
 python benchmarks/twins.py simulated <folder of a simulated set>      # recall, wrong links and offsets, CPU
 python benchmarks/twins.py scale 10000 100000                         # cadences are generated while they are read
@@ -28,7 +28,7 @@ from seti.data.cadence import read_cadence
 ROWS, BINS = 273, 256
 WIDE, CUTS, SHARED = 4096, 30, 0.85  # bins of a generated field, cadences of it, share of cadences that have twins
 WIDE_OVERLAP = 16  # bins
-FORMS = 3  # of the generated noise: as it is, mirrored, negative
+FORMS = 4  # of the generated noise: two blocks, either sign
 
 
 def against_truth(found: Found, field: np.ndarray, offset: np.ndarray, bins: int) -> dict[str, object]:
@@ -71,7 +71,7 @@ def simulated(root: Path) -> dict[str, object]:
 
 
 class Generated:
-    """Cadences that are made while they are read, from fields of noise on a band: a `CadenceSource`.
+    """Cadences that are made while they are read: a `CadenceSource`.
 
     The time that this takes is counted apart.
     """
@@ -105,19 +105,19 @@ class Generated:
 
 
 def _part(number: int, offset: int, panels: tuple[int, ...]) -> np.ndarray:
-    """Cut a cadence from a field of noise on a band with a comb and spikes, `(panels, 273, 256)` float32.
+    """Cut a cadence from a field of noise on a band, `(panels, 273, 256)` float32.
 
-    The noise of all fields is one block, in 273 orders of the rows, six of the panels, and mirrored or negative: no two
-    of these 4,914 fields share a key.
+    The noise of all fields is that of two blocks, with the rows in 273 orders, the panels in six, and either sign: none
+    of these 6,552 fields shares a key with another.
     """
     form, turn = divmod(number // ROWS, len(ALL))
-    if form > FORMS - 1:
+    if form >= FORMS:
         msg = f"at most {FORMS * ROWS * len(ALL)} fields can be made"
         raise ValueError(msg)
-    column = slice(WIDE - offset - BINS, WIDE - offset) if form == 1 else slice(offset, offset + BINS)
-    noise = _noise()[[(panel + turn) % len(ALL) for panel in panels], :, column]
-    noise = np.roll(noise, number % ROWS, axis=1)
-    noise = noise[:, :, ::-1] if form == 1 else -noise if form == 2 else noise
+    block, negative = divmod(form, 2)
+    start = block * WIDE + offset
+    noise = _noise()[[(panel + turn) % len(ALL) for panel in panels], :, start : start + BINS]
+    noise = np.roll(-noise if negative else noise, number % ROWS, axis=1)
     rng = np.random.default_rng(number)
     period, comb = rng.uniform(50, 400), rng.uniform(3, 9)
     spikes = rng.integers(0, WIDE, 8)
@@ -129,7 +129,7 @@ def _part(number: int, offset: int, panels: tuple[int, ...]) -> np.ndarray:
 
 @functools.cache
 def _noise() -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((len(ALL), ROWS, WIDE), dtype=np.float32)
+    return np.random.default_rng(0).standard_normal((len(ALL), ROWS, 2 * WIDE), dtype=np.float32)
 
 
 class GeneratedSet(DataSet):
@@ -189,7 +189,7 @@ def _timed(stages: dict[str, float]) -> mock._patch:
 
 
 def windows(folder: Path) -> dict[str, object]:
-    """Cut two overlapping windows from every snippet, standardise and round them apart, and fit one to the other.
+    """Fit overlapping windows of every snippet, standardised and rounded apart, to each other.
 
     The residual is the root mean square of a panel's difference in its middle bin, in units of the thermal noise; that
     with the gain and offset that the windows were made with is what rounding to float16 leaves.

@@ -33,6 +33,7 @@ from judge.network import JudgeNet, mirrored  # noqa: E402
 from seti.experiments import provenance  # noqa: E402
 from seti.search.judge import SHIPPED  # noqa: E402
 from seti.search.judge_network import panel_inputs  # noqa: E402
+from seti.search.settings import SearchSettings  # noqa: E402
 from seti.utils import files  # noqa: E402
 
 PART = 200  # channels of one file of candidates
@@ -178,9 +179,10 @@ def main() -> None:
     needle = data["kind"][rows] == NEEDLE
     slope, offset = calibration(odds, needle)
     judged = 1 / (1 + np.exp(-(slope * odds + offset)))
-    event = data["event"][rows]  # what stage one refused is no event, however likely the judge finds it
-    scores = {"stage one": data["score"][rows], "judge": judged}
-    table = curves(data, rows, {name: np.where(event, score, 0) for name, score in scores.items()})
+    event = data["event"][rows]
+    let_in = event | ((data["reason"][rows] == "unlikely") & (judged >= SearchSettings().least_judged))
+    scores = {"stage one": np.where(event, data["score"][rows], 0), "judge": np.where(let_in, judged, 0)}
+    table = curves(data, rows, scores)
     print(table[table.low == 0].to_string(index=False))
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {"members": MEMBERS, "slope": slope, "offset": offset}

@@ -16,6 +16,7 @@ from seti.errors import SetiError
 WRONG_BITS = 2  # of the other half
 FEW_ROWS, WRONG_BITS_OF_FEW = 32, 1  # keys of fewer rows have less to differ in
 FEWEST_VOTES = 2  # of a pair and shift; an overlap of four bins has nine in three panels
+MOST_SHIFTS = 2  # of a pair, those with most votes: mirrored noise would match at hundreds
 NEIGHBOURS = 3  # in a run of equal halves, each key is compared with so many of the following ones
 BLOCK = 2**22  # keys that are compared at once
 _HALF = np.uint64(32)
@@ -79,11 +80,16 @@ class Ballot:
             self._merge(codes, votes)
 
     def result(self) -> Candidates:
-        """Pairs with `FEWEST_VOTES` or more, those with most first."""
+        """Pairs with `FEWEST_VOTES` or more, those with most first.
+
+        A pair comes with `MOST_SHIFTS` shifts at most.
+        """
         enough = self._votes >= FEWEST_VOTES
         codes, votes = self._codes[enough], self._votes[enough]
         order = np.lexsort((codes, -votes))
         codes, votes = codes[order], votes[order]
+        likely = _rank_within(codes // self._shifts) < MOST_SHIFTS
+        codes, votes = codes[likely], votes[likely]
         pairs, shift = np.divmod(codes, self._shifts)
         one, two = np.divmod(pairs, self._cadences)
         return Candidates(one, two, shift - self._keys, votes)
@@ -99,6 +105,16 @@ class Ballot:
         merged, places = np.unique(np.concatenate([self._codes, codes]), return_inverse=True)
         self._votes = np.bincount(places, np.concatenate([self._votes, votes]), len(merged)).astype(np.int64)
         self._codes = merged
+
+
+def _rank_within(groups: np.ndarray) -> np.ndarray:
+    """Number the members of each group, `(N,)`, from 0 on in their order."""
+    order = np.argsort(groups, kind="stable")
+    own = groups[order]
+    first = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]])) if len(own) else np.zeros(0, np.int64)
+    rank = np.empty(len(own), np.int64)
+    rank[order] = np.arange(len(own)) - np.repeat(first, np.diff(np.append(first, len(own))))
+    return rank
 
 
 def _neighbours(keys: np.ndarray, high: bool, wrong_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -120,7 +120,7 @@ def tables(
         width: of the coarse channel, in bins.
         settings: limits.
     """
-    table["reason"] = reasons(table, times.on, settings)
+    table["reason"] = reasons(table, times.on, settings, judged)
     if judged is not None:
         table["score"] = np.where(np.isnan(judged), table["score"], judged)
     whole = parts(table)

@@ -1,7 +1,8 @@
 """Judges of candidates: the network that ships with seti, or networks of the user's own.
 
 A judge reads what stage one measured of a candidate and a straightened cut-out of the data, and says how likely the
-candidate is a signal of the target. It ranks events. It takes none away: that is what `scan.score` is for.
+candidate is a signal of the target. It ranks events, and lets in some that stage one finds a little too unlikely. It
+takes none away: that is what `scan.score` is for.
 """
 
 import functools

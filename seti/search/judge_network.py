@@ -1,4 +1,4 @@
-"""The judge's network in numpy.
+"""Network of the judge, in numpy.
 
 It is so small that importing torch would take longer than judging a coarse channel.
 
@@ -69,7 +69,7 @@ def panel_inputs(of_panels: np.ndarray) -> np.ndarray:
 
 
 def log_odds(weights: Weights, inputs: np.ndarray, of_whole: np.ndarray) -> np.ndarray:
-    """Log-odds by one network, `(n,)`, from `panel_inputs` and the numbers of the whole candidates."""
+    """Log-odds by one network, `(n,)`, from `panel_inputs` and the numbers of the whole."""
     read = _relu(_dense(weights, "panel_2", _relu(_dense(weights, "panel_1", inputs))))
     on, off = read[:, :ON_PANELS], read[:, ON_PANELS:]
     compared = np.concatenate([on.mean(1), on.max(1), on.min(1), off.mean(1), off.max(1), of_whole], axis=1)

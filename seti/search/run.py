@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seti.config.commands import ScanConfig
 
 SCANS = Path("scans")  # folder of scans whose folder is not given
+NEVER = 2.0  # a probability that none reaches
 SHOWN = 10  # events in the terminal
 MERGE_PATIENCE = 3600.0  # s to wait for another process that merges the same scan
 
@@ -87,6 +88,8 @@ def scan_cadence(
     if cfg.truth is not None:
         searched_truth(Path(cfg.truth), header, selection)
     settings = SearchSettings(max_drift=cfg.scan.max_drift, snr=cfg.scan.snr)
+    if cfg.ckpt_dir is not None:  # networks of the user's own rank: how honest their probabilities are is not known
+        settings = replace(settings, least_judged=NEVER)
     task = ScanTask(folder, cadence, settings, cfg.feed)
     edge = borders.edge_width(header, settings.max_drift, task.span_s)
     task = ScanTask(folder, cadence, settings, cfg.feed, edge, cfg.ckpt_dir)

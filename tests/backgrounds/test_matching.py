@@ -76,6 +76,15 @@ def test_a_match_within_a_cadence_is_none():
     assert matched(keys) == []
 
 
+def test_mirrored_noise_gives_few_shifts():
+    keys = keys_of(3)
+    keys[1] = keys[0, ::-1]
+    panels = keys, keys, keys
+    assert [found[:2] for found in matched(*panels)] == [(0, 1)] * matching.MOST_SHIFTS
+    keys[2, :20] = keys[0, 10:]
+    assert matched(keys, keys, keys)[0] == (0, 2, 10, 60)
+
+
 def test_many_copies_are_chained():
     keys = np.repeat(keys_of(1), 50, axis=0)
     pairs = {(one, two) for one, two, shift, votes in matched(keys) if shift == 0 and votes == COUNT}

@@ -77,10 +77,16 @@ def test_a_score_is_the_judges_and_others_keep_that_of_stage_one(channel):
     assert sorted(table.score[table.score != 0.0625]) == sorted(plain.score[plain.score != chosen])
 
 
-def test_a_judge_does_not_make_an_event_of_what_stage_one_refuses(channel):
-    refused = judged(channel, None).candidates
-    sure = judged(channel, lambda planes, table, times: np.ones(len(table)))
-    assert len(sure.events) == (refused.reason == "").sum()
+def test_a_judge_lets_in_what_is_only_unlikely_and_nothing_else(channel):
+    plain = judged(channel, None).candidates
+    assert (plain.reason == "unlikely").any()
+    sure = judged(channel, lambda planes, table, times: np.ones(len(table)), least_judged=0.9)
+    unsure = judged(channel, lambda planes, table, times: np.ones(len(table)), least_judged=2.0)
+    alone = judged(channel, lambda planes, table, times: np.zeros(len(table)))
+    assert len(unsure.events) == len(alone.events) == (plain.reason == "").sum()
+    assert not (sure.candidates.reason == "unlikely").any()
+    for reason in ("off", "off nearby", "weak", "crossed", "not in every ON"):
+        assert (sure.candidates.reason == reason).sum() >= (plain.reason == reason).sum()
 
 
 def test_the_order_of_on_panels_among_each_other_changes_nothing():
