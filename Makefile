@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan recipes lint format clean
+.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan judge recipes weights lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -60,8 +60,17 @@ $(TURBOSETI)/.installed:
 	$(TURBOSETI)/bin/python -m pip install --quiet --disable-pip-version-check turbo_seti==2.3.2 'numpy<2.4' 'setuptools<81' 'matplotlib<3.11'
 	@touch $@
 
+judge: $(INSTALLED) ## Train the judge of candidates that ships with seti scan (20 minutes on a core; goes on where it was)
+	$(BIN)/python benchmarks/judge/train.py
+
 recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (4 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
+
+MINUTES ?= 600
+
+weights: $(INSTALLED) ## Train the released networks on simulated cadences (MINUTES=600 on a CPU, 6 on a GPU; goes on where it was)
+	$(BIN)/python -m seti.release.train --minutes $(MINUTES) --out weights
+	$(BIN)/python -m seti.release.card weights/released
 
 .PHONY: docs
 docs: $(VENV)/.docs ## Build the documents as a site in site/ (no network needed once installed)

@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "Train one configuration",
     "predict": "Predict the test set",
     "stack": "Blend experiments",
+    "export": "Export an ensemble",
     "scan": "Search observations for events",
 }
 COMPLETION = ("-sc", "--shell-completion")

@@ -72,7 +72,7 @@ def write_cadence(
     return paths
 
 
-def search_channel(read_panel, *, resolution_hz, row_s, panel_start_s, on, settings) -> ChannelResult:
+def search_channel(read_panel, *, resolution_hz, row_s, panel_start_s, on, settings, judge=None) -> ChannelResult:
     """Sum every panel along drift rates, and take what stands out in all ON panels and in no OFF panel."""
     panels = [read_panel(panel) for panel in range(6)]
     rows, width = panels[0].shape

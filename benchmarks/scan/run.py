@@ -25,16 +25,16 @@ from scan.files import MJD, bin_of, write  # noqa: E402
 from scan.scoring import summary  # noqa: E402
 
 RESULTS = HERE.parent / "results"
-CANDIDATE_HZ = 60.0
+NO_JUDGE = "seti, no judge"  # stage one alone
 
 
-def searched(python: str, script: str, folder: Path) -> dict:
+def searched(python: str, script: str, folder: Path, *words: str) -> dict:
     """Result of one program on the files of a folder, on one core."""
     out = folder / f"{script}.json"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     environment["PYTHONPATH"] = str(HERE.parents[1]) if script == "ours.py" else ""
     done = subprocess.run(
-        [python, str(HERE / script), str(folder), str(out)],
+        [python, str(HERE / script), str(folder), str(out), *words],
         capture_output=True,
         text=True,
         env=environment,
@@ -55,8 +55,8 @@ def turboseti_events(raw: dict, width: int) -> pd.DataFrame:
 
 def measure(making: str, seeds: list[int], width: int, turboseti: str | None) -> dict:
     """Scores of each program over all channels."""
-    tables: dict[str, list] = {"seti": []}
-    cost: dict[str, list[tuple[float, float]]] = {"seti": []}
+    tables: dict[str, list] = {"seti": [], NO_JUDGE: []}
+    cost: dict[str, list[tuple[float, float]]] = {"seti": [], NO_JUDGE: []}
     candidates, strong = 0.0, 0.0
     for seed in seeds:
         channel = Channel(seed, MAKINGS[making], width, share=width / 2**20)
@@ -66,6 +66,9 @@ def measure(making: str, seeds: list[int], width: int, turboseti: str | None) ->
             ours = searched(sys.executable, "ours.py", Path(name))
             tables["seti"].append((pd.DataFrame(ours["events"]), truth))
             cost["seti"].append((ours["seconds"], ours["peak_mb"]))
+            alone = searched(sys.executable, "ours.py", Path(name), "none")
+            tables[NO_JUDGE].append((pd.DataFrame(alone["events"]), truth))
+            cost[NO_JUDGE].append((alone["seconds"], alone["peak_mb"]))
             listed = pd.DataFrame(ours["candidates"])
             only = truth[(truth.kind != "needle") | (truth.effective_snr >= 8)]
             candidates += len(listed) / len(seeds)
@@ -81,7 +84,7 @@ def measure(making: str, seeds: list[int], width: int, turboseti: str | None) ->
     out = {}
     for key, pairs in tables.items():
         hz = (
-            60.0 if key == "seti" else 250.0
+            250.0 if key.startswith("turboSETI") else 60.0
         )  # turboSETI's frequency is that of one file, carried back with its drift rate
         out[key] = summary(pairs, RESOLUTION_HZ, hz)
         out[key]["seconds"] = sum(s for s, _ in cost[key]) / len(seeds)

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": ("model", "augment", "trainer", "experiment"),
     "predict": (),
     "stack": (),
+    "export": (),
     "simulate": ("preset",),
     "inject": (),
     "check": (),

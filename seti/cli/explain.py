@@ -3,11 +3,10 @@
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
-from dataclasses import is_dataclass
 from pathlib import PurePath
 
 from seti.cli import journal
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 
 # torch's errors when a worker cannot hand over a batch: no file can be made, or no page is free.
 SHARED_MEMORY_FULL = ("unable to write to file </torch_", "unable to allocate shared memory", "out of shared memory")
@@ -16,7 +15,6 @@ TOO_MANY_FILES = ("Too many open files", "received 0 items of ancdata")  # the s
 WORKER_DIED = ("is killed by signal", "exited unexpectedly")  # torch's errors when a worker is gone
 NO_WORKERS = "make it writable and large enough, or do without worker processes (data.num_workers=0, workers=1)"
 NO_TEMPORARY = "No usable temporary directory"  # Python's words
-ADVICE = "set env var HYDRA_FULL_ERROR=1"  # Hydra's, in messages that end with a colon or a comma before it
 
 
 def explain(error: BaseException) -> str | None:
@@ -35,14 +33,21 @@ def is_wrapped(error: BaseException) -> bool:
 
 def _explain(error: BaseException) -> str | None:
     from hydra.errors import HydraException
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, SetiError):
         return str(error)
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} is not set: add {error.full_key}=<value> to the command"
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return _explain_hydra(error)
+        from seti.cli import hydra_errors
+
+        # OmegaConf wraps what its resolvers raise, and Hydra what an import raises.
+        causes = list(_inner(error))
+        own = (_explain(cause) for cause in causes if isinstance(cause, SetiError | OSError))
+        return next(own, None) or hydra_errors.describe(error, causes)
+    if type(error).__module__.split(".")[0] == "yaml":
+        return _explain_yaml(error)
+    if isinstance(error, UnicodeDecodeError):
+        return _explain_encoding(error)
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return "a word of the command begins with '=': write <setting>=<value>"  # Hydra takes '=3' for a group's value
     if isinstance(error, OSError):
@@ -60,26 +65,20 @@ def _explain(error: BaseException) -> str | None:
     return _explain_torch(str(error)) if isinstance(error, RuntimeError) else None
 
 
-def _explain_hydra(error: Exception) -> str:
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+def _explain_yaml(error: BaseException) -> str:
+    """Name the file and the line of a configuration that is not YAML."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = "a configuration file" if mark is None else f"{mark.name}, line {mark.line + 1}"
+    return f"{where}: not YAML ({getattr(error, 'problem', None) or brief(error)}): correct that line"
 
-    from seti.config.schema import unknown
 
-    # OmegaConf wraps what its resolvers raise, and Hydra what an import raises.
-    for inner in _inner(error):
-        if isinstance(inner, SetiError):
-            return str(inner)
-        if isinstance(inner, OSError):
-            return _explain_system(inner)
-    cause, no_key = error.__cause__, (ConfigAttributeError, ConfigKeyError)
-    if isinstance(cause, no_key) and is_dataclass(cause.object_type) and cause.full_key:
-        return unknown(cause.full_key, cause.object_type)
-    said = str(error)
-    if isinstance(error.__cause__, OmegaConfBaseException) and str(error.__cause__) not in said:
-        said += f"\n{error.__cause__}"
-    said = said.split("Config search path:")[0].split(ADVICE)[0].rstrip(" ,:\n")
-    lines = (line.strip().removesuffix(".") for line in said.splitlines())
-    return "; ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
+def _explain_encoding(error: UnicodeDecodeError) -> str | None:
+    """Name a configuration file that is not UTF-8; None for other text."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if PurePath(frame.f_code.co_filename).name == "file_config_source.py":  # Hydra's, which leaves out the name
+            where = frame.f_locals.get("full_path", "a configuration file")
+            return f"{where}: not UTF-8 text: save it with that encoding"
+    return None
 
 
 def _explain_system(error: OSError) -> str:
@@ -125,7 +124,8 @@ def _inner(error: BaseException) -> Iterator[BaseException]:
     """Yield the errors from which an error came, the nearest first."""
     seen = {id(error)}
     while True:
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        hidden = error.__suppress_context__ and not type(error).__module__.startswith("omegaconf.")  # hides every one
+        error = error.__cause__ or (None if hidden else error.__context__)
         if error is None or id(error) in seen:
             return
         seen.add(id(error))

@@ -1,9 +1,10 @@
 """Report at the end of a sweep: results of every experiment that it touched, then failures."""
 
+import functools
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
@@ -21,12 +22,32 @@ from seti.cli import job_folder, journal
 from seti.cli.explain import explain
 from seti.cli.journal import Job
 from seti.cli.messages import say_error
-from seti.errors import SetiError, SettingsError
+from seti.config import arguments, process_checks, scalars, trainer_checks
+from seti.config.schema import check_exp_name
+from seti.errors import SettingsError, settings_errors
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
 from seti.utils.console import near
 
 LOCAL = ("hydra._internal.core_plugins.", "hydra_plugins.hydra_joblib_launcher.")  # launchers of this machine
+
+
+def _ending_the_program(hook: Callable[..., None]) -> Callable[..., None]:
+    """End the program on an error in a hook, of which Hydra would make a warning."""
+
+    @functools.wraps(hook)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            hook(*args, **options)
+        except Exception as error:
+            message = explain(error)
+            if message is None:  # a mistake of the program
+                traceback.print_exc()
+            else:
+                say_error(message)
+            sys.exit(1)
+
+    return run
 
 
 class SweepReport(Callback):
@@ -38,26 +59,23 @@ class SweepReport(Callback):
 
     open: ClassVar["SweepReport | None"] = None  # of the sweep that runs
 
+    @_ending_the_program
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a job that could not be reported, before its folder is made."""
-        try:
-            job_folder.check_places(config)
-        except SetiError as error:
-            _refuse(error)
+        job_folder.check_places(config)
+        _check_devices(config, [])
         HydraConfig.instance().set_config(config)  # as Hydra does next; the folder's name needs it
         with suppress(OmegaConfBaseException):  # Hydra resolves it as well, and then ends
             job_folder.remember_existing(Path(config.hydra.run.dir))
 
+    @_ending_the_program
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a sweep without jobs, or one that could not be reported; open the journal."""
         self.started = time.time() - 1  # file systems round times
         self.config = config
-        try:
-            job_folder.check_places(config)
-            _check_jobs(config)
-            journal.open_journal()
-        except SetiError as error:
-            _refuse(error)
+        job_folder.check_places(config)
+        _check_jobs(config)
+        journal.open_journal()
         SweepReport.open = self
         with suppress(OmegaConfBaseException):
             job_folder.remember_existing(Path(config.hydra.sweep.dir))
@@ -98,23 +116,51 @@ class SweepReport(Callback):
         return not (failed or unreported)
 
 
-def _refuse(error: SetiError) -> None:
-    say_error(str(error))
-    sys.exit(1)  # an exception would become a warning of Hydra's
-
-
 def _check_jobs(config: DictConfig) -> None:
-    """Refuse a sweep over a setting with no value.
+    """Refuse a sweep over a setting with no value, or over names that cannot name a folder.
 
     Raises:
-        SettingsError: naming the setting.
+        SetiError: naming the setting.
     """
     with suppress(HydraException):  # of the sweeper, which parses the words again and says it
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        for word in parser.parse_overrides(list(config.hydra.overrides.task)):
+        swept: list[str] = []
+        for word in parser.parse_overrides(_words(config.hydra.overrides.task)):
+            if word.is_sweep_override():
+                swept.append(word.key_or_group)
             if word.is_discrete_sweep() and not list(word.sweep_iterator()):
                 msg = f"{word.input_line} stands for no value: the sweep would have no job"
                 raise SettingsError(msg)
+            if word.key_or_group == "exp_name" and "exp_name" in config:
+                for name in scalars.values_of(word):
+                    if "${" not in str(name):
+                        check_exp_name(str(name))
+        _check_devices(config, swept)
+
+
+def _check_devices(config: DictConfig, swept: list[str]) -> None:
+    """Refuse to train on several devices or in one of several processes, before any job.
+
+    Args:
+        config: of a job, or of a sweep without what differs between its jobs.
+        swept: keys of what differs.
+
+    Raises:
+        SettingsError: naming the setting or the environment variable.
+    """
+    if "exp_name" not in config:
+        return
+    with settings_errors():
+        if config.hydra.launcher._target_.startswith(LOCAL):  # others start their jobs in environments of their own
+            process_checks.check_one_process()
+        if not any(key == "experiment" or key.split(".")[0] == "trainer" for key in swept):
+            with suppress(OmegaConfBaseException):  # of an interpolation, which Hydra resolves as well
+                trainer_checks.check_trainer(config.trainer)
+
+
+def _words(recorded: ListConfig) -> list[str]:
+    """Words of a command line, whose interpolations are not those of the record."""
+    return OmegaConf.to_container(recorded, resolve=False)
 
 
 def _find_jobs(output_dir: Path, started: float) -> list[Job]:
@@ -141,7 +187,7 @@ def _list_failures(failed: list[Job], count: int, config: DictConfig) -> None:
         console.print(f"  {where}{message}", highlight=False, markup=False)
     again = [job for job in failed if not job.failure.get("refused")]
     if again:
-        options = [word for word in config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
+        options = [word for word in _words(config.hydra.overrides.hydra) if not word.startswith("hydra.mode=")]
         overrides = (job.failure.get("overrides", job.overrides) for job in again)
         commands = retry_commands(config.hydra.job.config_name, overrides, options)
         console.print(f"again, just {'that' if len(again) == 1 else 'those'}:")
@@ -164,7 +210,7 @@ def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) 
     lines = []
     for rest, numbers in folds.items():
         fold = [f"fold={','.join(numbers)}"] if numbers else []
-        lines.append(hints.command(command, "-m", *fold, *rest, *options))
+        lines.append(hints.command(command, "-m", *fold, *arguments.retyped(command, list(rest)), *options))
     return lines
 
 

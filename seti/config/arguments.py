@@ -15,7 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from seti.config import keys, values
+from seti.config import keys, scalars, values
+from seti.config.conversions import NONE
 from seti.config.keys import Setting
 from seti.errors import SetiError, brief
 from seti.utils import hints, spelling
@@ -39,7 +40,10 @@ def to_hydra(command: str, words: list[str], *, sweep: bool = False, known: bool
     for previous, word in zip(["", *words], words, strict=False):
         if WORD.fullmatch(word) is None and not word.startswith("~"):
             _refuse_bare(command, word, previous)
-    return [_word(command, word, sweep=sweep, known=known) for word in words]
+    own = known and not any("hydra.searchpath" in word for word in words)  # whose choices are all in conf/
+    if own:
+        words = [word for word in words if not _switched_off(command, word)]
+    return [_word(command, word, sweep=sweep, known=known, own=own) for word in words]
 
 
 def retyped(command: str, overrides: list[str]) -> list[str]:
@@ -47,12 +51,18 @@ def retyped(command: str, overrides: list[str]) -> list[str]:
     return [_retyped(command, override) for override in overrides]
 
 
+def _switched_off(command: str, word: str) -> bool:
+    """True for `experiment=null`: nothing is chosen by default, and Hydra takes no null."""
+    group, _, value = word.lstrip("+").partition("=")
+    return value.strip().lower() in NONE and group in keys.groups_of(command, optional=True)
+
+
 def _retyped(command: str, override: str) -> str:
     try:
+        parsed = OverridesParser.create().parse_override(override)
         with suppress(SetiError):
             if _word(command, override, sweep=True, known=False) == override:
-                return override
-        parsed = OverridesParser.create().parse_override(override)
+                return _as_printed(command, parsed)
     except HydraException:
         return override
     # Recorded before text reached the program as it was typed: exp_name=1.10 named the folder 1.1.
@@ -62,7 +72,15 @@ def _retyped(command: str, override: str) -> str:
     return hints.setting(start, str(value)) if values is None else f"{start}=[{values}]"
 
 
-def _word(command: str, word: str, *, sweep: bool, known: bool) -> str:
+def _as_printed(command: str, parsed: Override) -> str:
+    """An override as messages spell it: a path reads the same in all that a command prints."""
+    setting, value = keys.settings_of(command).get(parsed.key_or_group), parsed.value()
+    if setting is None or setting.kind != "text" or not isinstance(value, str) or "${" in value:
+        return parsed.input_line
+    return hints.setting(parsed.input_line.partition("=")[0], value)
+
+
+def _word(command: str, word: str, *, sweep: bool, known: bool, own: bool = False) -> str:
     matched = WORD.fullmatch(word)
     if matched is None or matched[1] == "~":
         return word
@@ -75,25 +93,33 @@ def _word(command: str, word: str, *, sweep: bool, known: bool) -> str:
         keys.check_known(command, key)
     if key == "hydra/launcher":
         _check_launcher(value)
-    if setting is not None:
+    typed = value
+    if own and not prefix and key in keys.groups_of(command):
+        value = scalars.chosen(command, key, value, sweep=sweep)
+    elif setting is not None:
         value = values.spelled(command, key, setting, value, sweep=sweep)
-    _check_grammar(f"{prefix}{key}", setting, value, sweep=sweep)
+    override = _parsed(command, f"{prefix}{key}", setting, value, sweep=sweep)
+    if setting is not None and key not in keys.groups_of(command):
+        scalars.check(command, override, f"{prefix}{key}", setting, typed)
     return f"{prefix}{key}={value}"
 
 
-def _check_grammar(key: str, setting: Setting | None, value: str, *, sweep: bool) -> None:
-    """Refuse in our words what Hydra's grammar refuses in its own."""
+def _parsed(command: str, key: str, setting: Setting | None, value: str, *, sweep: bool) -> Override:
+    """Parse a value; refuse in our words what Hydra's grammar refuses in its own."""
     parser = OverridesParser.create()
     try:
         override: Override = parser.parse_override(f"key={value}")
     except HydraException as error:
-        _refuse_value(key, setting, value, str(error))
+        _refuse_value(command, key, setting, value, str(error))
     if override.is_sweep_override() and not sweep:
         msg = f"{key}={brief(value)} is several values, one for each job of a sweep: add -m to the command"
+        if setting is not None and setting.scalar is not None:
+            msg += scalars.several(key, value)
         raise SetiError(msg)
+    return override
 
 
-def _refuse_value(key: str, setting: Setting | None, value: str, said: str) -> NoReturn:
+def _refuse_value(command: str, key: str, setting: Setting | None, value: str, said: str) -> NoReturn:
     sign = spelling.unclosed(value)
     call = values.CALL.fullmatch(value.strip())
     if sign is not None and sign in "'\"":
@@ -102,6 +128,8 @@ def _refuse_value(key: str, setting: Setting | None, value: str, said: str) -> N
         reason = f"the bracket {sign} " + ("is not closed" if sign in spelling.OPEN else "closes nothing")
     elif "" in spelling.split(value):
         reason = "nothing stands before or after one of its commas"
+    elif setting is not None and setting.scalar is not None and call is None:
+        raise SetiError(scalars.refusal(command, key, setting, value))
     elif call is not None:
         reason = f"{call[1]}(...) does not take that: {brief(said.splitlines()[-1], 200)}"
     else:

@@ -33,7 +33,13 @@ def choice(value: Any, choices: Collection[str]) -> Any:
         return value
     plain = value.strip().lower().replace("-", "_")
     plain = "true" if plain in YES else "false" if plain in NO else plain
-    return next((one for one in choices if one.lower() == plain), value)
+    return plain_choice(plain, choices, value)
+
+
+def plain_choice(word: str, choices: Collection[str], otherwise: str | None = None) -> str:
+    """Return the choice that a word means whatever its case; else `otherwise`, or the word."""
+    plain = word.strip().lower().replace("-", "_")
+    return next((one for one in choices if one.lower() == plain), word if otherwise is None else otherwise)
 
 
 def exact(number: float) -> str:

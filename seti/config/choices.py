@@ -12,7 +12,7 @@ CHOICES: dict[str, Collection[str]] = {
     "data.folds": ("column",),
     "data.panels": tuple(PANEL_CHOICES),
     "data.layout": LAYOUTS,
-    "data.normalise": ("none", "panel", "robust", "flatten", "whiten", "cleaned"),
+    "data.normalise": ("none", "panel", "robust", "flatten", "whiten", "contrast", "cleaned"),
     "data.interpolation": ("linear", "area"),
     "data.packed": ("auto", "true", "false"),
     "data.on_error": ("raise", "skip"),

@@ -158,6 +158,18 @@ class InjectConfig(InjectionSettings):
     force: bool = MISSING
 
 
+@dataclass
+class ExportConfig:
+    """Settings of `export`."""
+
+    ckpt_dir: str = field(default=MISSING, metadata=PATH)
+    format: str = MISSING
+    members: str = MISSING
+    out: str | None = field(default=None, metadata=PATH)
+    rows: int | None = None
+    bins: int | None = None
+
+
 _store = ConfigStore.instance()
 _store.store(name="stack_schema", node=StackConfig)
 _store.store(name="simulate_schema", node=SimulationSettings)
@@ -167,4 +179,5 @@ _store.store(name="pack_schema", node=PackConfig)
 _store.store(name="show_schema", node=ShowConfig)
 _store.store(name="baseline_schema", node=BaselineConfig)
 _store.store(name="scan_schema", node=ScanConfig)
+_store.store(name="export_schema", node=ExportConfig)
 _store.store(name="twins_schema", node=TwinsConfig)

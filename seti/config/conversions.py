@@ -2,7 +2,7 @@
 
 `train=1e3` is the number 1000, `data.image_size=512` is `[512, 512]`, `threads=None` is null. OmegaConf, which holds
 the settings and their types, refuses them, on the command line and in a preset. It has no hook, so its nodes are
-wrapped here, once, when this module is imported.
+wrapped here, once, when this module is imported. What has no meaning is refused in the words of `wrong_type`.
 """
 
 import re
@@ -20,13 +20,19 @@ CORES = ("threads", "workers", "n_jobs")  # null is one per core, and so is auto
 SIDES = re.compile(r"[\[(]?\s*(\d+)\s*[,x×\s]\s*(\d+)\s*,?\s*[\])]?", re.IGNORECASE)
 NONE = ("none", "null")
 PERCENT = re.compile(r"([+-]?[\d.]+)\s*%")
+BASED = re.compile(r"0[xob][0-9a-f]+", re.IGNORECASE)  # 0x10
+WANTED = {IntegerNode: "a whole number", FloatNode: "a number", BooleanNode: "true or false", StringNode: "a text"}
+
+
+class WrongTypeError(ValidationError):
+    """Value that is none of its setting's type; the message is one line that names the setting."""
 
 
 def number(value: Any) -> Any:
     """Return a whole number as an integer, whatever it is written as; anything else as it is."""
     if isinstance(value, str):
         try:
-            value = int(value)
+            value = int(value, 0) if BASED.fullmatch(value.strip()) else int(value)
         except ValueError:
             try:
                 value = float(value)
@@ -67,13 +73,38 @@ def _convert(node: ValueNode, value: Any) -> Any:
     return value
 
 
-def _wrap(kind: type, name: str, convert: Callable[[Any, Any], Any]) -> None:
-    original = getattr(kind, name)
+def wrong_type(kind: type[ValueNode], optional: bool) -> str:
+    """Reason to refuse a value of another type than its setting's; empty for any type."""
+    wanted = next((words for one, words in WANTED.items() if issubclass(kind, one)), "")
+    return f"must be {wanted}" + (", or null" if optional else "") if wanted else ""
 
-    def wrapped(self: Any, value: Any, *args: Any, **options: Any) -> Any:
-        return original(self, convert(self, value), *args, **options)
 
-    setattr(kind, name, wrapped)
+def _checked(original: Callable[[ValueNode, Any], Any]) -> Callable[[ValueNode, Any], Any]:
+    """Wrap the conversion of a node's value: read other ways to write it, refuse the rest."""
+
+    def convert(node: ValueNode, value: Any) -> Any:
+        try:
+            converted = _convert(node, value)
+            if isinstance(node, BooleanNode) and type(converted) is int and converted not in (0, 1):
+                raise ValidationError
+            return original(node, converted)
+        except ValidationError as error:
+            reason = wrong_type(type(node), node._is_optional())
+            if not reason:
+                raise
+            said = "null" if value is None else brief(value)
+            # OmegaConf puts the key there, and would take other dollars for more of its own.
+            msg = f"$FULL_KEY={said.replace('$', '$$')} {reason}"
+            raise WrongTypeError(msg) from error
+
+    return convert
+
+
+def _with_lists_read(original: Callable[..., None]) -> Callable[..., None]:
+    def set_value(node: ListConfig, value: Any, *args: Any, **options: Any) -> None:
+        original(node, _convert_list(node, value), *args, **options)
+
+    return set_value
 
 
 def _convert_list(node: ListConfig, value: Any) -> Any:
@@ -88,10 +119,10 @@ def _convert_list(node: ListConfig, value: Any) -> Any:
             return [size, size]
         if not isinstance(size, list):
             msg = f"data.image_size={brief(value)} is not [height, width] in pixels, nor null for native size"
-            raise ValidationError(msg)
+            raise WrongTypeError(msg)
         return size
     return value
 
 
-_wrap(ValueNode, "validate_and_convert", _convert)
-_wrap(ListConfig, "_set_value", _convert_list)
+ValueNode.validate_and_convert = _checked(ValueNode.validate_and_convert)
+ListConfig._set_value = _with_lists_read(ListConfig._set_value)

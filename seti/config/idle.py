@@ -96,6 +96,11 @@ def idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> Iterator[str]:
         cfg: checked settings, see `seti.config.validation.check_settings`.
         overrides: the words of the command line, such as `schedule.pct_start=0.2`.
     """
+    last = {word.lstrip("+").partition("=")[0]: word for word in overrides}
+    for word in overrides:
+        later = last[word.lstrip("+").partition("=")[0]]
+        if word != later and not word.startswith("~"):
+            yield f"{word} does nothing: {later} comes later"
     typed = dict.fromkeys(word.lstrip("+").partition("=")[0] for word in overrides if not word.startswith("~"))
     values = {word.lstrip("+").partition("=")[0]: word.lstrip("+") for word in overrides}
     for key in typed:

@@ -6,7 +6,7 @@ from seti.config import conversions
 from seti.config.checks import check_choice, check_limits, check_range
 from seti.config.commands import BaselineDataConfig
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
-from seti.errors import SetiError
+from seti.errors import SetiError, brief
 from seti.simulation.signals import SHAPES
 from seti.transforms.layouts import LAYOUTS
 
@@ -78,7 +78,13 @@ def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
     if isinstance(size, str) and size.strip().lower() == AUTO:
         size = AUTO
     data.batch_size = size
-    if size != AUTO and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+    if size == AUTO:
+        return
+    if not isinstance(size, int) or isinstance(size, bool):
+        said = "null" if size is None else str(size).lower() if isinstance(size, bool) else brief(size)
+        msg = f"data.batch_size={said} must be a whole number of at least 1, or auto"
+        raise SetiError(msg)
+    if size < 1:
         msg = f"data.batch_size={size} must be at least 1, or auto"
         raise SetiError(msg)
 

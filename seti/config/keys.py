@@ -4,7 +4,7 @@ import ast
 import difflib
 import functools
 import types
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -31,12 +31,14 @@ class Setting:
         optional: null switches it off.
         path: its text is a path.
         either: a text, or a list of texts.
+        scalar: bool, int or float, of a single value; None for any other.
     """
 
     kind: str
     optional: bool = False
     path: bool = False
     either: bool = False
+    scalar: type | None = None
 
 
 @functools.cache
@@ -47,10 +49,16 @@ def settings_of(command: str) -> dict[str, Setting]:
 
 
 @functools.cache
-def groups_of(command: str) -> dict[str, list[str]]:
-    """Map the groups that are chosen by name, such as `model=effnet_b1`, to their choices."""
+def groups_of(command: str, optional: bool = False) -> dict[str, list[str]]:
+    """Map the groups that are chosen by name, such as `model=effnet_b1`, to their choices.
+
+    Args:
+        command: whose groups they are.
+        optional: only those of which nothing is chosen by default, such as `experiment`.
+    """
     defaults = OmegaConf.load(conf_folder() / f"{command}.yaml").get("defaults", [])
-    names = [str(key) for entry in defaults if not isinstance(entry, str) for key in entry]
+    chosen = [entry for entry in defaults if not isinstance(entry, str)]
+    names = [str(key) for entry in chosen for key in entry if not optional or entry[key] is None]
     names = [name for name in names if not name.startswith("override ")]
     return {name: sorted(path.stem for path in (conf_folder() / name).glob("*.yaml")) for name in names}
 
@@ -88,10 +96,20 @@ def check_known(command: str, key: str) -> None:
     first = name.split(".")[0]
     if first not in settings:  # its group is mistyped
         name = key = first if nearest(command, first) else name
-    near = nearest(command, name)
+    raise SetiError(unknown(command, key, name))
+
+
+def unknown(command: str, key: str, name: str | None = None) -> str:
+    """Message that a command does not have a setting, with the one that was probably meant.
+
+    Args:
+        command: whose settings it is about.
+        key: as typed.
+        name: without the signs and packages of Hydra, if there are any.
+    """
+    near = nearest(command, name or key)
     meant = f"did you mean {near}?" if near else f"{hints.command(command, '--cfg', 'job')} prints those that there are"
-    msg = f"{key} is not a setting: {meant}"
-    raise SetiError(msg)
+    return f"{key} is not a setting: {meant}"
 
 
 def nearest(command: str, key: str) -> str | None:
@@ -109,9 +127,16 @@ def nearest(command: str, key: str) -> str | None:
             known.append(name)
     if not key.startswith("trainer."):
         return nearest_of(key, known)
-    arguments = [f"trainer.{name}" for name in trainer_arguments()]
-    near = nearest_of(key, [*known, *arguments])
-    return f"+{near}" if near in arguments and near not in known else near
+    last = key.rpartition(".")[2]
+    for candidates in (
+        [one for one in known if one.startswith("trainer.")],
+        [f"trainer.{name}" for name in trainer_arguments()],
+        [one for one in known if one.rpartition(".")[2] == last],  # trainer.lr is optimizer.lr; nothing less alike
+    ):
+        near = nearest_of(key, candidates)
+        if near is not None:
+            return near
+    return None
 
 
 def nearest_of(key: str, known: list[str]) -> str | None:
@@ -146,7 +171,7 @@ def _hydra_settings() -> dict[str, Setting]:
     found = {}
     for key, setting in _walk(HydraConf, "hydra."):
         path = setting.kind == "text" and key.rpartition(".")[2] in PATHS
-        found[key] = Setting(setting.kind, setting.optional, path, setting.either)
+        found[key] = replace(setting, path=path)
     return found
 
 
@@ -171,7 +196,9 @@ def _leaf(hint: Any, optional: bool, path: bool) -> Setting:
         (item,) = get_args(hint)
         kind = {str: "texts", int: "numbers", float: "numbers"}.get(item, "other")
         return Setting(kind, optional, path)
-    return Setting("open" if get_origin(hint) is dict or hint is dict else "other", optional)
+    if get_origin(hint) is dict or hint is dict:
+        return Setting("open", optional)
+    return Setting("other", optional, scalar=hint if hint in (bool, int, float) else None)
 
 
 def _required(hint: Any) -> tuple[Any, bool]:

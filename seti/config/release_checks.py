@@ -1,4 +1,4 @@
-"""Checks of a training that starts from a release: its network must get the images that it knows."""
+"""Checks of a training that starts from a release: network and images must be its own."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ FAN = ("max_drift", "drifts")
 
 
 def check_release(cfg: TrainConfig) -> None:
-    """Refuse `model.weights=pretrained` with another network, or with images that it does not know.
+    """Refuse a start from a release of another network, or with images it does not know.
 
     Raises:
         SetiError: naming what to set.

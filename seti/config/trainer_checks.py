@@ -1,6 +1,5 @@
 """Checks of the `trainer` settings: an argument of Lightning's works or is refused with why."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -8,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from seti.config import keys
 from seti.config.process_checks import one_fold_a_device
 from seti.errors import SetiError, brief, settings_errors
 
@@ -33,6 +33,7 @@ WORDS = {
 }
 SAME_PRECISION = {"16": "16-mixed", "bf16": "bf16-mixed", "64-true": "64"}
 ONE_DEVICE = "a fold is trained by one process on one device"
+PLANNED = ": the learning rate is planned over all epochs"
 JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
 # Arguments with one value that can be right, and what to do instead.
 FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -93,13 +94,12 @@ def check_trainer(trainer: DictConfig) -> None:
     """
     settings = OmegaConf.to_container(trainer, resolve=True)
     if settings.get("max_epochs") is None:
-        _refuse("max_epochs", None, "must be at least 1: the learning rate is planned over all epochs")
+        _refuse(
+            "max_epochs", None, "must be a whole number of at least 1: the learning rate is planned over all epochs"
+        )
     for name, value in settings.items():
         if name not in ARGUMENTS:
-            near = difflib.get_close_matches(name, ARGUMENTS, 1, 0.6)
-            meant = f"did you mean trainer.{near[0]}?" if near else "trainer=auto has the usual ones"
-            msg = f"trainer.{name} is not an argument of Lightning's Trainer: {meant}"
-            raise SetiError(msg)
+            raise SetiError(keys.unknown("train", f"trainer.{name}"))
         if value is not None:  # null: Lightning's default
             ARGUMENTS[name](name, value, settings)
 
@@ -141,13 +141,13 @@ def _check_count(name: str, value: Any, settings: Mapping[str, Any]) -> None:
         return
     lowest = COUNTS[name]
     why = {
-        "max_epochs": ": the learning rate is planned over all epochs",
+        "max_epochs": PLANNED,
         "max_steps": "; null sets no limit but trainer.max_epochs",
     }.get(name, "")
-    if not _is_number(value) or value < lowest:
+    if not _is_number(value) or value != int(value):
+        _refuse(name, value, f"must be a whole number of at least {lowest}{why}")
+    if value < lowest:
         _refuse(name, value, f"must be at least {lowest}{why}")
-    if value != int(value):
-        _refuse(name, value, f"must be a whole number, and at least {lowest}{why}")
     if name == "min_epochs" and value:
         limit = settings.get("max_epochs")
         if _is_number(limit) and value > limit:
@@ -155,7 +155,9 @@ def _check_count(name: str, value: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _check_share(name: str, value: Any, settings: Mapping[str, Any]) -> None:
-    if not _is_number(value) or value <= 0:
+    if not _is_number(value):
+        _refuse(name, value, "must be a number: a share of the batches such as 0.5, or how many")
+    if value <= 0:
         if name == "limit_val_batches" and value == 0:
             _refuse(name, value, JUDGED, ": ")
         _refuse(name, value, f"leaves nothing to {SHARES[name]}: use a share such as 0.5, or a number")
@@ -172,7 +174,8 @@ def _check_word(name: str, value: Any, settings: Mapping[str, Any]) -> None:
 
 def _check_clip(name: str, value: Any, settings: Mapping[str, Any]) -> None:
     if not _is_number(value) or value <= 0:
-        _refuse(name, value, "must be above 0; null clips nothing")
+        wanted = "above 0" if _is_number(value) else "a number above 0"
+        _refuse(name, value, f"must be {wanted}; null clips nothing")
 
 
 def _check_fixed(name: str, value: Any, settings: Mapping[str, Any]) -> None:
@@ -223,7 +226,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _refuse(name: str, value: Any, reason: str, between: str = " ") -> None:
-    said = str(value).lower() if isinstance(value, bool) else brief(value)
+    said = "null" if value is None else str(value).lower() if isinstance(value, bool) else brief(value)
     msg = f"trainer.{name}={said}{between}{reason}"
     raise SetiError(msg)
 

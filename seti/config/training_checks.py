@@ -37,12 +37,8 @@ def check_model(cfg: TrainConfig) -> None:
             "does: set model.head_epochs=0, or model.freeze_backbone=false"
         )
         raise SetiError(msg)
-    if model.head_epochs and isinstance(epochs, int) and model.head_epochs >= epochs:
-        msg = (
-            f"model.head_epochs={model.head_epochs} leaves nothing of trainer.max_epochs={epochs} for the backbone: "
-            "lower it, raise trainer.max_epochs, or set model.freeze_backbone=true to train the head alone"
-        )
-        raise SetiError(msg)
+    ways_out = "lower it, raise trainer.max_epochs, or set model.freeze_backbone=true to train the head alone"
+    _check_epochs_left("model.head_epochs", model.head_epochs, epochs, " for the backbone", ways_out)
 
 
 def check_optimisation(cfg: TrainConfig) -> None:
@@ -84,11 +80,15 @@ def check_optimisation(cfg: TrainConfig) -> None:
                 f"set schedule.{name}=0, or schedule.name=cosine"
             )
             raise SetiError(msg)
-    if schedule.warmup_epochs and isinstance(epochs, int) and schedule.warmup_epochs >= epochs:
-        msg = (
-            f"schedule.warmup_epochs={schedule.warmup_epochs:g} takes all of trainer.max_epochs={epochs}: lower it, or "
-            "raise trainer.max_epochs"
-        )
+    _check_epochs_left("schedule.warmup_epochs", schedule.warmup_epochs, epochs)
+
+
+def _check_epochs_left(
+    name: str, value: float, epochs: Any, whose: str = "", ways_out: str = "lower it, or raise trainer.max_epochs"
+) -> None:
+    """Refuse a number of epochs that leaves none of all for what comes after them."""
+    if value and isinstance(epochs, int) and value >= epochs:
+        msg = f"{name}={value:g} leaves nothing of trainer.max_epochs={epochs}{whose}: {ways_out}"
         raise SetiError(msg)
 
 

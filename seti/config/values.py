@@ -49,7 +49,7 @@ def spelled(command: str, key: str, setting: Setting, value: str, *, sweep: bool
         return ",".join(one(key, setting, part) for one, part in zip(read, parts, strict=True))
     if setting.kind in ("texts", "numbers"):
         return _lists(key, setting, bare, sweep=sweep)
-    if bare.startswith("{") and bare.endswith("}") and key in keys.settings_of(command):
+    if bare.startswith("{") and bare.endswith("}") and setting.kind in ("group", "open"):
         pairs = [pair.partition(":") for pair in spelling.split(bare[1:-1]) if pair]
         return f"{{{','.join(_pair(command, key, name.strip(), part.strip()) for name, _, part in pairs)}}}"
     return value

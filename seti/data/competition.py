@@ -14,6 +14,7 @@ import pandas as pd
 from seti.data.cadence import read_cadence, read_format
 from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError, brief
+from seti.utils import near_paths
 from seti.utils.notices import log_once
 
 log = logging.getLogger(__name__)
@@ -290,7 +291,10 @@ def _read_targets(root: Path, name: str, optional: tuple[str, ...] = ()) -> pd.D
 
 def _read_ids(root: Path, name: str, columns: list[str], optional: tuple[str, ...] = ()) -> pd.DataFrame:
     if not root.is_dir():
-        msg = f"data.root={root} is not a folder: set data.root to a folder that holds {LABELS} and train/"
+        msg = (
+            f"data.root={root} is not a folder: set data.root to a folder that holds {LABELS} and train/"
+            f"{near_paths.hint('data.root', root)}"
+        )
         raise SetiError(msg)
     path = root / name
     if not path.is_file():

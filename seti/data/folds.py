@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 from seti.data.competition import LABELS
 from seti.data.groups import CLASSES, Groups, find_folds
 from seti.data.tables import to_numbers
-from seti.errors import SetiError, brief
+from seti.errors import SetiError, SettingsError, brief
 from seti.utils.notices import log_once
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def column_folds(labels: pd.DataFrame, path: Path, n_folds: int) -> np.ndarray:
     """
     if "fold" not in labels:
         msg = f"{path} has no column fold, which data.folds=column takes: add it, or set data.folds=null"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     numbers = to_numbers(labels["fold"])
     bad = ~((numbers >= 0) & (numbers < 10**6) & (numbers == numbers.round()))
     if bad.any():
@@ -99,7 +99,7 @@ def column_folds(labels: pd.DataFrame, path: Path, n_folds: int) -> np.ndarray:
         raise SetiError(msg)
     if len(found) != n_folds:
         msg = f"{path} has {len(found)} folds in its fold column: set data.n_folds={len(found)}, not {n_folds}"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     for name, value in CLASSES:
         lacking = np.setdiff1d(found, folds[labels["target"] == value])
         if len(lacking):
@@ -126,7 +126,7 @@ def assign_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     for name, count in counts.items():
         if count < n_folds:
             msg = f"{LABELS} has {count} {name} for data.n_folds={n_folds}: every fold needs one; lower data.n_folds"
-            raise SetiError(msg)
+            raise SettingsError(msg)
     folds = np.empty(len(targets), dtype=np.int64)
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(targets)), targets)):

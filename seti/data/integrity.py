@@ -16,9 +16,11 @@ from seti.data.cadence import PANEL_CHOICES, read_cadence, read_format
 from seti.data.duplicate_panels import find_duplicates
 from seti.data.file_scan import Scan, scan_files, spread_blocks
 from seti.data.findings import ERROR, WARNING, Finding, name_panels
+from seti.data.folds import column_folds
 from seti.data.pack_reader import PackedCadences, PackFiles, changed_sources, pack_command, pack_folder
 from seti.data.tables import is_rewritten_number, read_table, to_numbers
 from seti.errors import SetiError
+from seti.utils import near_paths
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.console import cadence_progress
 from seti.utils.processes import check_workers
@@ -42,7 +44,10 @@ def check(root: Path, pack_dir: Path | None = None, workers: int | None = None) 
     """
     check_workers(workers)
     if not root.is_dir():
-        msg = f"data.root={root} is not a folder: set data.root to a folder that holds {competition.LABELS} and train/"
+        msg = (
+            f"data.root={root} is not a folder: set data.root to a folder that holds {competition.LABELS} and train/"
+            f"{near_paths.hint('data.root', root)}"
+        )
         raise SetiError(msg)
     findings: list[Finding] = []
     ids = {split: _check_table(root, split, findings) for split in SPLITS}
@@ -72,7 +77,8 @@ def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str]:
         add("", ERROR if split == "train" or (root / split).exists() else WARNING, "no table", f"{path} is missing")
         return []
     try:
-        read = read_table(path, ["id", "target"] if split == "train" else ["id"])
+        train = split == "train"
+        read = read_table(path, ["id", "target"] if train else ["id"], ("fold",) if train else ())
     except SetiError as error:
         add("", ERROR, "damaged table", str(error))
         return []
@@ -91,6 +97,11 @@ def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str]:
         targets = to_numbers(table["target"])
         for cadence_id, target in table.loc[~targets.isin([0, 1]), ["id", "target"]].itertuples(index=False):
             add(cadence_id, ERROR, "target other than 0 and 1", repr(target))
+        if "fold" in table and not table.empty:
+            try:
+                column_folds(table.assign(target=targets), path, table["fold"].nunique())
+            except SetiError as error:  # a warning: the column is not used unless data.folds=column asks for it
+                add("", WARNING, "unusable fold column", str(error))
     return table["id"][fit].unique().tolist()
 
 

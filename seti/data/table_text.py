@@ -15,6 +15,7 @@ BYTE_ORDER_MARKS = {  # the longer ones first: that of UTF-32 begins like that o
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+SPREAD = "blanks between columns"
 NOT_TEXT = {
     b"PK\x03\x04": "a workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -50,11 +51,13 @@ def read_rows(content: bytes, columns: list[str]) -> RawTable:
         ValueError: it is not text, or not a table; the message names the line.
     """
     text, encoding = decode(content)
+    text, unwrapped = _unwrap(text, columns)
     text, skipped = _split_head(text, columns)
     separator = _find_separator(text, columns) or max(SEPARATORS, key=lambda one: len(_first_row(text, one)))
-    remarks = [f"{SEPARATORS[separator]} between columns"] if separator != "," else []
+    remarks = [f"{SEPARATORS[separator]} between columns"] if separator != "," and SPREAD not in unwrapped else []
     if encoding != "UTF-8":
         remarks.append(f"{encoding} text")
+    remarks += unwrapped
     if skipped:
         remarks.append(f"{count(skipped, 'line')} before the header left out")
     try:
@@ -133,6 +136,33 @@ def _find_separator(text: str, columns: list[str]) -> str | None:
         if set(columns) <= set(names):
             return separator
     return None
+
+
+def _unwrap(text: str, columns: list[str]) -> tuple[str, list[str]]:
+    """Take quotes off whole rows, and put tabs in place of blanks between columns.
+
+    Returns:
+        The text, and what was done to it.
+    """
+    lines = text.splitlines()
+    start = next((place for place, line in enumerate(lines) if _names(line.strip(BLANKS + '"'), columns)), None)
+    if start is None or _find_separator(lines[start], columns) is not None:
+        return text, []
+    rows = [line.strip(BLANKS) for line in lines[start:]]
+    remarks: list[str] = []
+    if all(not row or (len(row) > 1 and row[0] == row[-1] == '"' and '"' not in row[1:-1]) for row in rows):
+        rows = [row[1:-1] for row in rows]
+        remarks.append("quotes around whole rows left out")
+    width = len(rows[0].split())
+    if _find_separator(rows[0], columns) is None and all(len(row.split()) in (0, width) for row in rows):
+        rows = ["\t".join(row.split()) for row in rows]
+        remarks.append(SPREAD)
+    return "\n".join([*lines[:start], *rows, ""]), remarks
+
+
+def _names(line: str, columns: list[str]) -> bool:
+    """True for a header that names all columns, with anything between them."""
+    return set(columns) <= {name.strip(BLANKS + '"').lower() for name in re.split(r"[,;|\s]+", line)}
 
 
 def _split_head(text: str, columns: list[str]) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from seti.data import competition
 from seti.errors import SetiError
 from seti.experiments import provenance
 from seti.experiments.fold_result import FoldResult
-from seti.utils import files, hints
+from seti.utils import files, hints, near_paths
 
 OOF_COLUMNS = ["id", "fold", "target", "prob"]
 
@@ -230,6 +230,12 @@ def open_experiment(path: Path) -> Experiment:
         known = f"; {path.parent} has {', '.join(others)}" if others else ""
         if "," in str(path):
             known += f"; several are a list: ckpt_dir=[{path}]"
+        above = path.parent
+        near = near_paths.nearest(path)
+        if find_experiments(above.parent) and Experiment(above).results and not (near and Experiment(near).results):
+            known = f"; did you mean the whole experiment, {hints.shell(hints.setting('ckpt_dir', above))}?"
+        elif near is not None:
+            known += near_paths.hint("ckpt_dir", path)
         msg = f"ckpt_dir={path} is not a folder: give an experiment's, such as outputs/<exp_name>{known}"
         raise SetiError(msg)
     if not experiment.results:

@@ -30,7 +30,7 @@ from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.utils import files, locks
-from seti.utils.device import choose_device, choose_precision, memory_errors
+from seti.utils.device import choose_device, choose_precision, memory_errors, precision_name
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,7 @@ def _predict_experiments(experiments: list[Experiment], cfg: Any) -> list[float]
 
 def _settle(cfg: Any) -> None:
     """Refuse settings that cannot work before anything is read."""
+    cfg.precision = precision_name(cfg.precision)
     choose_precision(cfg.precision, choose_device(cfg.device))
     _check_loading(cfg.data)
     settle_choices(cfg)
@@ -137,9 +138,17 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
     ]
     for member in members:
         _name_missing(member.experiment)
-    scores = []
+    scores: list[float] = []
+    failures: list[SetiError] = []
     for group in _groups(members):
-        usable, columns = _predict_group(cfg, group, ids[group[0].root], device)
+        try:
+            usable, columns = _predict_group(cfg, group, ids[group[0].root], device)
+        except SetiError as error:  # those of other data sets and other inputs go on
+            if len(group) == len(members):
+                raise
+            failures.append(error)
+            log.error("no predictions of %s: %s", ", ".join(member.experiment.name for member in group), error)
+            continue
         for member, probs in zip(group, columns, strict=True):
             folds, prior = member.experiment.finished_folds(), member.experiment.first_result.positive_share
             table = tables.write(member.experiment, ids[member.root], usable, folds, probs, cfg.average, prior)
@@ -151,6 +160,9 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
                 cross_validation.draw_gallery(member.experiment)
             known = labels[member.root]
             scores.append(tables.report_auc(member.experiment.name, str(member.root), table, known, cfg.average))
+    if failures:
+        msg = f"{len(members) - len(scores)} of {len(members)} experiments were not predicted: {failures[0]}"
+        raise SetiError(msg)
     return scores
 
 

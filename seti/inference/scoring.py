@@ -61,6 +61,14 @@ class LoadedEnsemble:
         """Numbers, 0 to 5, of the panels that the networks take in."""
         return PANEL_CHOICES[self.spec.panels]
 
+    def spec_for(self, rows: int, bins: int) -> InputSpec:
+        """Input made from panels of a size, where the networks take in any; else their own.
+
+        Raises:
+            SetiError: a panel has too few rows.
+        """
+        return self.spec.for_panels(rows, bins) if self.any_size else self.spec
+
     def score(
         self, cadences: np.ndarray, *, device: str = "auto", precision: str = "auto", flips: bool = False
     ) -> np.ndarray:
@@ -134,7 +142,7 @@ class LoadedEnsemble:
         """
         place = choose_device(device)
         choose_precision(precision, place)
-        spec = self.spec.for_panels(source.rows, source.bins) if self.any_size else self.spec
+        spec = self.spec_for(source.rows, source.bins)
         dataset = CadenceDataset(source, None, spec, on_device=place.type == "cuda")
         size = batch_size or auto_batch_size(dataset, place)
         label = f"{self.name}: {len(self.folds)} networks"

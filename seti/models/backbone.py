@@ -7,10 +7,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.models.gem import use_gem
 from seti.models.image_sizes import one_line, size_error, takes
+from seti.models.pretrained import check_download, refusal
 from seti.models.timm_network import builder, find_network, network_options, set_stem_stride
+from seti.utils import near_paths
 from seti.utils.safe_load import explain_refusal
 
 
@@ -131,6 +133,7 @@ def _create(
         if weights is not None:
             if not Path(weights).is_file():
                 msg = f"model.weights={weights} is not a file: give a weight file, or null to start without"
+                msg += near_paths.hint("model.weights", Path(weights))
                 raise SetiError(msg)
             if Path(weights).suffix != ".safetensors":
                 _refuse_code(weights)
@@ -142,13 +145,15 @@ def _create(
                 torch.set_rng_state(generator_state)
                 _check_loaded(network, timm.create_model(name, **options))
             return network
+        if pretrained:
+            check_download(name)
         return timm.create_model(name, pretrained=pretrained, **options)
     except SetiError:
         raise
     except Exception as error:
         for argument in rates:
             if isinstance(error, TypeError) and argument in str(error):
-                raise SetiError(_no_drops(name, argument, rates[argument])) from error
+                raise SettingsError(_no_drops(name, argument, rates[argument])) from error
         shape = (in_channels, *image_size)
         if "img_size" in options and min(shape) > 0 and not takes(builder(name, in_channels), shape):
             raise size_error(name, shape, None, error) from error
@@ -158,10 +163,7 @@ def _create(
                 "give a file for that network"
             )
         elif pretrained:
-            msg = (
-                f"the pretrained weights of {name} cannot be downloaded ({one_line(error)}): set model.weights=<file> "
-                "to a local copy, or model.pretrained=false to train from scratch"
-            )
+            msg = refusal(name, one_line(error))
         else:
             msg = f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {one_line(error)}"
         raise SetiError(msg) from error
@@ -179,7 +181,7 @@ def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None
     }
     for argument, rate in rates.items():
         if rate and not reached[argument](rate):
-            raise SetiError(_no_drops(name, argument, rate))
+            raise SettingsError(_no_drops(name, argument, rate))
 
 
 def _no_drops(name: str, argument: str, rate: float) -> str:

@@ -4,7 +4,7 @@ import torch
 from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
 
-from seti.errors import SetiError
+from seti.errors import SettingsError
 
 AVERAGES = ("avg", "fast", "fastavg")  # timm's names for global average pooling
 
@@ -47,7 +47,7 @@ def use_gem(network: nn.Module, name: str) -> None:
     ]
     if len(places) != 1:
         msg = f"model.pool=gem: model.backbone={name} has no global average pool to replace; set model.pool=null"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     average = places[0].pool
     # Some networks are channels-last, and some pools flatten their output.
     places[0].pool = GeM(tuple(getattr(average, "dim", (2, 3))), keepdim=not getattr(average, "flatten", False))

@@ -15,7 +15,7 @@ import timm
 import torch
 from torch import nn
 
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.models.timm_network import Size, Stride, builder, use_channels_last
 
 Shape = tuple[int, int, int]  # of images: channels, height, width
@@ -40,19 +40,19 @@ def size_error(name: str, shape: Shape, stem_stride: Stride, error: Exception) -
     build, config = builder(name, shape[0], stem_stride), timm.get_pretrained_cfg(name)
     said = f"model.backbone={name} cannot take images of {shape[1]} x {shape[2]}"
     if takes(build, shape):  # on the meta device, which needs no memory
-        return SetiError(f"{said} ({one_line(error)}): set another data.image_size, or another model.backbone")
+        return SettingsError(f"{said} ({one_line(error)}): set another data.image_size, or another model.backbone")
     sizes = nearest_sizes(build, shape, config.input_size[1:] if config is not None else (224, 224))
     if not sizes:
         channels = "1 channel" if shape[0] == 1 else f"{shape[0]} channels"
-        return SetiError(
+        return SettingsError(
             f"{said} and {channels}, nor of any other size that was tried ({one_line(error)}): "
             "use another model.backbone"
         )
     nearest, *others = (f"[{height},{width}]" for height, width in sizes)
     if not others:
-        return SetiError(f"{said}: set data.image_size={nearest}, the only size found that fits")
+        return SettingsError(f"{said}: set data.image_size={nearest}, the only size found that fits")
     fit = f"{' and '.join(others)} fit{'s' * (len(others) == 1)} too"
-    return SetiError(f"{said}: set data.image_size={nearest}, the nearest size that fits; {fit}")
+    return SettingsError(f"{said}: set data.image_size={nearest}, the nearest size that fits; {fit}")
 
 
 def takes(build: Callable[[Size], nn.Module], shape: Shape) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from seti.errors import SetiError
+from seti.errors import SettingsError
 
 
 def check_optimizer(name: str) -> None:
@@ -27,13 +27,13 @@ def check_optimizer(name: str) -> None:
         close = difflib.get_close_matches(base.lower(), known, n=3, cutoff=0.5)
         near = f"; similar names: {', '.join(close)}" if close else "; use adamw"
         msg = f"optimizer.name={name} is not a first-order optimiser of timm{near}"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     try:
         create_optimizer_v2([nn.Parameter(torch.zeros(1))], name, lr=1e-3)
     except Exception as error:  # some wrap other packages, each with errors of its own
         reason = " ".join(str(error).split())[:150]
         msg = f"optimizer.name={name} cannot be created on this machine ({reason}): use adamw, or another one"
-        raise SetiError(msg) from error
+        raise SettingsError(msg) from error
 
 
 def make_optimizer(network: nn.Module, settings: dict[str, Any], fused: bool) -> Optimizer:
@@ -79,7 +79,7 @@ def layer_groups(network: nn.Module, lr: float, decay: float) -> list[dict[str, 
             f"optimizer.layer_decay={decay:g} needs a network that defines layers, unlike model.backbone={name}: "
             "set optimizer.layer_decay=null, or use another model.backbone"
         )
-        raise SetiError(msg)
+        raise SettingsError(msg)
     groups = defaultdict(list)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:

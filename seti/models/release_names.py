@@ -29,7 +29,7 @@ def find_start(written: str, backbone: str) -> str | Path | None:
         own = read_release(release).backbone
         msg = (
             f"model.weights={written} are weights of {own}, not of model.backbone={backbone}: set model.backbone={own} "
-            "(experiment=best_cpu sets it for needle_net)"
+            "(model=needle_net_released sets both)"
         )
         raise SetiError(msg)
     return release

@@ -11,7 +11,7 @@ from timm.layers import PatchEmbed
 from timm.models import is_model, list_models
 from torch import nn
 
-from seti.errors import SetiError
+from seti.errors import SettingsError
 from seti.models import needle_net  # noqa: F401  (registers its networks with timm)
 from seti.models.names import network_name
 
@@ -35,7 +35,7 @@ def find_network(written: str) -> str:
     close = difflib.get_close_matches(name, [*list_models(), *list_models(pretrained=True)], n=3, cutoff=0.5)
     near = f"; similar names: {', '.join(close)}" if close else ""
     msg = f"model.backbone={written} is not a network of timm {timm.__version__}{near}"
-    raise SetiError(msg)
+    raise SettingsError(msg)
 
 
 def network_options(name: str, in_channels: int, image_size: Size) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def set_stem_stride(network: nn.Module, name: str, stride: int | list[int]) -> N
             f"model.stem_stride={stride}: model.backbone={name} has no first convolution whose stride can be changed; "
             "set model.stem_stride=null"
         )
-        raise SetiError(msg)
+        raise SettingsError(msg)
     for stem in found:
         stem.stride = (stride, stride) if isinstance(stride, int) else tuple(stride)
 

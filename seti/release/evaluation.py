@@ -1,6 +1,7 @@
-"""Scores of a release: by SNR, drift and shape at fixed false alarms; calibration for a tenth of needles."""
+"""Scores by SNR, drift and shape at fixed false alarms, and calibration."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from seti.evaluation.calibration import calibration_error
+from seti.evaluation.calibration import calibration_error, reliability
 
 NEEDLE, BACKGROUND = "needle", "background"
 # Shares of a survey's cadences that probabilities are calibrated for; of the stream, half are needles.
@@ -26,7 +27,7 @@ def ensemble(logits: np.ndarray) -> np.ndarray:
 
 
 def survey_weights(truth: pd.DataFrame) -> np.ndarray:
-    """Weights that give a set the survey's shares of needles, decoys and backgrounds, `(N,)` of sum 1."""
+    """Weights `(N,)` that give a set the survey's shares of needles, decoys and backgrounds."""
     needle = truth["target"].to_numpy() == 1
     empty = ~needle & (truth["kind"].fillna("") == BACKGROUND).to_numpy()
     groups = [(needle, NEEDLES), (empty, 1 - NEEDLES - DECOYS), (~needle & ~empty, DECOYS)]
@@ -37,15 +38,20 @@ def survey_weights(truth: pd.DataFrame) -> np.ndarray:
     return weights / weights.sum()
 
 
-def fit_calibration(logits: np.ndarray, truth: pd.DataFrame) -> tuple[float, float]:
-    """Fit slope and offset of every member's logit, so that the ensemble's mean probability is calibrated.
+def fit_calibration(sets: Sequence[tuple[np.ndarray, pd.DataFrame]]) -> tuple[float, float]:
+    """Fit slope and offset of the members' logits to calibrate their mean probability.
 
-    They maximise the likelihood of the targets under `survey_weights`, as in Platt's scaling.
+    They maximise the likelihood of the targets under `survey_weights`, as in Platt's scaling, each set counting alike.
+
+    Args:
+        sets: logits `(N, members)` and truth of each set.
 
     Returns:
         Slope, above 0, and offset.
     """
-    targets, weights = truth["target"].to_numpy(), survey_weights(truth)
+    logits = np.concatenate([logits for logits, _ in sets])
+    targets = np.concatenate([truth["target"].to_numpy() for _, truth in sets])
+    weights = np.concatenate([survey_weights(truth) for _, truth in sets]) / len(sets)
 
     def loss(fitted: np.ndarray) -> float:
         probs = np.clip(ensemble(np.exp(fitted[0]) * logits + fitted[1]), 1e-7, 1 - 1e-7)
@@ -63,17 +69,21 @@ def set_scores(logits: np.ndarray, truth: pd.DataFrame) -> dict[str, Any]:
         truth: see `seti.release.fixed_sets.FixedSet`.
 
     Returns:
-        Plain values: cadences, auc, of the members too, calibration_error for the survey's shares, and for each share
+        Plain values: cadences, auc, of the members too, calibration_error and reliability for the
+        survey's shares, and for each share
         of false alarms: recall, recall by SNR, drift and shape as `[low, high or name, needles, recall]`, and the share
         of each kind of decoy that is taken for a needle.
     """
     targets, probs, weights = truth["target"].to_numpy(), ensemble(logits), survey_weights(truth)
+    chosen = np.random.default_rng(0).choice(len(targets), RESAMPLED, p=weights)
+    survey = targets[chosen], probs[chosen]
     scored: dict[str, Any] = {
         "cadences": len(truth),
         "needles": int(targets.sum()),
         "auc": _rounded(roc_auc_score(targets, probs)),
         "member_auc": [_rounded(roc_auc_score(targets, column)) for column in logits.T],
-        "calibration_error": _rounded(resampled_error(targets, probs, weights)),
+        "calibration_error": _rounded(calibration_error(*survey)),
+        "reliability": reliability(*survey).round(4).to_numpy().tolist(),
     }
     for share in FALSE_ALARMS:
         threshold = weighted_quantile(probs[targets == 0], weights[targets == 0], 1 - share)
@@ -87,12 +97,6 @@ def set_scores(logits: np.ndarray, truth: pd.DataFrame) -> dict[str, Any]:
             "alarms_by_kind": _by_names(truth["kind"], found, targets == 0),
         }
     return scored
-
-
-def resampled_error(targets: np.ndarray, probs: np.ndarray, weights: np.ndarray) -> float:
-    """Calibration error of a set resampled to the survey's shares."""
-    chosen = np.random.default_rng(0).choice(len(targets), RESAMPLED, p=weights)
-    return calibration_error(targets[chosen], probs[chosen])
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:

@@ -1,5 +1,6 @@
 """Fixed sets of cadences with the truth about them, to calibrate and score on."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from seti.simulation import crowded, radiometer
+from seti.simulation import crowded, radiometer, setigen_cadences
 from seti.simulation.kinds import KINDS, NEEDLE, Limits
 
 TRUTH = ("kind", "snr", "drift", "shape")
 VALIDATION_BATCH = 64
-# Generators of other making than the stream, which no member trains on and which need no other package.
-GENERATORS = {"radiometer": radiometer.draw, "crowded": crowded.draw}
+# Generators of other making than the stream, which no member trains on.
+GENERATORS = {"radiometer": radiometer.draw, "crowded": crowded.draw, "setigen": setigen_cadences.draw}
 LIMITS = Limits((10.0, 100.0), 0.15, 0.5)
 OTHERS = (0.2, 0.1, 0.15, 0.15, 0.4)  # shares of the kinds without needle
 
@@ -103,6 +104,11 @@ class Made:
     shape: str
 
 
+def available_generators() -> list[str]:
+    """Names of `GENERATORS` whose packages are installed."""
+    return [name for name in GENERATORS if name != "setigen" or importlib.util.find_spec("setigen")]
+
+
 def draw_of_generator(name: str, seed: int, index: int) -> Made:
     """Draw a cadence of one of `GENERATORS`, half of them needles."""
     rng = np.random.default_rng([seed, list(GENERATORS).index(name), index])
@@ -112,7 +118,7 @@ def draw_of_generator(name: str, seed: int, index: int) -> Made:
 
 
 def in_float16(data: np.ndarray) -> np.ndarray:
-    """Bring panels into float16, scaled one by one where it could not hold their values; whitening undoes the scale."""
+    """Bring panels of other types into float16, each standardised, which whitening undoes."""
     if data.dtype == np.float16:
         return data
     data = data.astype(np.float32)

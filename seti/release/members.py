@@ -34,7 +34,7 @@ class Members(pl.LightningModule):
         self.save_hyperparameters()
         self.automatic_optimization = False
         self.settings = Settings(**settings)
-        self.planes = Planes(spec)
+        self.planes = {how: Planes(spec | {"normalise": how}) for how in self._normalisations()}
         torch.manual_seed(self.settings.seed)
         self.keys = [(name, fold) for name, network in self.settings.networks.items() for fold in network["folds"]]
         self.networks = nn.ModuleList(_create(self.settings.networks[name]) for name, _ in self.keys)
@@ -43,6 +43,14 @@ class Members(pl.LightningModule):
         self.seen, self.steps, self.before = 0, 0, 0.0  # cadences; steps; seconds of earlier runs
         self.began: float | None = None
         self.pairs: tuple | None = None  # tensors of averages and networks
+        self.train()
+
+    def normalise_of(self, name: str) -> str:
+        """Normalisation of a network's panels."""
+        return self.settings.networks[name].get("normalise", self.hparams["spec"]["normalise"])
+
+    def _normalisations(self) -> list[str]:
+        return list(dict.fromkeys(self.normalise_of(name) for name in self.settings.networks))
 
     def train(self, mode: bool = True) -> "Members":
         """Switch the mode of the networks; their averages stay in evaluation mode."""
@@ -70,7 +78,8 @@ class Members(pl.LightningModule):
         if self.began is None:
             self.began = time.monotonic()
         panels, targets, indices = batch
-        panels, folds = self.planes.normalisation(panels), indices % FOLDS
+        panels = torch.stack([planes.normalisation(panels).half() for planes in self.planes.values()], dim=1)
+        folds = indices % FOLDS
         if self.settings.uses > 1:
             self.replay.add(panels, targets, folds)
         for use in range(self.settings.uses):
@@ -81,15 +90,22 @@ class Members(pl.LightningModule):
         generator = torch.Generator(self.device)
         generator.manual_seed(self.settings.seed * 1_000_003 + self.steps)
         panels, targets, folds = self.replay.draw(size, generator) if cadences is None else cadences
-        planes = self.planes.moved(panels, generator)
+        planes = {
+            how: planes.moved(panels[:, number].float(), generator)
+            for number, (how, planes) in enumerate(self.planes.items())
+        }
         smooth = targets.float() * (1 - self.settings.smoothing) + self.settings.smoothing / 2
         optimizer = self.optimizers()
         for group in optimizer.param_groups:
             group["lr"] = self.settings.lr * rate(self.progress, self.settings.rise)
-        parts = {fold: (planes[folds != fold], smooth[folds != fold]) for fold in {fold for _, fold in self.keys}}
-        loss = 0.0
-        for (_, fold), network in zip(self.keys, self.networks, strict=True):
-            seen, wanted = parts[fold]
+        loss, parts = 0.0, {}
+        for (name, fold), network in zip(self.keys, self.networks, strict=True):
+            how, own = self.normalise_of(name), folds != fold
+            if (how, fold) not in parts:
+                parts[how, fold] = planes[how][own], smooth[own]
+            seen, wanted = parts[how, fold]
+            if not len(seen):  # in a tiny batch; the mean of nothing is not a number
+                continue
             loss = loss + nn.functional.binary_cross_entropy_with_logits(network(seen).squeeze(1).float(), wanted)
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -119,9 +135,10 @@ class Members(pl.LightningModule):
 
     @torch.no_grad()
     def logits(self, panels: Tensor) -> Tensor:
-        """Logits of panels as they were read, by the average of every member's weights: `(B, members)` float32."""
-        planes = self.planes.usual(panels)
-        return torch.cat([network(planes).float() for network in self.averages], dim=1)
+        """Logits `(B, members)` of panels as they were read, by the averages of the weights."""
+        planes = {how: planes.usual(panels) for how, planes in self.planes.items()}
+        members = zip(self.keys, self.averages, strict=True)
+        return torch.cat([network(planes[self.normalise_of(name)]).float() for (name, _), network in members], dim=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Create one optimiser for all members."""
@@ -146,7 +163,7 @@ def _create(network: dict[str, Any]) -> nn.Module:
 
 
 def rate(progress: float, rise: float) -> float:
-    """Learning rate relative to the highest one: OneCycle's, by the share of the training that is done.
+    """OneCycle's learning rate relative to the highest, by the share that is done.
 
     Smith and Topin 2018, arXiv:1708.07120: a rise from `START` and a fall to 0, both half a cosine.
     """

@@ -1,4 +1,4 @@
-"""Limits of a training, its speed in the log, checkpoints by the clock, scores of the fixed sets."""
+"""Callback for limits, speed, checkpoints by the clock, and scores of fixed sets."""
 
 import json
 import logging

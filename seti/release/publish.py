@@ -16,6 +16,8 @@ from seti.release.members import Members
 from seti.release.progress import member_columns
 from seti.utils import files
 
+CALIBRATING = ("stream", "radiometer", "crowded")  # sets; "setigen" is left for a test
+
 
 def score(members: Members, fixed: FixedSet) -> np.ndarray:
     """Logits of a set by the averages of all members: `(N, members)`."""
@@ -25,20 +27,26 @@ def score(members: Members, fixed: FixedSet) -> np.ndarray:
 
 
 def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: dict[str, Any]) -> list[Release]:
-    """Calibrate the members on the first set, score them on all, and write a release for each network.
+    """Calibrate and score the members, and write a release for each network.
 
     Args:
         members: trained.
-        sets: the first one is of the stream.
+        sets: those named in `CALIBRATING` are calibrated on.
         folder: gets a folder for each network.
         trained: what the record says about the training.
     """
     members.eval()
     logits = [score(members, fixed) for fixed in sets]
-    spec, releases = members.hparams["spec"], []
+    releases = []
     for name, columns in member_columns(members.keys).items():
         network = members.settings.networks[name]
-        slope, offset = fit_calibration(logits[0][:, columns], sets[0].truth)
+        slope, offset = fit_calibration(
+            [
+                (scored[:, columns], fixed.truth)
+                for fixed, scored in zip(sets, logits, strict=True)
+                if fixed.name in CALIBRATING
+            ]
+        )
         weights = {
             members.keys[column][1]: calibrated(members.averages[column].state_dict(), slope, offset)
             for column in columns
@@ -46,9 +54,9 @@ def publish(members: Members, sets: Sequence[FixedSet], folder: Path, trained: d
         release = write_release(
             folder / name,
             network["backbone"],
-            spec,
+            members.hparams["spec"] | {"normalise": members.normalise_of(name)},
             weights,
-            calibration={"slope": slope, "offset": offset, "set": sets[0].name},
+            calibration={"slope": slope, "offset": offset, "sets": list(CALIBRATING)},
             trained=trained,
         )
         card = {

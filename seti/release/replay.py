@@ -8,8 +8,9 @@ from seti.transforms.dedoppler import Dedoppler, compress
 from seti.transforms.normalisation import Normalisation
 
 PANELS = len(PANEL_LETTERS)
-NOISE_SHARE = 0.25  # of the cadences that get more noise
+NOISE_SHARE = 0.1  # of the cadences that get more noise
 NOISE = 0.5  # deviation of the most noise that is added, relative to a cadence's own
+GAP_SHARE = 0.5  # of the specified gaps' range, that planes are aligned for
 LOWEST_CLIP = 5.0  # deviations; the upper limit of the values is drawn between this one and the specification's
 
 
@@ -17,7 +18,7 @@ class Replay:
     """Ring of normalised cadences on the device, in float16.
 
     Args:
-        capacity: cadences that it holds; the oldest makes room for the newest.
+        capacity: cadences that it holds; the oldest gives way to the newest.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -26,7 +27,7 @@ class Replay:
         self.panels: Tensor | None = None
 
     def add(self, panels: Tensor, targets: Tensor, folds: Tensor) -> None:
-        """Add cadences `(B, 6, rows, bins)` with their targets and folds `(B,)`."""
+        """Add cadences `(B, ..., rows, bins)` with their targets and folds `(B,)`."""
         if self.panels is None:
             size = (self.capacity, *panels.shape[1:])
             self.panels = torch.empty(size, dtype=torch.float16, device=panels.device)
@@ -37,10 +38,10 @@ class Replay:
         self.count += len(panels)
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw cadences at random, with replacement: panels in float32, targets, folds."""
+        """Draw cadences at random, with replacement: panels in float16, targets, folds."""
         there = min(self.count, self.capacity)
         places = torch.randint(there, (size,), generator=generator, device=generator.device)
-        return self.panels[places].float(), self.targets[places], self.folds[places]
+        return self.panels[places], self.targets[places], self.folds[places]
 
 
 def move(panels: Tensor, generator: torch.Generator, highest: float) -> tuple[Tensor, Tensor]:
@@ -98,8 +99,10 @@ class Planes:
     def moved(self, panels: Tensor, generator: torch.Generator) -> Tensor:
         """Planes of normalised panels, moved at random and aligned for a random gap."""
         panels, numbers = move(panels, generator, self.normalisation.clip[1])
+        # Around the usual gap: the stream draws the true ones.
         low, high = self.dedoppler.gap
-        gaps = low + (high - low) * torch.rand(len(panels), generator=generator, device=panels.device)
+        away = GAP_SHARE * (torch.rand(len(panels), generator=generator, device=panels.device) - 0.5)
+        gaps = (low + high) / 2 + away * (high - low)
         return self.of(panels, numbers, gaps)
 
     def of(self, panels: Tensor, numbers: Tensor, gaps: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ SPEC: dict[str, Any] = {
     "interpolation": "linear",
     "rows": 273,
     "bins": 256,
-    "normalise": "whiten",
+    "normalise": "contrast",
     "clip": [-4.0, 10.0],
     "remove_spike": False,
     "dedoppler": {"max_drift": 32.0, "drifts": 33, "gap": [0.0, 56.0]},
@@ -29,8 +29,8 @@ class Settings:
     """Settings of one training.
 
     Attributes:
-        networks: of each release, by its name, `backbone`, a name of timm's, `options` of it, and `folds`: a member a
-            fold, which never trains on that fold.
+        networks: of each release, by its name: `backbone`, a name of timm's; `options` of it; `normalise`, if not that
+            of the specification; `folds`: a member a fold, which never trains on that fold.
         seed: of the stream, the initial weights and every random move.
         cadences: distinct cadences after which training ends; None for no such limit.
         minutes: of training after which it ends; None for no such limit. The learning rate follows the nearer limit.

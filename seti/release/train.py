@@ -1,4 +1,4 @@
-"""Trains the released networks: `make weights`, or `python -m seti.release.train --minutes 10`.
+"""Program that trains the released networks: `python -m seti.release.train --minutes 10`.
 
 A training that was stopped goes on when the command is given again. `weights/released/` then holds a folder for each
 network, and `python -m seti.release.card weights/released` puts them into the package, with the model card.
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from seti.errors import SetiError
-from seti.release.fixed_sets import GENERATORS, FixedSet, draw_of_generator, fixed_set
+from seti.release.fixed_sets import FixedSet, available_generators, draw_of_generator, fixed_set
 from seti.release.publish import publish, summary
 from seti.release.settings import NETWORKS, Settings
 from seti.release.training import train
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None, sets: Sequence[FixedSet] = ()) -> N
     held_out = fixed_set("stream", draw_stream_cadence, args.seed + HELD_OUT_SEED, args.held_out, workers)
     others = [
         fixed_set(name, functools.partial(draw_of_generator, name), args.seed, args.others, workers)
-        for name in GENERATORS
+        for name in available_generators()
     ]
     sets = [held_out, *others, *sets]
     quick = [FixedSet(each.name, each.panels[: args.quick], each.truth[: args.quick]) for each in sets]

@@ -18,7 +18,14 @@ from seti.utils.safe_load import read_checkpoint
 
 log = logging.getLogger(__name__)
 
-ENDLESS = 10**9  # cadences: nobody waits for them
+ENDLESS = 10**9  # cadences; a limit ends the training long before
+# Lightning's notices of what is meant here.
+NOTICES = (
+    ".*does not have many workers.*",
+    ".*isinstance.treespec.*",
+    ".*dataloader is not resumable.*",
+    ".*in eval mode at the start.*",
+)
 LIMITS = ("cadences", "minutes")  # settings that may change when a training goes on
 
 
@@ -95,6 +102,6 @@ def _begin_at(last: Path, settings: Settings) -> int:
 
 
 def _be_quiet() -> None:
-    for text in (".*does not have many workers.*", ".*isinstance.treespec.*", ".*`weights_only`.*"):
+    for text in NOTICES:
         warnings.filterwarnings("ignore", text)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

@@ -13,6 +13,7 @@ import pandas as pd
 from seti.search.decide import hits, measurements, parts, reasons, scores
 from seti.search.flatten import flatten
 from seti.search.hits import Times, fit, joint_hits, panel_hits
+from seti.search.judge import Judge
 from seti.search.settings import SearchSettings
 from seti.search.stamps import straightened_stamps, unmask
 
@@ -60,11 +61,13 @@ def search_channel(
     panel_start_s: Sequence[float],
     on: Sequence[bool],
     settings: SearchSettings,
+    judge: Judge | None = None,
 ) -> ChannelResult:
     """Search one coarse channel for signals that are in the ON panels and in no OFF panel.
 
     `read_panel(p)` gives panel p as `(rows, width)` in ascending frequency and is called once a panel. `panel_start_s`
-    are the seconds from the first row of panel 0 to the first row of each panel.
+    are the seconds from the first row of panel 0 to the first row of each panel. `judge` gives the likeliest candidates
+    their scores; those of the others come from SNR and contrast, as all do without a judge.
     """
     times = Times.of(panel_start_s, on, row_s)
     planes = None
@@ -84,21 +87,42 @@ def search_channel(
     del ascending
     fitted = [fit(planes, np.concatenate(peaks), times, resolution_hz, settings)]
     fitted.append(fit(planes, joint_hits(planes, times, resolution_hz, settings), times, resolution_hz, settings))
-    result = tables(np.concatenate(fitted), times, resolution_hz, planes.shape[2], settings)
-    if settings.stamp_bins:
+    fitted = np.concatenate(fitted)
+    table = measurements(fitted, times, resolution_hz)
+    table["score"] = scores(table, times.on, settings.snr)
+    if judge is not None or settings.stamp_bins:
         unmask(planes)
+    judged = None if judge is None else judge(planes, table, times)
+    result = tables(fitted, table, judged, times, resolution_hz, planes.shape[2], settings)
+    if settings.stamp_bins:
         stamps = straightened_stamps(planes, result.candidates, times.u, settings.stamp_bins)
         result = replace(result, stamps=stamps)
     return result
 
 
 def tables(
-    fitted: np.ndarray, times: Times, resolution_hz: float, width: int, settings: SearchSettings
+    fitted: np.ndarray,
+    table: pd.DataFrame,
+    judged: np.ndarray | None,
+    times: Times,
+    resolution_hz: float,
+    width: int,
+    settings: SearchSettings,
 ) -> ChannelResult:
-    """Tables of the tracks of one coarse channel."""
-    table = measurements(fitted, times, resolution_hz)
-    table["score"] = scores(table, times.on, settings.snr)
-    table["reason"] = reasons(table, times.on, settings)
+    """Tables of the tracks of one coarse channel.
+
+    Args:
+        fitted: rows of `process`.
+        table: their measurements, and the score of stage one.
+        judged: probability of each track by a judge, NaN where it gave none; None without a judge.
+        times: of the cadence.
+        resolution_hz: width of a bin.
+        width: of the coarse channel, in bins.
+        settings: limits.
+    """
+    table["reason"] = reasons(table, times.on, settings, judged)
+    if judged is not None:
+        table["score"] = np.where(np.isnan(judged), table["score"], judged)
     whole = parts(table)
     part = np.flatnonzero(whole >= 0)
     event = (table.reason == "").to_numpy() & (whole < 0)

@@ -12,6 +12,7 @@ import pandas as pd
 from seti.data.observation import Header, open_observation
 from seti.data.observation_cadence import ObservationCadence
 from seti.search.channel import EVENT_COLUMNS, HIT_COLUMNS, ChannelResult, search_channel
+from seti.search.judge import load_judge
 from seti.search.scan_folder import ScanFolder, write_edges
 from seti.search.settings import SearchSettings
 from seti.utils import locks
@@ -30,6 +31,7 @@ class ScanTask:
         settings: of the search.
         feed: polarisation to search, counted from 0.
         edge: bins kept at each end of a coarse channel, for the search of its borders; 0: none.
+        judge: value of ckpt_dir, for `load_judge`.
     """
 
     folder: ScanFolder
@@ -37,6 +39,7 @@ class ScanTask:
     settings: SearchSettings
     feed: int = 0
     edge: int = 0
+    judge: str | None = None
 
     @property
     def header(self) -> Header:
@@ -58,6 +61,7 @@ class ScanTask:
             panel_start_s=self.cadence.panel_start_s,
             on=self.cadence.on,
             settings=self.settings,
+            judge=load_judge(self.judge),
         )
 
 

@@ -76,8 +76,16 @@ def presence_ratio(weakest: np.ndarray, others: np.ndarray, freedom: np.ndarray)
     return ratio + 0.5 * np.maximum(weakest - 0.5 - freedom, 0) ** 2
 
 
-def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd.Series:
-    """Reason why each track is not an event; empty for events."""
+def reasons(
+    table: pd.DataFrame, on: np.ndarray, settings: SearchSettings, judged: np.ndarray | None = None
+) -> pd.Series:
+    """Reason why each track is not an event; empty for events.
+
+    `judged` are a judge's probabilities, NaN where it gave none: a track is unlikely where both find it so.
+    """
+    unlikely = table.score < settings.least_score
+    if judged is not None:
+        unlikely &= ~(judged >= settings.least_judged)
     snrs = table[[f"z_{p + 1}" for p in range(len(on))]].to_numpy()
     reason = np.full(len(table), "", object)
     most = np.where(table.linked, settings.off_snr + 1.0, settings.off_snr)  # the largest in a window
@@ -87,7 +95,7 @@ def reasons(table: pd.DataFrame, on: np.ndarray, settings: SearchSettings) -> pd
         ("off", (snrs[:, ~on] >= most[:, None]).any(1)),
         ("not in every ON", (snrs[:, on] <= settings.on_snr).any(1)),
         ("weak", table.z <= settings.snr),
-        ("unlikely", table.score < settings.least_score),
+        ("unlikely", unlikely),
         ("drift", table.drift_hz_s.abs() > settings.max_drift * 1.05),
     ):
         reason[np.asarray(wrong, bool)] = name

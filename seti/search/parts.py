@@ -19,6 +19,7 @@ POLL = 0.5  # s between two looks at parts that another process searches
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # Memory of a worker: interpreter and libraries, and copies of one panel that the search holds at its peak.
 BASE_BYTES, PANEL_COPIES = 300_000_000, 8
+NETWORKS_BYTES = 600_000_000  # torch, and networks of the user's own as a judge
 
 
 def search_parts(
@@ -73,19 +74,20 @@ def search_parts(
     return len(done)
 
 
-def fitting_workers(workers: int | None, header: Header, parts: int) -> int:
+def fitting_workers(workers: int | None, header: Header, parts: int, networks: bool = False) -> int:
     """Choose the number of worker processes: one a core, and as many as fit into memory.
 
     Args:
         workers: that the user asks for; None for as many as is good.
         header: of an observation.
         parts: coarse channels to search.
+        networks: True if workers load networks of the user's own.
 
     Raises:
         SetiError: not even one coarse channel fits.
     """
     wanted = max(1, min(workers or available_cores(), parts))
-    each = BASE_BYTES + PANEL_COPIES * header.rows * header.coarse_width * 4
+    each = BASE_BYTES + networks * NETWORKS_BYTES + PANEL_COPIES * header.rows * header.coarse_width * 4
     available = memory.available_bytes()
     if available is None:
         return wanted

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from seti.errors import SetiError
 from seti.experiments import provenance
 from seti.search import borders, cutouts, events, recovery, turboseti
 from seti.search.coarse_channel import ScanTask, search_coarse_channel
-from seti.search.judge import check_networks
+from seti.search.judge import NO_JUDGE, check_judge
 from seti.search.parts import fitting_workers, one_thread_each, search_parts
 from seti.search.scan_folder import ScanFolder
 from seti.search.selection import Range, Selection, channel_range, parse_ranges, parse_shard, select, shard_of, within
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seti.config.commands import ScanConfig
 
 SCANS = Path("scans")  # folder of scans whose folder is not given
+NEVER = 2.0  # a probability that none reaches
 SHOWN = 10  # events in the terminal
 MERGE_PATIENCE = 3600.0  # s to wait for another process that merges the same scan
 
@@ -50,7 +51,7 @@ def scan(cfg: "ScanConfig") -> list[ScanFolder]:
     parse_shard(cfg.shard)
     where = OmegaConf.to_container(cfg.cadence) if OmegaConf.is_config(cfg.cadence) else str(cfg.cadence)
     cadences = find_cadences(where, cfg.pattern, cfg.coarse_width)
-    check_networks(cfg.ckpt_dir, cadences[0].header.rows)
+    judge = check_judge(cfg.ckpt_dir, cadences[0].header.rows)
     if cfg.truth is not None:
         recovery.read_truth(Path(cfg.truth))
     folders = []
@@ -58,7 +59,7 @@ def scan(cfg: "ScanConfig") -> list[ScanFolder]:
         folder = ScanFolder(_out(cfg.out, cadence, len(cadences)))
         if len(cadences) > 1:
             print(f"cadence {number} of {len(cadences)}: {cadence.source}, {folder.path}", flush=True)
-        scan_cadence(cfg, cadence, folder, frequencies, exclude)
+        scan_cadence(cfg, cadence, folder, frequencies, exclude, judge)
         folders.append(folder)
     return folders
 
@@ -69,8 +70,12 @@ def scan_cadence(
     folder: ScanFolder,
     frequencies: tuple[Range, ...] = (),
     exclude: tuple[Range, ...] = (),
+    judge: str = "",
 ) -> None:
-    """Search one cadence, and write its events unless only a shard was asked for."""
+    """Search one cadence, and write its events unless only a shard was asked for.
+
+    `judge` identifies what gave the scores: see `check_judge`.
+    """
     header = cadence.header
     if cfg.feed >= header.feeds:
         msg = (
@@ -83,14 +88,16 @@ def scan_cadence(
     if cfg.truth is not None:
         searched_truth(Path(cfg.truth), header, selection)
     settings = SearchSettings(max_drift=cfg.scan.max_drift, snr=cfg.scan.snr)
+    if cfg.ckpt_dir is not None:  # networks of the user's own rank: how honest their probabilities are is not known
+        settings = replace(settings, least_judged=NEVER)
     task = ScanTask(folder, cadence, settings, cfg.feed)
     edge = borders.edge_width(header, settings.max_drift, task.span_s)
-    task = ScanTask(folder, cadence, settings, cfg.feed, edge)
+    task = ScanTask(folder, cadence, settings, cfg.feed, edge, cfg.ckpt_dir)
 
     shard = parse_shard(cfg.shard)
     mine = [str(k) for k in shard_of(selection.search, shard)]
-    workers = fitting_workers(cfg.workers, header, max(1, len(mine)))
-    folder.claim(_identity(cfg, cadence, selection, frequencies, exclude))
+    workers = fitting_workers(cfg.workers, header, max(1, len(mine)), cfg.ckpt_dir not in (None, NO_JUDGE))
+    folder.claim(_identity(cfg, cadence, selection, frequencies, exclude) | {"judge": judge})
     still = len(mine) - len(folder.done(mine))
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
     files.remove_stale_parts(folder.channels)

@@ -17,6 +17,8 @@ class SearchSettings:
     "Largest signal-to-noise ratio in any OFF panel along the track; an event has less in every one."
     least_score: float = 0.55
     "Least score of an event: a track is left out where ON and OFF panels make it less likely."
+    least_judged: float = 0.6
+    "Probability, by a judge, from which a track is an event despite a lower score; above 1: none is."
     hit_snr: float = 5.0
     "Least signal-to-noise ratio of a hit in one panel."
     stamp_bins: int = 0

@@ -9,9 +9,9 @@ from seti.simulation.settings import PRODUCTS, SimulationSettings
 from seti.utils import hints
 
 # Not the default network, an EfficientNet on images of 512 x 512: it takes hours without a GPU.
+FOLDS = 5  # data.n_folds of both
 LAPTOP = ("-m", "fold=0,1,2,3,4", "experiment=best_cpu")
-# Raw power must be normalised; a slew is 1.6 to 3.3 rows, and injected signals have the competition's drift rates.
-RECIPE = ("experiment=best_cpu", "data.dedoppler.gap=[1.6,3.3]", "augment.inject=0", "augment.inject_decoys=0")
+RECIPE = ("experiment=judge",)  # snippets of observations: for networks that judge the candidates of seti scan
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,15 @@ def _data_set(settings: SimulationSettings) -> Made:
     place = hints.setting("data.root", root)
     if not counts["train"][0]:
         return Made(summary, "check", (place,))
+    count, needles = counts["train"]
+    folds = min(FOLDS, needles, count - needles)  # every fold needs a cadence of each class
+    if folds < 2:
+        return Made(f"{summary}; training needs two cadences of each class", "check", (place,))
     words = RECIPE if settings.product == "observation" else LAPTOP
-    return Made(summary, "train", (*words, place))
+    if folds < FOLDS and words is LAPTOP:
+        words = ("-m", f"fold={','.join(map(str, range(folds)))}", *LAPTOP[2:])
+    fewer = (f"data.n_folds={folds}",) if folds < FOLDS else ()
+    return Made(summary, "train", (*words, *fewer, place))
 
 
 def _cadence(settings: SimulationSettings) -> Made:

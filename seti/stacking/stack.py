@@ -1,5 +1,6 @@
 """The stacking program: blend experiments and write `outputs/stack/`."""
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seti.config.checks import choice
 from seti.config.commands import StackConfig
 from seti.data import competition
 from seti.errors import SetiError
@@ -30,6 +32,7 @@ from seti.stacking.report import TestProbs, print_report, stack_report
 from seti.utils import files, hints, locks
 
 STACK_FOLDER = "stack"
+WILD = frozenset("*?")  # of patterns; exp_name can hold neither
 
 
 def stack(cfg: StackConfig) -> float:
@@ -51,7 +54,9 @@ def stack(cfg: StackConfig) -> float:
     if cfg.n_jobs == 0:
         msg = "n_jobs=0 is not a number of threads: use 1 or more, or null for one per core"
         raise SetiError(msg)
-    for name, value, choices in (("meta", cfg.meta, META_MODELS), ("calibrate", cfg.calibrate, CALIBRATE)):
+    for name, choices in (("meta", META_MODELS), ("calibrate", CALIBRATE)):
+        value = choice(getattr(cfg, name), choices)
+        setattr(cfg, name, value)
         if value not in choices:
             msg = f"{name}={value} is none of {', '.join(choices)}"
             raise SetiError(msg)
@@ -148,7 +153,7 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
     """
     found = {experiment.name: experiment for experiment in find_experiments(output_dir)}
     if names is not None:
-        unique = {_name_in(output_dir, name) for name in names}
+        unique = {name for given in names for name in _names_in(output_dir, given, found)}
         chosen = [_named(name, found, output_dir) for name in sorted(unique)]
         if not chosen:
             msg = "experiments=[] is empty: name some, or omit the key to blend all finished ones"
@@ -167,6 +172,23 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
     return finished
 
 
+def _names_in(output_dir: Path, given: str, found: Mapping[str, Experiment]) -> list[str]:
+    """Names of the experiments that one name, folder or pattern such as `base*` stands for.
+
+    Raises:
+        SetiError: the folder is in another one than `output_dir`, or a pattern fits none.
+    """
+    name = _name_in(output_dir, given)
+    if not WILD & set(name):
+        return [name]
+    fitting = fnmatch.filter(found, name)
+    if not fitting:
+        has = f"it has {', '.join(found)}" if found else "none has a finished fold"
+        msg = f"experiments: {given} fits no experiment of {output_dir}: {has}"
+        raise SetiError(msg)
+    return fitting
+
+
 def _name_in(output_dir: Path, given: str) -> str:
     """Name of an experiment that is given by its name or its folder, as in `outputs/base/`.
 
@@ -175,8 +197,10 @@ def _name_in(output_dir: Path, given: str) -> str:
     """
     folders = [path.resolve() for path in (output_dir / given, Path(given))]
     name = next((folder.name for folder in folders if folder.parent == output_dir.resolve()), given)
-    if name == given and "/" in given and folders[1].is_dir():
-        there = hints.shell(hints.setting("output_dir", Path(given).parent))
+    pattern = bool(WILD & set(folders[1].name))
+    if name == given and "/" in given and (folders[1].parent if pattern else folders[1]).is_dir():
+        holds = not pattern and find_experiments(Path(given))  # the folder of experiments itself
+        there = hints.shell(hints.setting("output_dir", Path(given) if holds else Path(given).parent))
         msg = f"experiments: {given} is not in output_dir={output_dir}: a stack blends one folder's; set {there}"
         raise SetiError(msg)
     return name

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from seti.config.schema import AUTO, plain
 from seti.data import competition
+from seti.data.folds import divide
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment, FoldFolder
 from seti.experiments.run_identity import differences
@@ -87,7 +88,9 @@ def resolve(cfg: DictConfig, experiment: Experiment, job_folder: Path | None = N
     if record is None and cfg.lr_range_test:
         record, source = _tuned(cfg, config)
     elif source != RECORDED and not cfg.lr_range_test:
-        competition.read_labels(Path(cfg.data.root))  # is refused before a folder is made
+        root = Path(cfg.data.root)  # its table and folds are refused before a folder is made
+        labels = competition.read_labels_and_folds(root)
+        divide(labels, root, cfg.data.folds, cfg.data.n_folds, cfg.data.fold_seed)
         experiment.path.mkdir(parents=True, exist_ok=True)
         doing = f"choosing data.batch_size for fold {cfg.fold} of {cfg.exp_name}"
         with locks.hold(experiment.path, doing, name=".batch_size.lock", patience=PATIENCE):

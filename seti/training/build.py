@@ -33,7 +33,7 @@ from seti.training.callbacks.save_on_signal import SaveOnSignal, TimeLimit
 from seti.training.callbacks.step_limit import StepLimit
 from seti.training.callbacks.weight_averaging import MovingAverage
 from seti.training.earlier_round import load_start
-from seti.training.refusals import lightning_refusals
+from seti.training.refusals import check_accelerator, lightning_refusals
 from seti.utils.device import choose_precision, configure_gpu
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,7 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
         settings["profiler"] = PROFILERS[settings["profiler"]](folder / "profile", settings["profiler"])
     # One process, whatever launched it: Lightning would ask Slurm, torchrun and MPI, and may join others to this one.
     settings["plugins"] = [*options.get("plugins", []), LightningEnvironment()]
+    check_accelerator(settings)
     with lightning_refusals():
         return pl.Trainer(
             **({"num_sanity_val_steps": 0} | settings),

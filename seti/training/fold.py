@@ -33,7 +33,7 @@ from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpo
 from seti.training.earlier_round import find_start
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
-from seti.training.refusals import check_batches, fitting_errors
+from seti.training.refusals import check_accelerator, check_batches, fitting_errors
 from seti.training.retries import Attempts
 from seti.utils import files, locks, shutdown
 from seti.utils.device import memory_errors
@@ -95,6 +95,7 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     gc.collect()  # an earlier fold in this process: Lightning's objects, and its network, are held by reference cycles
     cfg = settle_trainer(cfg)
     check_settings(cfg)
+    check_accelerator(cfg.trainer)
     configure_logs()
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
     cfg = batch_size.resolve(cfg, experiment, job_folder)

@@ -1,10 +1,12 @@
 """Errors of Lightning and torch that follow from the `trainer` settings, as one line each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from omegaconf import DictConfig
+from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from seti.dataloading.datamodule import CadenceDataModule
@@ -25,6 +27,25 @@ def check_batches(trainer: DictConfig, datamodule: CadenceDataModule) -> None:
                 f"as 1, or to a share of at least {math.ceil(1000 / batches) / 1000:g}"
             )
             raise SettingsError(msg)
+
+
+def check_accelerator(trainer: Mapping[str, Any]) -> None:
+    """Refuse an accelerator that this machine does not have.
+
+    Raises:
+        SettingsError: naming the setting, and those that work here.
+    """
+    wanted = str(trainer.get("accelerator") or "auto")
+    there = {"mps": MPSAccelerator.is_available, "gpu": _has_gpu, "cuda": CUDAAccelerator.is_available}
+    if wanted in there and not there[wanted]():
+        has = next((name for name in ("cuda", "mps") if there[name]()), None)
+        or_that = f", {has}" if has else ""
+        msg = f"trainer.accelerator={wanted}: this machine has none: set it to auto, cpu{or_that}, or leave it out"
+        raise SettingsError(msg)
+
+
+def _has_gpu() -> bool:
+    return CUDAAccelerator.is_available() or MPSAccelerator.is_available()
 
 
 @contextmanager

@@ -58,8 +58,8 @@ class Dedoppler:
             beyond the band's edges counts as 0.
         """
         batch, count, rows, bins = panels.shape
-        plan = _plan(self, rows, bins, panels.device)
-        spectra = torch.fft.rfft(_sum_rows(panels, plan.group), plan.length)
+        plan = plan_of(self, rows, bins, panels.device)
+        spectra = torch.fft.rfft(sum_rows(panels, plan.group), plan.length)
         # (K, drifts, rows) x (K, rows, B P): one matrix product a frequency k for all drift rates.
         spectra = (plan.inside @ spectra.flatten(0, 1).permute(2, 1, 0)).permute(2, 1, 0).unflatten(0, (batch, count))
         gap = torch.full((1,), sum(self.gap) / 2, device=panels.device) if gaps is None else gaps
@@ -75,11 +75,14 @@ def compress(planes: Tensor) -> Tensor:
 
     By the logarithm, which torch computes 10 times as fast on a CPU.
     """
-    return torch.log(planes.abs() + (planes.square() + 1).sqrt()).copysign(planes)
+    strength = torch.log(planes.abs() + (planes.square() + 1).sqrt())
+    return (
+        strength * planes.sign() if torch.compiler.is_exporting() else strength.copysign(planes)
+    )  # ONNX has no copysign
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Constants of the transform for one size of panels.
 
     Attributes:
@@ -96,7 +99,8 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=8)
-def _plan(dedoppler: Dedoppler, rows: int, bins: int, device: torch.device) -> _Plan:
+def plan_of(dedoppler: Dedoppler, rows: int, bins: int, device: torch.device) -> Plan:
+    """Make the constants of the transform for panels of one size, on a device."""
     # Rows within which even the fastest track hardly moves are summed beforehand, but never to less than 4 groups.
     group = max(1, min(int(SMEAR * rows / max(dedoppler.max_drift, 1e-9)), rows // 4))
     groups = math.ceil(rows / group)
@@ -109,10 +113,10 @@ def _plan(dedoppler: Dedoppler, rows: int, bins: int, device: torch.device) -> _
     at = ((torch.arange(groups, dtype=torch.float64) + 0.5) * group - rows / 2) / rows
     phases = turn.T[:, :, None] * at
     inside = torch.polar(torch.ones_like(phases), phases)
-    return _Plan(group, length, inside.to(device, torch.complex64), turn.to(device, torch.float32))
+    return Plan(group, length, inside.to(device, torch.complex64), turn.to(device, torch.float32))
 
 
-def _sum_rows(panels: Tensor, group: int) -> Tensor:
+def sum_rows(panels: Tensor, group: int) -> Tensor:
     """Sum groups of consecutive rows: `(B, P, rows, F)` to `(B, P, groups, F)`."""
     left = panels.shape[2] % group
     whole = panels[:, :, : panels.shape[2] - left].unflatten(2, (-1, group)).sum(dim=3)

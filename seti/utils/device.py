@@ -23,6 +23,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         SetiError: the name is unknown, or the machine lacks the requested GPU.
     """
+    name = name.strip().lower()
+    name = "cuda" if name == "gpu" else name
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -41,6 +43,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def precision_name(name: str | int) -> str:
+    """One name of a precision, whatever its case: `16` is Lightning's short name of `16-mixed`."""
+    plain = str(name).strip().lower()
+    return {"16": "16-mixed", "bf16": "bf16-mixed"}.get(plain, plain)
+
+
 def choose_precision(name: str | int, device: torch.device) -> str:
     """Resolve `auto` to one of Lightning's precisions, and check any other name.
 
@@ -50,7 +58,7 @@ def choose_precision(name: str | int, device: torch.device) -> str:
     Raises:
         SetiError: the precision is not supported.
     """
-    name = str(name)
+    name = precision_name(name)
     if name == "auto":
         if device.type == "cuda":
             return "16-mixed"

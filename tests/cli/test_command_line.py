@@ -213,6 +213,52 @@ def test_experiments_are_named_by_name_or_folder(finished, outputs, monkeypatch)
         open_experiment(Path("outputs/a,b"))
 
 
+def test_a_folder_of_experiments_or_a_pattern_in_another_folder_names_output_dir(finished, outputs, monkeypatch):
+    for fold in (0, 1):
+        finished("trainer.max_epochs=1", f"fold={fold}", "exp_name=lr=0.1,wd=0")
+    monkeypatch.chdir(outputs.parent)
+    for given in ("outputs/*", "outputs/lr?"):
+        with pytest.raises(SetiError) as refused:
+            choose_experiments(Path("elsewhere"), [given])
+        assert str(refused.value) == (
+            f"experiments: {given} is not in output_dir=elsewhere: a stack blends one folder's; set output_dir=outputs"
+        )
+    with pytest.raises(SetiError) as refused:  # the folder of experiments itself
+        choose_experiments(Path("elsewhere"), [str(outputs)])
+    assert str(refused.value).endswith(f"set output_dir={outputs}")
+    for pattern in ("*", "lr=*", "outputs/*", f"{outputs}/lr*"):
+        (chosen,) = choose_experiments(Path("outputs"), [pattern])
+        assert chosen.name == "lr=0.1,wd=0"
+    with pytest.raises(SetiError) as refused:
+        choose_experiments(Path("outputs"), ["zz*"])
+    assert str(refused.value) == "experiments: zz* fits no experiment of outputs: it has lr=0.1,wd=0"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("outputs/exp/fold0", "the whole experiment, ckpt_dir=outputs/exp"),
+        ("outputs/exp/fold_7", "the whole experiment, ckpt_dir=outputs/exp"),
+        ("outputs/exq", "ckpt_dir=outputs/exp"),
+        ("outputs/EXP", "ckpt_dir=outputs/exp"),
+        ("output/exp", "ckpt_dir=outputs/exp"),
+    ],
+)
+def test_a_mistyped_experiment_names_the_one_that_was_meant(finished, outputs, monkeypatch, given, meant):
+    finished("trainer.max_epochs=1")
+    monkeypatch.chdir(outputs.parent)
+    with pytest.raises(SetiError) as refused:
+        open_experiment(Path(given))
+    assert str(refused.value).endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize("path", ["a:b", "a (1)", "it's", "a,b", "null", "a\\b"])
+def test_a_path_is_spelled_in_one_way(path):
+    (read,) = to_hydra("train", [hints.setting("data.root", path)], sweep=True)
+    (line,) = sweep_report.retry_commands("train", [[read]], [])
+    assert line == hints.command("train", "-m", hints.setting("data.root", path))
+
+
 def test_awkward_names_are_trained_reported_and_predicted(run, own_data, tmp_path):
     output_dir, name = "a =,(1) ~#$x [b]{}'é日", "lr=0.1,wd=0"
     root = own_data.rename(tmp_path / "it's (1), d")

@@ -97,3 +97,41 @@ def test_only_folders_without_results_are_removed(tmp_path):
     (tmp_path / "outputs" / "other").mkdir()
     job_folder.remove(folder, ".hydra")
     assert tree(tmp_path) == ["outputs", "outputs/other"]
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m", "fold=0,1"]])
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("trainer.devices=2", "trainer.devices=2 gives a fold 2 devices, "),
+        ("trainer.strategy=ddp", "trainer.strategy=ddp: a fold is trained by one process on one device: "),
+        ("WORLD_SIZE=2", "WORLD_SIZE=2 announces 2 processes for one run, "),
+        ("LOCAL_RANK=1", "LOCAL_RANK=1 announces further processes for one run, "),
+        ("exp_name=1:30,b", "exp_name='1:30' cannot name a folder of experiments: "),
+    ],
+)
+def test_what_no_job_can_do_is_refused_once_and_before_a_folder_is_made(
+    run, small, tmp_path, monkeypatch, sweep, word, said
+):
+    before = tree(tmp_path)
+    words = [word]
+    if word[0].isupper():
+        monkeypatch.setenv(*word.split("="))
+        words = []
+    elif word.startswith("exp_name"):
+        small = [one for one in small if not one.startswith("exp_name=")]
+        words = [word if sweep else word.partition(",")[0]]
+    done = run("train.py", *sweep, *small, *words)
+    assert done.code == 1
+    assert done.out == ""
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert tree(tmp_path) == before
+
+
+def test_jobs_that_differ_in_the_trainer_are_judged_one_by_one(run, small, outputs):
+    words = ["trainer.max_epochs=1", "trainer.strategy=ddp,auto", "exp_name=${trainer.strategy}"]
+    done = run("train.py", "-m", *[word for word in small if not word.startswith("exp_name=")], *words)
+    assert done.code == 1
+    assert "1 of 2 jobs failed:" in done.err
+    assert [path.name for path in outputs.iterdir() if path.is_dir()] == ["auto"]

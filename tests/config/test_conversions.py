@@ -138,13 +138,13 @@ def test_the_folders_name_is_that_of_the_meaning(written, name):
 @pytest.mark.parametrize(
     ("key", "written", "said"),
     [
-        ("fold", "1.5", "could not be converted to Integer"),
-        ("seed", "x", "could not be converted to Integer"),
-        ("seed", "inf", "could not be converted to Integer"),
-        ("fold", "auto", "could not be converted to Integer"),
-        ("fold", "none", "could not be converted to Integer"),
+        ("fold", "1.5", "must be a whole number"),
+        ("seed", "x", "must be a whole number"),
+        ("seed", "inf", "must be a whole number"),
+        ("fold", "auto", "must be a whole number"),
+        ("fold", "none", "must be a whole number"),
         ("data.image_size", "2.5", "data.image_size=2.5 is not [height, width] in pixels, nor null for native size"),
-        ("augment.roll", "x%", "could not be converted to Float"),
+        ("augment.roll", "x%", "must be a number"),
     ],
 )
 def test_a_value_of_no_meaning_is_refused(key, written, said):

@@ -79,3 +79,8 @@ def test_every_rule_names_settings_that_exist():
             for name in key.removesuffix(".*").split("."):
                 assert name in section, key
                 section = section[name]
+
+
+def test_a_setting_that_is_given_twice_says_which_one_counts():
+    words = ["fold=0", "seed=3", "++fold=1", "seed=3"]
+    assert list(idle.idle_settings(compose("train", []), words)) == ["fold=0 does nothing: ++fold=1 comes later"]

@@ -5,8 +5,9 @@ from conftest import compose
 
 from seti.config.validation import check_settings
 from seti.errors import SetiError
+from seti.models.release_files import read_release
 
-START = ["experiment=best_cpu", "model.weights=pretrained"]
+START = ["experiment=best_cpu", "model=needle_net_released"]
 END = " (experiment=best_cpu sets all of them)"
 
 
@@ -50,8 +51,12 @@ def test_weights_of_another_backbone_are_refused():
         check_settings(compose("train", ["model.weights=pretrained"]))
     assert str(error.value) == (
         "model.weights=pretrained are weights of needle_net, not of model.backbone=efficientnet_b1.ft_in1k: set "
-        "model.backbone=needle_net (experiment=best_cpu sets it for needle_net)"
+        "model.backbone=needle_net (model=needle_net_released sets both)"
     )
+
+
+def test_the_preset_names_the_backbone_of_the_release():
+    assert compose("train", ["model=needle_net_released"]).model.backbone == read_release("needle_net").backbone
 
 
 def test_an_unknown_release_is_refused():

@@ -190,10 +190,11 @@ def test_plain_is_plain():
         ("data.image_size", [0, 512], "[height, width]"),
         ("data.image_size", [512, -1], "[height, width]"),
         ("data.batch_size", 0, "at least 1, or auto"),
-        ("data.batch_size", "many", "at least 1, or auto"),
-        ("data.batch_size", 1.5, "at least 1, or auto"),
-        ("data.batch_size", True, "at least 1, or auto"),
-        ("data.batch_size", None, "at least 1, or auto"),
+        ("data.batch_size", "many", "must be a whole number of at least 1, or auto"),
+        ("data.batch_size", "", "must be a whole number of at least 1, or auto"),
+        ("data.batch_size", 1.5, "must be a whole number of at least 1, or auto"),
+        ("data.batch_size", True, "must be a whole number of at least 1, or auto"),
+        ("data.batch_size", None, "must be a whole number of at least 1, or auto"),
         ("data.num_workers", -1, "at least 0"),
         ("augment.flip_frequency", 1.1, "between 0 and 1"),
         ("augment.flip_time", -0.1, "between 0 and 1"),
@@ -255,7 +256,8 @@ def test_plain_is_plain():
 )
 def test_a_setting_out_of_range_is_refused_by_name_and_value(defaults, key, value, wanted):
     message = refusal(changed(defaults, **{key.replace(".", "__"): value}))
-    said = repr(value) if key == "exp_name" else str(value)
+    said = repr(value) if key == "exp_name" else "null" if value is None else str(value)
+    said = said.lower() if isinstance(value, bool) else said
     assert f"{key}={said} " in message
     assert wanted in message
 

@@ -6,7 +6,7 @@ import pytest
 
 from seti.data import competition
 from seti.data.folds import assign_folds, divide, fingerprint
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 
 N_FOLDS = 3
 FOLDS = [0, 1, 2, 2, 1, 0, 0, 1, 2, 1]
@@ -113,3 +113,12 @@ def test_the_digest_holds_the_columns_folds_and_drawn_ones_do_not_change_it(tmp_
     digests = [fingerprint(table, with_folds=True) for table in (*own, moved)]
     assert digests[0] == digests[1] != digests[2]
     assert {fingerprint(table) for table in (*own, *drawn, moved)} == {fingerprint(labels)} != {digests[0]}
+
+
+def test_what_only_other_settings_change_is_a_refusal_of_settings(tmp_path):
+    labels = write(tmp_path, FOLDS)
+    for folds, n_folds in ((None, 6), ("column", 4)):
+        with pytest.raises(SettingsError):
+            divide(labels, tmp_path, folds, n_folds, 0)
+    with pytest.raises(SettingsError):
+        divide(labels[["id", "target"]], tmp_path, "column", 3, 0)

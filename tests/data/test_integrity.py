@@ -190,3 +190,22 @@ def test_a_table_of_a_spreadsheet_is_checked_as_it_is_read(root, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"{path} is read with semicolons between columns, UTF-16 text, the column names Target in lower case"
     ]
+
+
+def test_a_fold_column_that_could_not_be_used_is_a_warning(root):
+    path = root / competition.LABELS
+    table = pd.read_csv(path, dtype=str)
+    table.assign(fold=table.index % 2).to_csv(path, index=False)
+    assert found(root) == []
+    table.assign(fold=table.index % 2 + 1).to_csv(path, index=False)
+    (finding,) = integrity.check(root)
+    assert (finding.level, finding.problem, finding.split) == ("warning", "unusable fold column", "train")
+    assert finding.detail == (f"{path} numbers its folds from 1 to 2: data.folds=column needs them from 0, subtract 1")
+    table.assign(fold=["x", *[0] * (len(table) - 1)]).to_csv(path, index=False)
+    assert "has 1 folds that are not whole numbers from 0 on, first 'x'" in integrity.check(root)[0].detail
+
+
+def test_a_mistyped_folder_names_the_one_that_was_meant(root):
+    with pytest.raises(SetiError) as refused:
+        integrity.check(root.with_name("dta"))
+    assert str(refused.value).endswith(f"train_labels.csv and train/; did you mean data.root={root}?")

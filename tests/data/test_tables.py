@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from unit_helpers import make_cadences
 
-from seti.data import competition
+from seti.data import competition, table_text
 from seti.data.folds import fingerprint
 from seti.errors import SetiError
 
@@ -164,7 +164,7 @@ def test_the_label_tables_digest_does_not_depend_on_how_it_is_written(tmp_path):
             "TABLE has no column target: it has ' id', 'tar get '; name its columns id, target",
         ),
         (
-            PLAIN.replace(",", " "),
+            PLAIN.replace(",", " ") + "one more word\n",
             "TABLE has no column id, target: it has 'id target'; name its columns id, target",
         ),
         (
@@ -272,3 +272,24 @@ def test_a_file_of_almost_the_ids_name_is_named(tmp_path, file, cadence_id, fix)
     assert str(caught.value) == f"1 of 2 train ids have no file ({cadence_id}): {path} is missing; {fix}"
     reason = "there is no such file" + (f", {fix}" if fix.startswith("but") else "")
     assert competition.find_unfit(tmp_path, "train", [cadence_id, "99"]) == {cadence_id: reason}
+
+
+@pytest.mark.parametrize(
+    ("content", "remarks"),
+    [
+        ('"id,target"\n"a,1"\n"b,0"\n', ["quotes around whole rows left out"]),
+        ('"id;target"\r\n"a;1"\r\n"b;0"\r\n', ["semicolons between columns", "quotes around whole rows left out"]),
+        ("id target\na 1\nb  0\n", ["blanks between columns"]),
+        ("id   target\n\n  a  1\n  b  0\n", ["blanks between columns"]),
+        ("# made by hand\nid target\na 1\nb 0\n", ["blanks between columns", "1 line before the header left out"]),
+        ('"id target"\n"a 1"\n"b 0"\n', ["quotes around whole rows left out", "blanks between columns"]),
+        ('"id","target"\n"a","1"\n"b","0"\n', []),
+    ],
+)
+def test_rows_in_quotes_and_columns_apart_by_blanks_have_one_meaning(content, remarks):
+    raw = table_text.read_rows(content.encode(), ["id", "target"])
+    assert (raw.header, raw.rows, raw.remarks) == (["id", "target"], [["a", "1"], ["b", "0"]], remarks)
+
+
+def test_rows_of_unequal_numbers_of_words_are_not_columns_apart_by_blanks():
+    assert table_text.read_rows(b"id target\na b 1\n", ["id", "target"]).header == ["id target"]

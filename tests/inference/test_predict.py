@@ -1,3 +1,4 @@
+import json
 import logging
 from collections import Counter
 from pathlib import Path
@@ -406,7 +407,7 @@ def test_bad_input_is_named_and_nothing_is_written(trained, predict, own_data, d
         ("precision=8", "precision=8 is none of auto"),
         ("average=median", "average=median is none of mean, rank"),
         ("data.batch_size=0", "data.batch_size=0 must be at least 1"),
-        ("data.batch_size=some", "data.batch_size=some must be at least 1, or auto"),
+        ("data.batch_size=some", "data.batch_size=some must be a whole number of at least 1, or auto"),
         ("data.num_workers=-1", "data.num_workers=-1 must be at least 0"),
         ("ckpt_dir=nowhere", "ckpt_dir=nowhere is not a folder"),
         ("ckpt_dir=[]", "is neither an experiment's folder nor a list"),
@@ -441,3 +442,28 @@ def test_a_device_out_of_memory_names_the_setting_to_lower(trained, predict, mon
     monkeypatch.setattr(prediction, "predict_probabilities", full)
     with pytest.raises(SetiError, match=r"out of memory: lower data.batch_size=4$"):
         predict("data.batch_size=4")
+
+
+def test_a_damaged_cadence_stops_its_own_experiment_alone(predict, finished, own_data, outputs):
+    for name, size in (("exp", "[24,32]"), ("other", "[32,24]")):
+        finished("trainer.max_epochs=1", f"exp_name={name}", f"data.image_size={size}")
+    path = cadence_path(own_data, "test", competition.read_test_ids(own_data).iloc[3])
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:-2])
+    record = outputs / "exp" / "fold_0" / "result.json"
+    result = read_json(record)
+    result["data"]["root"] = str(own_data)
+    record.write_text(json.dumps(result))
+    with pytest.raises(SetiError, match=r"^1 of 2 experiments were not predicted: cannot read cadence ") as refused:
+        predict(f"ckpt_dir=[{outputs / 'exp'},{outputs / 'other'}]")
+    assert str(path) in str(refused.value)
+    assert not (outputs / "exp" / "submission.csv").exists()
+    assert (outputs / "other" / "submission.csv").exists()
+
+
+@pytest.mark.parametrize(("typed", "name"), [("16", "16-mixed"), ("bf16", "bf16-mixed"), ("BF16-Mixed", "bf16-mixed")])
+def test_precisions_have_lightnings_names_in_any_case(predict, finished, outputs, typed, name):
+    finished("trainer.max_epochs=1")
+    predict(f"precision={typed}", "device=CPU")
+    assert read_json(outputs / "exp" / "predictions.json")["precision"] == f"{name} on cpu"

@@ -5,7 +5,9 @@ import torch
 from seti.errors import SetiError
 from seti.inference.batch_norm import fold_batch_norm
 from seti.models.backbone import Backbone
+from seti.models.needle_net import NeedleNet
 from seti.models.optimiser import layer_groups
+from seti.models.timm_network import use_channels_last
 
 SIZE = (17, 40)
 
@@ -90,3 +92,16 @@ def test_layers_can_have_rates_of_their_own():
 def test_everything_but_the_head_can_be_frozen():
     net = network(freeze=True)
     assert {name for name, value in net.network.named_parameters() if value.requires_grad} == {"fc.weight", "fc.bias"}
+
+
+@pytest.mark.parametrize("size", [(6, 33, 256), (3, 9, 17), (6, 2, 2)])
+@pytest.mark.parametrize("half", [False, True])
+def test_predictions_are_bit_by_bit_those_of_the_layers_that_training_uses(size, half):
+    torch.manual_seed(0)
+    network = NeedleNet(in_chans=size[0]).eval()
+    use_channels_last(network)
+    planes = torch.randn(4, *size).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        expected = network(planes).detach()
+        with torch.no_grad():
+            assert torch.equal(network(planes), expected)

@@ -1,6 +1,7 @@
 """Every argument of Lightning's Trainer: it works, or one line refuses it before anything starts."""
 
 import inspect
+import sys
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from seti.training import lr_range
 
 ONE = "a fold is trained by one process on one device"
 JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
-WHOLE = "must be a whole number, and at least 1"
+WHOLE = "must be a whole number of at least 1"
 SHARE = "is neither a share of the batches (up to 1.0) nor a number of them"
 FORMS = "write days:hours:minutes:seconds, such as 00:08:30:00, or {hours: 8, minutes: 30}"
 TIME = f"is not a time: {FORMS}"
@@ -111,10 +112,10 @@ REFUSED = {
     "max_epochs": {
         "0": f" {PLANNED}",
         "-1": f" {PLANNED}",
-        "null": f" {PLANNED}",
-        "true": f" {PLANNED}",
-        "many": f" {PLANNED}",
-        "inf": f" {PLANNED}",
+        "null": f" {WHOLE}: the learning rate is planned over all epochs",
+        "true": f" {WHOLE}: the learning rate is planned over all epochs",
+        "many": f" {WHOLE}: the learning rate is planned over all epochs",
+        "inf": f" {WHOLE}: the learning rate is planned over all epochs",
         "1.5": f" {WHOLE}: the learning rate is planned over all epochs",
     },
     "min_epochs": {
@@ -135,8 +136,8 @@ REFUSED = {
     "limit_train_batches": {
         "0": " leaves nothing to train on: use a share such as 0.5, or a number",
         "-1": " leaves nothing to train on",
-        "all": " leaves nothing to train on",
-        "true": " leaves nothing to train on",
+        "all": " must be a number: a share of the batches such as 0.5, or how many",
+        "true": " must be a number: a share of the batches",
         "1.5": f" {SHARE}",
         "0.1": "=0.1 of 3 batches is less than one: set it to a number of batches such as 1, or to a share of at "
         "least 0.334",
@@ -160,12 +161,16 @@ REFUSED = {
     },
     "check_val_every_n_epoch": {"2": f": {JUDGED}", "0": f": {JUDGED}"},
     "num_sanity_val_steps": {"2": ": the first epoch is validated soon enough; leave it out", "-1": ": the first"},
-    "log_every_n_steps": {"-1": " must be at least 0", "often": " must be at least 0"},
+    "log_every_n_steps": {"-1": " must be at least 0", "often": " must be a whole number of at least 0"},
     "enable_checkpointing": {"false": ": a fold is judged by its best checkpoint; leave it out"},
     "enable_progress_bar": {"maybe": " is neither true nor false"},
     "enable_model_summary": {"2": " is neither true nor false"},
-    "accumulate_grad_batches": {"0": " must be at least 1", "0.5": " must be at least 1", "2.5": f" {WHOLE}"},
-    "gradient_clip_val": {"0": " must be above 0; null clips nothing", "-1": " must be above 0", "x": " must be above"},
+    "accumulate_grad_batches": {"0": " must be at least 1", "0.5": f" {WHOLE}", "2.5": f" {WHOLE}"},
+    "gradient_clip_val": {
+        "0": " must be above 0; null clips nothing",
+        "-1": " must be above 0",
+        "x": " must be a number above 0",
+    },
     "gradient_clip_algorithm": {
         "norm": " does nothing without trainer.gradient_clip_val: set it, or leave this out",
         "cut": " is none of norm, value",
@@ -269,10 +274,12 @@ def test_both_ways_to_clip_work(train, fold, algorithm):
     assert len(losses(fold)) == 1
 
 
-def test_arguments_of_no_trainer_are_refused_with_the_nearest():
+def test_arguments_of_no_trainer_are_refused_with_the_nearest(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["seti"])
     for name, said in {
-        "max_epoch": "trainer.max_epoch is not an argument of Lightning's Trainer: did you mean trainer.max_epochs?",
-        "gpus": "trainer.gpus is not an argument of Lightning's Trainer: trainer=auto has the usual ones",
+        "max_epoch": "trainer.max_epoch is not a setting: did you mean trainer.max_epochs?",
+        "epochs": "trainer.epochs is not a setting: did you mean trainer.max_epochs?",
+        "gpus": "trainer.gpus is not a setting: seti train --cfg job prints those that there are",
     }.items():
         with pytest.raises(SetiError) as refused:
             trainer_checks.check_trainer(typed(name, 3))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from seti.transforms.normalisation import Normalisation, median, remove_spike
+from seti.transforms.normalisation import Normalisation, median, narrow_contrast, remove_spike
 
 ROWS, BINS = 60, 48
 
@@ -62,13 +62,40 @@ def test_whiten_makes_noisy_frequencies_and_rows_as_quiet_as_the_others():
     assert white[:, :, 7].std() == pytest.approx(1, abs=0.2)
 
 
+def test_contrast_keeps_a_steady_signal_of_some_panels_only():
+    panels = noise_panels()
+    panels[:, ::2, :, 12] += 3  # in the ON panels
+    panels[:, :, :, 30] += 3  # in all
+    flat, kept = (Normalisation(how)(panels).numpy() for how in ("whiten", "contrast"))
+    assert abs(flat[:, :, :, 12].mean()) < 0.3
+    assert kept[:, ::2, :, 12].mean() == pytest.approx(3, rel=0.2)
+    assert abs(kept[:, 1::2, :, 12].mean()) < 0.5
+    assert abs(kept[:, :, :, 30].mean()) < 0.5
+
+
+def test_contrast_leaves_out_broad_differences():
+    levels = torch.zeros(1, 6, 100)
+    levels[:, 2] += 5 + torch.arange(100) / 20  # a panel of another gain
+    levels[:, 2, 40] += 7
+    kept = narrow_contrast(levels)
+    assert kept[0, 2, 40] == pytest.approx(7, abs=0.1)
+    kept[0, 2, 40] = 0
+    assert kept[:, :, 16:-16].abs().max() < 0.1  # the running median moves half a step near the line
+    assert kept.abs().max() < 0.8  # at the edges the band is mirrored
+
+
+@pytest.mark.parametrize("bins", [1, 2, 5, 31, 40])
+def test_contrast_takes_bands_of_any_width(bins):
+    assert narrow_contrast(torch.randn(2, 6, bins)).shape == (2, 6, bins)
+
+
 def test_clip_comes_last():
     made = Normalisation("robust", clip=(-1.0, 2.0))(100 * noise_panels())
     assert (made.min(), made.max()) == (-1, 2)
 
 
 def test_constant_panels_stay_finite():
-    for how in ("panel", "robust", "flatten", "whiten"):
+    for how in ("panel", "robust", "flatten", "whiten", "contrast"):
         assert torch.equal(Normalisation(how)(torch.full((1, 6, 8, 8), 3.0)), torch.zeros(1, 6, 8, 8))
 
 
@@ -106,3 +133,11 @@ def test_signals_are_no_dc_bins():
     panels[0] += 15 * across  # a decoy that stands still in all panels
     panels[1, :5, :, 30] += 15  # one bin, but not in all panels
     assert torch.equal(remove_spike(panels), panels)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 399, 400, 401])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_median_is_the_lower_of_two_for_lines_of_any_length(length, transposed):
+    values = torch.randn(2, length, 3) if transposed else torch.randn(2, 3, length)
+    lines = values.transpose(1, 2) if transposed else values
+    assert torch.equal(median(lines), lines.median(dim=-1).values)
