@@ -34,7 +34,7 @@ def check_release(cfg: TrainConfig) -> None:
         words = " ".join(f"data.{key}={_word(wanted[key])}" for key in other)
         msg = (
             f"model.weights={model.weights} knows other images than these settings make: set {words} "
-            "(experiment=best_cpu sets all of them)"
+            "(experiment=fine_tune sets all of them)"
         )
         raise SetiError(msg)
 

@@ -7,8 +7,8 @@ from seti.config.validation import check_settings
 from seti.errors import SetiError
 from seti.models.release_files import read_release
 
-START = ["experiment=best_cpu", "model=needle_net_released"]
-END = " (experiment=best_cpu sets all of them)"
+START = ["experiment=fine_tune"]
+END = " (experiment=fine_tune sets all of them)"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_settings_of_anything_but_the_images_are_free(more):
         (["data.panels=A"], "data.panels=all"),
         (["data.layout=channel"], "data.layout=dedoppler"),
         (["data.image_size=[64,64]"], "data.image_size=null"),
-        (["data.normalise=flatten"], "data.normalise=whiten"),
+        (["data.normalise=flatten"], "data.normalise=contrast"),
         (["data.clip=null"], "data.clip=[-4,10]"),
         (["data.clip=[-4,30]"], "data.clip=[-4,10]"),
         (["data.remove_spike=true"], "data.remove_spike=false"),
@@ -50,8 +50,8 @@ def test_weights_of_another_backbone_are_refused():
     with pytest.raises(SetiError) as error:
         check_settings(compose("train", ["model.weights=pretrained"]))
     assert str(error.value) == (
-        "model.weights=pretrained are weights of needle_net, not of model.backbone=efficientnet_b1.ft_in1k: set "
-        "model.backbone=needle_net (model=needle_net_released sets both)"
+        "model.weights=pretrained are weights of needle_net_swift, not of model.backbone=efficientnet_b1.ft_in1k: set "
+        "model.backbone=needle_net_swift (model=needle_net_released sets both)"
     )
 
 

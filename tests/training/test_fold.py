@@ -399,7 +399,7 @@ def test_a_compiled_network_keeps_the_names_of_its_weights(config, data_root):
 
 def test_a_fold_starts_from_the_member_of_a_release_that_has_its_number(data_root, outputs):
     """With a rate of almost nothing, the trained weights are still those of the release."""
-    words = ["experiment=best_cpu", "model=needle_net_released", "trainer.max_epochs=1", "optimizer.lr=1e-12"]
+    words = ["experiment=fine_tune", "model.head_epochs=0", "trainer.max_epochs=1", "optimizer.lr=1e-12"]
     folders = [f"data.root={data_root}", f"output_dir={outputs}", "exp_name=exp"]
     training.train(compose("train", [*words, "data.n_folds=2", "data.num_workers=0", "fold=1", *folders]))
     checkpoint = torch.load(outputs / "exp" / "fold_1" / "checkpoints" / "best.ckpt", weights_only=True)
