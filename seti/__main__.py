@@ -14,7 +14,7 @@ COMMANDS = {
     "check": "Check every cadence of a data set",
     "pack": "Pack a data set into one file a split",
     "twins": "Find cadences that share a background",
-    "baseline": "Score a data set by brightness alone",
+    "baseline": "Score a data set without a network",
     "show": "Draw cadences",
     "train": "Train one configuration",
     "predict": "Predict the test set",

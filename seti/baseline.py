@@ -15,20 +15,15 @@ if TYPE_CHECKING:
 @program.program("baseline")
 def main(cfg: "BaselineConfig") -> float:
     """Print the test AUC of panel statistics, or write an experiment of residual energies."""
-    if cfg.score != "brightness":
-        return _residual(cfg)
-    from seti.evaluation.brightness_baseline import score
+    from seti.config.baseline_checks import check_baseline
+    from seti.evaluation import brightness_baseline
+    from seti.inference import untrained
 
-    auc = score(Path(cfg.data.root))
+    if cfg.score != "brightness":
+        return untrained.score(check_baseline(cfg), Path(cfg.out), cfg.workers)
+    auc = brightness_baseline.score(Path(cfg.data.root))
     print(f"logistic regression on panel statistics, no network: test AUC {auc:.4f}")
     return auc
-
-
-def _residual(cfg: "BaselineConfig") -> float:
-    from seti.config.baseline_checks import check_baseline
-    from seti.inference.untrained import score
-
-    return score(check_baseline(cfg), Path(cfg.out), cfg.workers)
 
 
 if __name__ == "__main__":

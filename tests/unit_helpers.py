@@ -42,6 +42,7 @@ NO_AUGMENT = {
     "inject_snr": [10, 100],
     "inject_drift": 32,
     "inject_gap": [0, 56],
+    "inject_cleaned": None,
 }
 DATA = {
     "n_folds": 3,
