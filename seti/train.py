@@ -3,6 +3,7 @@
 Settings: conf/train.yaml.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,12 @@ def main(cfg: "TrainConfig") -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.lr_range_test:
         score = lr_range.run(cfg, folder)
-        report, of = lr_range.collect, folder.parent.parent
+        report = partial(lr_range.collect, near(folder.parent.parent))
     else:
         score = fold.train(cfg, command_line.recorded(), folder)
-        report, of = cross_validation.report, folder.parent
+        report = partial(cross_validation.report, near(folder.parent), command_line.recorded())
     if not program.in_sweep():  # a sweep is reported once, by seti.cli.sweep_report.SweepReport
-        report(near(of))
+        report()
     return score
 
 

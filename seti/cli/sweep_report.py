@@ -98,7 +98,7 @@ class SweepReport(Callback):
         for job in jobs:
             if not job.ended and job.failure is None:
                 job.failure = {"message": journal.KILLED}
-        unreported = _report(sorted({job.folder for job in jobs}))
+        unreported = _report(jobs)
         failed = [job for job in jobs if job.failure is not None]
         if failed:
             _list_failures(failed, len(jobs), config)
@@ -180,10 +180,12 @@ def _list_failures(failed: list[Job], count: int, config: DictConfig) -> None:
     """Print which jobs failed and why, and the commands that run those again that may succeed."""
     console = Console(stderr=True, soft_wrap=True)
     console.print(f"\n{len(failed)} of {count} jobs failed:")
+    messages: dict[str, list[Path]] = {}
     for job in sorted(failed, key=lambda job: job.folder):
-        names = {str(job.folder), str(near(job.folder))}
-        message = job.failure["message"]
-        where = "" if any(name in message for name in names) else f"{near(job.folder)}: "
+        messages.setdefault(job.failure["message"], []).append(job.folder)
+    for message, folders in messages.items():
+        named = len(folders) == 1 and any(str(name) in message for name in (folders[0], near(folders[0])))
+        where = "" if named else f"{', '.join(str(near(folder)) for folder in folders)}: "
         console.print(f"  {where}{message}", highlight=False, markup=False)
     again = [job for job in failed if not job.failure.get("refused")]
     if again:
@@ -214,20 +216,25 @@ def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) 
     return lines
 
 
-def _report(folders: list[Path]) -> int:
-    """Report each experiment and range test of the jobs' folders; return the number of failures."""
+def _report(jobs: list[Job]) -> int:
+    """Report each experiment and range test of the jobs; return the number of failures."""
     # Imported here: Hydra imports this module at every start, and these take seconds.
     from seti.reports import cross_validation
     from seti.training import lr_range
 
-    tests = {lr_range.fold_of(folder) for folder in folders} - {None}
-    experiments = {folder.parent for folder in folders if folder.name.startswith("fold_")}
-    reports = [(lr_range.collect, path) for path in sorted(tests)]
-    reports += [(cross_validation.report, path) for path in sorted(experiments)]
+    tests = {lr_range.fold_of(job.folder) for job in jobs} - {None}
+    experiments = {job.folder.parent for job in jobs if job.folder.name.startswith("fold_")}
+    reports = [functools.partial(lr_range.collect, near(path)) for path in sorted(tests)]
+    for path in sorted(experiments):
+        own = [job for job in jobs if job.folder.parent == path]
+        typed = [job.overrides for job in own if job.failure is None]
+        failed = (job for job in own if job.failure is not None and job.failure.get("refused"))
+        refused = [job.failure.get("overrides", job.overrides) for job in failed]
+        reports.append(functools.partial(cross_validation.report, near(path), typed[-1] if typed else None, refused))
     failures = 0
-    for report, path in reports:
+    for report in reports:
         try:
-            report(near(path))
+            report()
         except Exception as error:  # Hydra would turn any into a warning and exit with code 0
             message = explain(error)
             if message is None:  # a mistake of the program

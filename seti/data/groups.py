@@ -36,6 +36,11 @@ class Groups:
     names: np.ndarray
     source: str
 
+    @property
+    def shared(self) -> bool:
+        """True where two cadences are in the same group."""
+        return len(np.unique(self.names)) < len(self.names)
+
     def describe(self) -> str:
         """Describe number and size of the groups of two or more."""
         sizes = pd.Series(self.names).value_counts()

@@ -139,9 +139,16 @@ class CadenceDataModule(pl.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the labelled cadences that are not left out, and of the pseudo-labels."""
-        own = self.data["folds"] == COLUMN or self.groups is not None
+        return self._fingerprint(self.data["folds"] == COLUMN or self.groups is not None)
+
+    @property
+    def ungrouped(self) -> str | None:
+        """The fingerprint of `data.groups=none`, where groups change it."""
+        return None if self.groups is None else self._fingerprint(False)
+
+    def _fingerprint(self, with_folds: bool) -> str:
         cleaned = "-cleaned" if competition.is_cleaned(self.root) else ""  # other cadences of the same ids
-        return mark(fingerprint(self.table, with_folds=own) + cleaned, self.pseudo)
+        return mark(fingerprint(self.table, with_folds) + cleaned, self.pseudo)
 
     @cached_property
     def spec(self) -> InputSpec:

@@ -28,7 +28,7 @@ def choose_groups(choice: str | None, root: Path, ids: pd.Series, folds: str | N
         folds: `data.folds`: folds of the label table's column are not drawn, so nothing is grouped.
 
     Returns:
-        None where every cadence is on its own.
+        None where every cadence is on its own, also by a table in which no two of them share a group.
 
     Raises:
         SetiError: the table cannot be used.
@@ -44,7 +44,7 @@ def choose_groups(choice: str | None, root: Path, ids: pd.Series, folds: str | N
     else:
         return None
     log_once(log, logging.INFO, f"folds keep the groups of {groups.source} together: {groups.describe()}{end}")
-    return groups
+    return groups if groups.shared else None
 
 
 def _twins(root: Path, ids: pd.Series) -> Groups:

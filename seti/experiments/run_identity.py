@@ -39,6 +39,9 @@ NOT_COMPARED = (
 )
 
 
+UNGROUPED = "folds that keep no groups together"
+
+
 @dataclass(frozen=True)
 class RunIdentity:
     """Configuration, label table and seed of a run, as its checkpoints and records keep them.
@@ -47,11 +50,14 @@ class RunIdentity:
         config: the whole configuration as plain values.
         fingerprint: of the label table, see `seti.data.folds.fingerprint`.
         seed: in use, which a retry changes and `config` does not show; None where it does not matter.
+        ungrouped: fingerprint without the groups of a run that is to start, for messages; None: it has none, or the
+            run was read from a file.
     """
 
     config: dict[str, Any]
     fingerprint: str
     seed: int | None = None
+    ungrouped: str | None = None
 
     @classmethod
     def from_plain(cls, content: Any) -> "RunIdentity | None":
@@ -73,6 +79,8 @@ class RunIdentity:
 
     def _label_difference(self, other: "RunIdentity") -> str:
         """Name the setting that gave other labelled cadences, or else the label table."""
+        if self.fingerprint == other.ungrouped:
+            return f"{UNGROUPED}, as data.groups=none"
         own, others = (dict(flatten(run.config)) for run in (self, other))
         # skip leaves damaged cadences out, and folds that keep groups together are others
         for key, what in (
@@ -97,8 +105,8 @@ class RunIdentity:
             others.get("data.groups"),
         ):
             return (
-                "other labelled cadences or folds: train_labels.csv has changed, or the twins.csv that data.groups=auto"
-                " keeps together and data.groups=none does not"
+                "other labelled cadences or folds: train_labels.csv, or the groups that data.groups=auto keeps together"
+                " and data.groups=none does not, have changed"
             )
         return "other labelled cadences: train_labels.csv has changed"
 
@@ -113,6 +121,9 @@ class RunIdentity:
             SettingsError: naming every difference.
         """
         different = self.differences(other)
+        if len(different) == 1 and self.fingerprint == other.ungrouped:
+            msg = f"{folder} was trained with {UNGROUPED}: add data.groups=none to go on, or give another exp_name"
+            raise SettingsError(msg)
         if different:
             msg = (
                 f"{folder} was trained with other settings ({'; '.join(different)}): give another exp_name, "

@@ -1,6 +1,7 @@
 """Cross-validation report of an experiment: scores, figures and the next command."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,15 @@ def summarise(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def report(path: Path) -> None:
+def report(path: Path, typed: list[str] | None = None, refused: Sequence[list[str]] = ()) -> None:
     """Print the table of folds, write `cv.json` and the figures, and print the next command.
 
     A folder without a finished fold is left unchanged.
+
+    Args:
+        path: the experiment's folder.
+        typed: overrides of the run that was just accepted, which the next command repeats; None: those on record.
+        refused: overrides of runs that were just refused; a next command that repeats them is not printed.
     """
     experiment = Experiment(path)
     if not experiment.results:
@@ -71,10 +77,18 @@ def report(path: Path) -> None:
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:
-        print_next(experiment.train_command(missing), "the missing folds")
+        command = experiment.train_command(missing, typed)
+        failed = [experiment.train_command(missing, words) for words in refused]
+        if not any(_settings(command) == _settings(one) for one in failed):
+            print_next(command, "the missing folds")
     else:
         print(f"wrote {experiment.cv_path}, roc.png, curves.png and gallery.png")
         print_next(hints.command("predict", hints.setting("ckpt_dir", experiment.path)))
+
+
+def _settings(command: str) -> dict[str, str]:
+    """Words of a command by setting; the last of two counts, and sweeps record that alone."""
+    return {word.partition("=")[0]: word for word in command.split()}
 
 
 def _draw(experiment: Experiment) -> None:

@@ -104,7 +104,8 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
     start = find_start(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
-    run = Run(cfg, experiment, datamodule, RunIdentity(config, datamodule.fingerprint), overrides, start)
+    identity = RunIdentity(config, datamodule.fingerprint, ungrouped=datamodule.ungrouped)
+    run = Run(cfg, experiment, datamodule, identity, overrides, start)
 
     finished = None if cfg.force else run.folder.read_result()
     if finished is not None:

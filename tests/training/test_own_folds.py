@@ -1,6 +1,7 @@
 """Folds of the label table's own column and folds that keep groups together, from training to the blend."""
 
 import logging
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -99,10 +100,18 @@ def test_folds_keep_groups_together(train, outputs, own_data, caplog, tmp_path):
     assert (stored["fold"] == oof["fold"]).all()
 
     # The folds that were drawn before remain those of their experiment.
+    for fold in (0, 1):
+        with pytest.raises(SetiError) as caught:
+            train(*data, "exp_name=before", f"fold={fold}")
+        assert str(caught.value) == (
+            f"{outputs / 'before' / 'fold_0'} was trained with folds that keep no groups together: add "
+            "data.groups=none to go on, or give another exp_name"
+        )
     with pytest.raises(
-        SetiError, match=r"twins.csv that data.groups=auto keeps together and data.groups=none does not"
+        SetiError,
+        match=r"\(data.fold_seed: 42 -> 1; seed: 42 -> 1; folds that keep no groups together, as data.groups=none\): g",
     ):
-        train(*data, "exp_name=before", "fold=1")
+        train(*data, "exp_name=before", "seed=1")
     train(*data, "exp_name=before", "fold=1", "data.groups=none")
     with pytest.raises(SetiError, match=r"hold out in different folds .* data.folds, and data.groups"):
         join_oof({name: Experiment(outputs / name).read_oof() for name in ("exp", "before")})
@@ -113,6 +122,40 @@ def test_folds_keep_groups_together(train, outputs, own_data, caplog, tmp_path):
     write_twins(own_data, 4)
     with pytest.raises(SetiError, match=r"other labelled cadences or folds"):
         train(*data, "fold=1")
+
+
+def test_a_table_without_shared_groups_leaves_folds_as_they_were(train, outputs, own_data, caplog, tmp_path):
+    caplog.set_level(logging.INFO)
+    data = ("trainer.max_epochs=1", f"data.root={own_data}")
+    train(*data)
+    table = write_twins(own_data, 1)
+    table[table["split"] == "train"][["id", "group"]].to_csv(tmp_path / "own.csv", index=False)
+    for choice in ("auto", tmp_path / "own.csv"):
+        caplog.clear()
+        train(*data, f"data.groups={choice}")
+        assert "fold 0 of exp is finished" in caplog.text
+    assert not (outputs / "exp" / "folds.csv").exists()
+
+
+def test_the_next_command_keeps_the_groups_and_is_not_printed_once_refused(run, small, outputs, own_data):
+    words = [word for word in small if not word.startswith("data.root=")]
+    words += [f"data.root={own_data}", "trainer.max_epochs=1", "data.n_folds=2"]
+    first = run("train.py", *words)
+    assert first.code == 0, first.err
+    write_twins(own_data, 2)
+    again = run("train.py", *words, "data.groups=none")
+    assert again.code == 0, again.err
+    (line,) = (line for line in again.out.splitlines() if line.startswith("next, the missing folds:"))
+    assert line.endswith(" data.n_folds=2 data.groups=none")
+
+    (line,) = (line for line in first.out.splitlines() if line.startswith("next, the missing folds:"))
+    refused = run("train.py", *shlex.split(line.split("train.py ")[1]))
+    assert refused.code == 1
+    assert "next, the missing folds" not in refused.out
+    assert "add data.groups=none to go on" in refused.err
+    both = run("train.py", "-m", *words, "data.n_folds=4", "fold=2,3")
+    (line,) = (line for line in both.err.splitlines() if line.startswith("  "))
+    assert line.startswith(f"  {outputs / 'exp' / 'fold_2'}, {outputs / 'exp' / 'fold_3'}: ")
 
 
 def test_a_table_of_twins_that_is_out_of_date(train, own_data):
