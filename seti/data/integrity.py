@@ -73,7 +73,7 @@ def check(root: Path, pack_dir: Path | None = None, workers: int | None = None) 
 
 
 def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str] | None:
-    """Check a table; gives its ids that can name a file, each once, or None if it cannot be read."""
+    """Check a table; gives its ids that can name a file, each once; None without a table."""
     path = root / SPLITS[split]
 
     def add(cadence_id: object, level: str, problem: str, detail: str = "") -> None:

@@ -239,4 +239,4 @@ def _system_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         msg = f"cannot write to {root}: {error.strerror or error}; fix that, or set root to another folder"
-        raise SettingsError(msg) from error
+        raise SetiError(msg) from error
