@@ -159,7 +159,8 @@ def _write_cadences(data: DataSet, folder: Path, chosen: list[list[Partner]], wo
     jobs = _jobs(data, chosen, blocks)
     processes = max(1, min(workers or available_cores(), len(blocks)))
     with cadence_progress() as progress:
-        task = progress.add_task("cleaning", total=len(chosen), completed=len(chosen) - len(left))
+        before = len(chosen) - len(left)
+        task = progress.add_task("cleaning", total=len(chosen), completed=before, before=before)
         for written in parallel_map(work, jobs, workers=processes):
             progress.advance(task, written)
 

@@ -35,6 +35,8 @@ def read(command: str, words: list[str]) -> list[str]:
     _check_modes(given)
     if given.shell_completion or given.experimental_rerun is not None:
         return words  # the first takes words that are not settings, the second is refused by the guard of targets
+    if given.hydra_help:
+        return _flags(parser, given)  # about Hydra alone, which would look for the settings in a file of its own
     overrides = _settings(command, given)
     return [*_flags(parser, given), *overrides]
 

@@ -8,6 +8,8 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
+    InterpolationResolutionError,
+    InterpolationToMissingValueError,
     MissingMandatoryValue,
     OmegaConfBaseException,
     ValidationError,
@@ -19,6 +21,29 @@ ADVICE = "set env var HYDRA_FULL_ERROR=1"  # Hydra's, in messages that end with 
 PLACE = re.compile(r"In '([^']+)'")  # the file that Hydra composes
 MERGED = re.compile(r"Merge error: \S+ is not a subclass of (\w+)\. value: (.*)")
 UNKNOWN = re.compile(r"Key '([^']+)' (?:is )?not in")
+NO_SETTING = re.compile(r"Interpolation key '(.+)' not found")
+NO_VARIABLE = re.compile(r".*Environment variable '(.+)' not found")
+RESOLVING = re.compile(r"\w+ raised while resolving interpolation: ")
+# Hydra's words about a word of the command line, and this program's.
+REFUSED = (
+    (
+        re.compile(r"Could not append to config. An item is already at '(.+?)'"),
+        r"\1 has a value already: leave out the +, as in \1=<value>",
+    ),
+    (re.compile(r"Multiple values for (\S+?)\. "), r"\1 is chosen already: leave out the +, as in \1=<name>"),
+    (
+        re.compile(r"(\S+) appears more than once in the final defaults list"),
+        r"\1 is chosen twice: give it once, without a +",
+    ),
+    (
+        re.compile(r"Could not delete from config. '(.+?)' does not exist"),
+        r"~\1: there is no such setting to remove: leave it out",
+    ),
+    (
+        re.compile(r"Error merging override ~([^\s=]+)\S*\s.*does not support deletion", re.DOTALL),
+        r"\1 cannot be removed: set it to another value, or leave out ~\1",
+    ),
+)
 
 
 def describe(error: Exception, causes: Sequence[BaseException]) -> str:
@@ -43,7 +68,9 @@ def describe(error: Exception, causes: Sequence[BaseException]) -> str:
             said = _wrong_type(one)
             if said:
                 return f"{where}{said}"
-    return _cleaned(error)
+        elif isinstance(one, InterpolationResolutionError):
+            return f"{where}{_unresolved(one)}"
+    return _refused(error) or _cleaned(error)
 
 
 def _no_choice(error: MissingConfigException) -> str:
@@ -65,7 +92,7 @@ def _wrong_type(error: ValidationError) -> str:
 
     said, key = str(error).splitlines()[0], error.full_key
     if isinstance(error, WrongTypeError):
-        return said
+        return said.replace("$FULL_KEY", str(key or "a setting"))  # OmegaConf has not filled it in
     if "is not Optional" in said:
         return f"{key}=null, and a value is needed: leave it out, or set one"
     if not key:  # while a file is merged
@@ -76,6 +103,28 @@ def _wrong_type(error: ValidationError) -> str:
     if "is not a ListConfig" in said:
         return f"{key} must be a list, such as {key}=[a,b]"
     return ""
+
+
+def _unresolved(error: InterpolationResolutionError) -> str:
+    """Name the setting whose `${...}` stands for nothing, and what it lacks."""
+    said = str(error).splitlines()[0]
+    setting = f"{error.full_key}: " if error.full_key else ""
+    key, variable = NO_SETTING.match(said), NO_VARIABLE.match(said)
+    if key:
+        return f"{setting}there is no setting {key[1]}, which ${{{key[1]}}} stands for"
+    if variable:
+        name = variable[1]
+        return (
+            f"{setting}there is no environment variable {name}: set it, or write ${{oc.env:{name},<value without it>}}"
+        )
+    if isinstance(error, InterpolationToMissingValueError):
+        return f"{setting}it stands for a setting that has no value: {RESOLVING.sub('', said)}"
+    return f"{setting}its ${{...}} cannot be read: {RESOLVING.sub('', said)}"
+
+
+def _refused(error: Exception) -> str:
+    said = str(error) if error.__cause__ is None else f"{error}\n{error.__cause__}"
+    return next((found.expand(own) for hydras, own in REFUSED if (found := hydras.match(said))), "")
 
 
 def _cleaned(error: Exception) -> str:

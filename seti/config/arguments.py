@@ -82,7 +82,9 @@ def _as_printed(command: str, parsed: Override) -> str:
 
 def _word(command: str, word: str, *, sweep: bool, known: bool, own: bool = False) -> str:
     matched = WORD.fullmatch(word)
-    if matched is None or matched[1] == "~":
+    if matched is None or word.startswith("~"):
+        if own:
+            _check_removable(command, word[1:].partition("=")[0].strip())
         return word
     prefix, key, value = matched[1], matched[2].strip(), matched[3]
     if not key:
@@ -102,6 +104,16 @@ def _word(command: str, word: str, *, sweep: bool, known: bool, own: bool = Fals
     if setting is not None and key not in keys.groups_of(command):
         scalars.check(command, override, f"{prefix}{key}", setting, typed)
     return f"{prefix}{key}={value}"
+
+
+def _check_removable(command: str, key: str) -> None:
+    """Refuse to remove (`~key`) a setting that every run needs."""
+    keys.check_known(command, key)
+    setting = keys.settings_of(command).get(key)
+    if setting is not None and setting.kind != "open" and key not in keys.groups_of(command):
+        example = f"{key}.<name>=<value>" if setting.kind == "group" else f"{key}=<value>"
+        msg = f"{key} cannot be removed: set it to another value, as in {example}"
+        raise SetiError(msg)
 
 
 def _parsed(command: str, key: str, setting: Setting | None, value: str, *, sweep: bool) -> Override:

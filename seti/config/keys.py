@@ -3,6 +3,7 @@
 import ast
 import difflib
 import functools
+import re
 import types
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from seti.utils import hints
 
 PATHS = ("root", "dir", "subdir")  # last names of settings that are paths where a schema does not say so: Hydra's
 NEAR = 0.6  # smallest similarity of a suggestion
+KIND = re.compile(r"(?<=[^_])_?(?:dir|folder|path|file)$")  # ends of names that say no more than that it is a path
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def check_known(command: str, key: str) -> None:
     """
     settings, groups = settings_of(command), groups_of(command)
     name, _, package = key.partition("@")
+    if "/" in name and not name.startswith("hydra/") and _same(command, name):
+        raise SetiError(unknown(command, key, name))
     if name in settings or name in groups or "/" in name or package or name.startswith("hydra."):
         return
     group, _, last = name.rpartition(".")
@@ -117,14 +121,10 @@ def nearest(command: str, key: str) -> str | None:
 
     `root` means `data.root`, `lr` means `optimizer.lr`, and `trainer.max_epoch` means `trainer.max_epochs`.
     """
-    known = [*groups_of(command)]
-    for name, setting in settings_of(command).items():
-        if name.startswith("hydra"):
-            continue
-        if setting.kind == "open":
-            known += [f"{name}.{member}" for member in members(command, name)]
-        if setting.kind not in ("group", "open") or "." not in key:
-            known.append(name)
+    same = _same(command, key)
+    if same is not None:
+        return same
+    known = _suggested(command, inner="." in key)
     if not key.startswith("trainer."):
         return nearest_of(key, known)
     last = key.rpartition(".")[2]
@@ -139,6 +139,31 @@ def nearest(command: str, key: str) -> str | None:
     return None
 
 
+def _suggested(command: str, *, inner: bool) -> list[str]:
+    """Keys that a refusal may name; `inner` leaves out the groups of settings."""
+    known = [*groups_of(command)]
+    for name, setting in settings_of(command).items():
+        if name.startswith("hydra"):
+            continue
+        if setting.kind == "open":
+            known += [f"{name}.{member}" for member in members(command, name)]
+        if setting.kind not in ("group", "open") or not inner:
+            known.append(name)
+    return known
+
+
+def _same(command: str, key: str) -> str | None:
+    """The setting whose name differs only in the signs between its words."""
+    joined = _joined("data.root" if KIND.sub("", key) == "data" else key)
+    known = _suggested(command, inner=False)
+    return next((one for one in known if _joined(one) == joined and one not in groups_of(command)), None)
+
+
+def _joined(key: str) -> str:
+    """A key without the signs between its words, such as dataroot of data.root."""
+    return re.sub(r"[._/-]", "", key).lower()
+
+
 def nearest_of(key: str, known: list[str]) -> str | None:
     """The key among those known that another one probably means; None if none is like it."""
     group, _, name = key.rpartition(".")
@@ -147,8 +172,8 @@ def nearest_of(key: str, known: list[str]) -> str | None:
         return difflib.get_close_matches(key, same_name, 1, 0)[0]
     own = [other for other in known if other.rpartition(".")[0] == group]
     for candidates in (own, known):
-        by_name = {other.rpartition(".")[2]: other for other in reversed(candidates)}
-        near = difflib.get_close_matches(name, by_name, 1, NEAR)
+        by_name = {KIND.sub("", other.rpartition(".")[2]): other for other in reversed(candidates)}
+        near = difflib.get_close_matches(KIND.sub("", name), by_name, 1, NEAR)
         if near:
             return by_name[near[0]]
     return None

@@ -50,11 +50,18 @@ def check(root: Path, pack_dir: Path | None = None, workers: int | None = None) 
         )
         raise SetiError(msg)
     findings: list[Finding] = []
-    ids = {split: _check_table(root, split, findings) for split in SPLITS}
+    tables = {split: _check_table(root, split, findings) for split in SPLITS}
+    unread = {split for split, table in tables.items() if table is None}
+    ids = {split: table or [] for split, table in tables.items()}
     for both in sorted(set(ids["train"]) & set(ids["test"])):
         findings.append(Finding(both, "train", ERROR, "in train and in test", "", str(root / competition.LABELS)))
     packs = _check_packs(root, pack_dir, ids, findings)
-    places = [place for split in SPLITS for place in _check_names(root, split, ids[split], packs, findings)]
+    places = [
+        place
+        for split in SPLITS
+        if split not in unread
+        for place in _check_names(root, split, ids[split], packs, findings)
+    ]
     total = len(places) + sum(len(table) for table in packs.values())
     with cadence_progress() as progress:
         task = progress.add_task("checking", total=total)
@@ -65,8 +72,8 @@ def check(root: Path, pack_dir: Path | None = None, workers: int | None = None) 
     return sorted(findings, key=lambda found: (found.level, found.problem, found.split, found.id))
 
 
-def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str]:
-    """Check a table; gives its ids that can name a file, each once."""
+def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str] | None:
+    """Check a table; gives its ids that can name a file, each once; None without a table."""
     path = root / SPLITS[split]
 
     def add(cadence_id: object, level: str, problem: str, detail: str = "") -> None:
@@ -75,13 +82,13 @@ def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str]:
     if not path.is_file():
         # A data set without a test half can be trained on.
         add("", ERROR if split == "train" or (root / split).exists() else WARNING, "no table", f"{path} is missing")
-        return []
+        return None
     try:
         train = split == "train"
         read = read_table(path, ["id", "target"] if train else ["id"], ("fold",) if train else ())
     except SetiError as error:
         add("", ERROR, "damaged table", str(error))
-        return []
+        return None
     read.say_how_it_was_read()
     table = read.columns
     if table.empty:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from seti.data.observation import SUFFIXES
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.utils import files
 
 SETTINGS = "simulation.json"
@@ -23,7 +23,7 @@ def claim(root: Path, recorded: dict[str, Any], force: bool, key: str = "root") 
         key: setting that names the folder, for the message.
 
     Raises:
-        SetiError: the folder holds something else.
+        SettingsError: the folder holds something else.
     """
     stored = root / SETTINGS
     present = [path for path in root.iterdir() if path.suffix in SUFFIXES or path.name == TRUTH]
@@ -38,12 +38,12 @@ def claim(root: Path, recorded: dict[str, Any], force: bool, key: str = "root") 
                 f"{root} holds a simulation made with other settings ({name}: {held.get(name)}, "
                 f"now {recorded.get(name)}): {fix}"
             )
-            raise SetiError(msg)
+            raise SettingsError(msg)
         for path in present:
             path.unlink()
     elif present or any((root / name).exists() for name in SPLITS):
         msg = f"{root} holds data that the simulator did not make: set {key} to another folder"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     files.write_json(stored, recorded)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from seti.data.competition import LABELS, SUBMISSION, TEST_LABELS, cadence_path
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.simulation.plan import SPLITS, Planned, draw_cadence_signal, plan, rng_for
 from seti.simulation.settings import SimulationSettings
 from seti.simulation.signals import Signal
@@ -214,7 +214,7 @@ def _claim(root: Path, settings: SimulationSettings, file_size: int) -> None:
                 f"{root} holds a set made with other settings ({name}: {held.get(name)}, now {wanted.get(name)}): "
                 "set force=true to replace it, or another root"
             )
-            raise SetiError(msg)
+            raise SettingsError(msg)
         if settings.force:
             for table in (LABELS, SUBMISSION, TEST_LABELS, TRUTH):
                 (root / table).unlink(missing_ok=True)
@@ -222,7 +222,7 @@ def _claim(root: Path, settings: SimulationSettings, file_size: int) -> None:
                 shutil.rmtree(root / split, ignore_errors=True)
     elif any((root / name).exists() for name in (LABELS, SUBMISSION, *SPLITS)):
         msg = f"{root} holds data that the simulator did not make: set root to another folder"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     present = sum(1 for split in SPLITS for _ in (root / split).glob("*/*.npy"))
     needed = (settings.train + settings.test - present) * file_size
     free = shutil.disk_usage(root).free

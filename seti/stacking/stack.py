@@ -165,7 +165,7 @@ def choose_experiments(output_dir: Path, names: Sequence[str] | None) -> list[Ex
         command = hints.command("train", "-m", "fold=0,1,2,3,4")
         msg = f"{output_dir} has no finished experiment: train one with {command}"
         if unfinished:
-            msg = f"{output_dir} has no finished experiment; {_unfinished(unfinished[0])}"
+            msg = f"{output_dir} has no finished experiment; {'; '.join(map(_unfinished, unfinished))}"
         raise SetiError(msg)
     for experiment in unfinished:
         print(f"note: left out {_unfinished(experiment)}")

@@ -37,7 +37,10 @@ def print_next(command: str, purpose: str = "") -> None:
 
 
 def cadence_progress() -> Progress:
-    """Create a progress bar that counts cadences and shows their rate."""
+    """Create a progress bar that counts cadences and shows their rate.
+
+    A task that begins with some completed has them as its field `before` too: they do not count in the final rate.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console())
 
@@ -50,5 +53,7 @@ def channel_progress() -> Progress:
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} cadences/s" if speed else "", style="progress.data.speed")
+        # The last samples alone may be those of parts that came in together, thousands of times as fast as the rest.
+        whole = (task.completed - task.fields.get("before", 0)) / task.finished_time if task.finished_time else None
+        speed = whole if task.finished else task.speed
+        return Text(f"{speed:.{0 if speed >= 1 else 1}f} cadences/s" if speed else "", style="progress.data.speed")

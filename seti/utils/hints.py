@@ -3,6 +3,7 @@
 Every one can be copied into a shell. Text that comes into one, such as a folder's path, goes through `setting`.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def program(name: str) -> list[str]:
 
 def command(name: str, *words: str) -> str:
     """Return a command line, quoted for a shell: `command("check", setting("data.root", root))`."""
-    return shlex.join([*program(name), *words])
+    return " ".join(map(shell, [*program(name), *words]))
 
 
 def setting(key: str, text: str | Path) -> str:
@@ -43,5 +44,27 @@ def setting(key: str, text: str | Path) -> str:
 
 
 def shell(word: str) -> str:
-    """Quote one word for a shell, where it needs that."""
+    r"""Quote one word for a shell, where it needs that.
+
+    Characters that the terminal cannot show are written as their bytes, as in `$'d\303\251'`, which bash and zsh read.
+    """
+    try:
+        word.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return f"$'{''.join(map(_byte, _bytes(word)))}'"
     return shlex.quote(word)
+
+
+def _bytes(word: str) -> bytes:
+    try:
+        return os.fsencode(word)
+    except UnicodeEncodeError:  # a name from a file, in a locale that lacks it
+        return word.encode("utf-8", "surrogateescape")
+
+
+def _byte(value: int) -> str:
+    sign = chr(value)
+    if sign in "\\'":
+        return f"\\{sign}"
+    # Three octal digits end by themselves; \x would read on where a digit follows it.
+    return sign if 32 <= value < 127 else f"\\{value:03o}"

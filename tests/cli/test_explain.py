@@ -5,9 +5,11 @@ import os
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+from conftest import compose
 from hydra.errors import InstantiationException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from seti.cli import command_line
 from seti.cli.explain import explain, is_wrapped
 from seti.errors import SetiError
 from seti.utils import files
@@ -65,6 +67,31 @@ def test_a_bug_stays_one_although_a_probe_for_a_file_came_before():
     loop.__context__ = other = KeyError()
     other.__context__ = loop
     assert explain(loop) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("data.root=${x}", "data.root: there is no setting x, which ${x} stands for"),
+        (
+            "data.root=${oc.env:NO_SUCH}",
+            "data.root: there is no environment variable NO_SUCH: set it, or write "
+            "${oc.env:NO_SUCH,<value without it>}",
+        ),
+        ("data.root=a${foo:1}", "data.root: its ${...} cannot be read: Unsupported interpolation type foo"),
+        ("data.root=${data.root}", "data.root: its ${...} cannot be read: Recursive interpolation detected"),
+        ("+data.root=d", "data.root has a value already: leave out the +, as in data.root=<value>"),
+    ],
+)
+def test_settings_that_hydra_refuses_are_named_in_our_words(monkeypatch, word, said):
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of several libraries
+        assert compose("check", [word]).data.root
+    assert explain(caught.value) == said
+
+
+def test_help_about_hydra_goes_with_any_setting():
+    assert command_line.read("train", ["experiment=demo", "--hydra-help"]) == ["--hydra-help"]
 
 
 def test_hydras_advice_is_not_repeated():

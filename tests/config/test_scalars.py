@@ -157,7 +157,7 @@ def test_a_group_is_not_one_value(word, said):
         ("force: 2\n", "experiment/mine.yaml: force=2 must be true or false"),
         ("data: {balanced: $x}\n", "experiment/mine.yaml: data.balanced=$x must be true or false"),
         ("epochs: 3\n", "experiment/mine.yaml: epochs is not a setting: --cfg job prints those that there are"),
-        ("fold: ${sed}\n", "Interpolation key 'sed' not found"),
+        ("fold: ${sed}\n", "there is no setting sed, which ${sed} stands for"),
         ("defaults: [/model: huge]\n", "model=huge is none of convnext_nano, "),
     ],
 )

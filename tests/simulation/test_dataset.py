@@ -10,7 +10,7 @@ import pytest
 
 from seti.config.compose import simulation_settings
 from seti.data.competition import cadence_path, read_labels, read_test_ids, read_test_labels
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.simulation import dataset as sim
 from seti.simulation import spectra
 from seti.simulation.emission import FEATURES, draw_background
@@ -127,7 +127,7 @@ def test_a_killed_run_leaves_no_label_table(settings, monkeypatch):
 def test_other_settings_need_force(settings):
     root = sim.simulate(settings)
     other = dataclasses.replace(settings, snr=[5.0, 6.0])
-    with pytest.raises(SetiError, match=r"other settings \(snr: \[10.0, 100.0\], now \[5.0, 6.0\]\).*force=true"):
+    with pytest.raises(SettingsError, match=r"other settings \(snr: \[10.0, 100.0\], now \[5.0, 6.0\]\).*force=true"):
         sim.simulate(other)
     sim.simulate(dataclasses.replace(other, force=True, train=3))
     truth = truth_of(root)

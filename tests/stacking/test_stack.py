@@ -316,6 +316,10 @@ def test_without_finished_experiments_the_error_names_the_training_command(tmp_p
     write_experiment(tmp_path / "outputs", "begun", tables["alpha"], tmp_path, folds=[1])
     with pytest.raises(SetiError, match=r"no finished experiment; begun: fold 0, 2, 3 not finished; train with"):
         stack.stack(config(tmp_path / "outputs"))
+    write_experiment(tmp_path / "outputs", "later", tables["alpha"], tmp_path, folds=[0])
+    both = r"experiment; begun: fold 0, 2, 3 not finished; .* exp_name=begun; later: fold 1, 2, 3 not finished; "
+    with pytest.raises(SetiError, match=both):
+        stack.stack(config(tmp_path / "outputs"))
 
 
 def test_n_jobs_of_zero_is_refused(outputs):

@@ -1,4 +1,7 @@
+import io
+import os
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -50,3 +53,18 @@ def test_a_hint_can_be_pasted_into_a_shell(monkeypatch):
     line = hints.command("train", *words)
     assert shlex.split(line) == ["seti", "train", *words]
     assert line.startswith("seti train -m fold=0,1 ")
+
+
+@pytest.mark.parametrize("name", ["é", "it's é\\1", "d\udcc3\udca9 a", "日本7"])
+def test_a_terminal_without_a_character_gets_bytes_that_bash_reads_back(monkeypatch, name):
+    monkeypatch.setattr(sys, "argv", ["seti"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    line = hints.command("train", hints.setting("exp_name", name))
+    assert line.isascii()
+    done = subprocess.run(["bash", "-c", f"seti() {{ printf '%s' \"$2\"; }}; {line}"], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(hints.setting("exp_name", name))
+
+
+def test_a_character_that_the_terminal_lacks_is_written_as_its_bytes(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert hints.shell("exp_name=é") == r"$'exp_name=\303\251'"
