@@ -37,7 +37,15 @@ def test_a_missing_gpu_is_refused(gpus, name, needed):
     assert "device=cpu" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu0", "tpu", "meta"])
+def test_gpu_is_another_name_of_cuda(gpus):
+    if gpus:
+        assert choose_device("gpu") == torch.device("cuda")
+        return
+    with pytest.raises(SetiError, match="device=cuda, but torch finds no GPU on this machine"):
+        choose_device("gpu")
+
+
+@pytest.mark.parametrize("name", ["", "cuda:x", "cpu0", "tpu", "meta"])
 def test_other_names_are_refused_in_one_line(name):
     with pytest.raises(SetiError) as caught:
         choose_device(name)
@@ -68,7 +76,12 @@ def test_a_precision_may_be_a_number():
     assert choose_precision(32, CPU) == "32"
 
 
-@pytest.mark.parametrize("name", ["64", "16", "bf16", "", "none"])
+@pytest.mark.parametrize("name", ["16", 16, "bf16", "BF16-mixed"])
+def test_short_names_of_precisions_are_read(name):
+    assert choose_precision(name, CPU) == "bf16-mixed"
+
+
+@pytest.mark.parametrize("name", ["64", "8", "fp16", "", "none"])
 def test_other_precisions_are_refused_with_the_choices(name):
     with pytest.raises(SetiError, match=f"precision={name} is none of auto, 32, 32-true, bf16-mixed, 16-mixed"):
         choose_precision(name, CPU)
