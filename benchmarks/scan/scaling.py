@@ -3,7 +3,7 @@
     python benchmarks/scan/scaling.py                       # about 6 minutes on two idle cores, 0.4 GB of disk
     python benchmarks/scan/scaling.py --channels 4 8 --width 65536    # a quick trial
 
-Six observations repeat one simulated coarse channel. Every scan starts anew, after one that loads the compiled
+Six observations repeat one simulated coarse channel. Every scan starts again, after one that loads the compiled
 code; the wall time, CPU seconds and the largest memory of any worker are printed. Figures and cut-outs are left out.
 """
 

@@ -138,8 +138,8 @@ def test_constant_panels_are_left_out_and_counted(tmp_path):
         usual_with(tmp_path / "set", d0=dead, d1=dead + 1, d2=dead, s=steady, h=half, f=cut(field, 0)), workers=1
     )
     assert groups(found) == [{"a", "b", "c"}, {"p", "q"}]
-    told = verdicts(found)
-    assert [told[one] for one in ("d0", "d1", "d2", "s", "h", "f")] == ["constant"] * 4 + ["refused"] * 2
+    verdict_of = verdicts(found)
+    assert [verdict_of[one] for one in ("d0", "d1", "d2", "s", "h", "f")] == ["constant"] * 4 + ["refused"] * 2
     assert found.counts["constant"] == 4
     assert found.counts["refused_constant_panel"] == 1
 
@@ -152,8 +152,8 @@ def test_periodic_panels_are_left_out_and_counted(tmp_path):
         usual_with(tmp_path / "set", t0=tiled(6, 0), t1=np.roll(tiled(6, 0), 2, 2), t2=tiled(8, 1)), workers=1
     )
     assert groups(found) == [{"a", "b", "c"}, {"p", "q"}]
-    told = verdicts(found)
-    assert [told[one] for one in ("t0", "t1", "t2")] == ["periodic"] * 3
+    verdict_of = verdicts(found)
+    assert [verdict_of[one] for one in ("t0", "t1", "t2")] == ["periodic"] * 3
     assert found.counts["periodic"] == 3
     assert found.counts["repeated_keys"] == 3 * 3 * (BINS - 1)
 
@@ -172,8 +172,8 @@ def test_copies_of_a_cadence_are_identical_and_conflicting_labels_are_said(tmp_p
     alone = cut(draw_field(3, BINS), 0)  # as x, which has a needle by the labels
     tiles = np.tile(np.random.default_rng(0).standard_normal((6, 24, 6)), BINS // 6).astype(np.float16)
     found = find_twins(usual_with(tmp_path / "set", k=alone, t0=tiles, t1=tiles), workers=1)
-    told = verdicts(found)
-    assert {told[one] for one in ("k", "x", "t0", "t1")} == {"identical"}
+    verdict_of = verdicts(found)
+    assert {verdict_of[one] for one in ("k", "x", "t0", "t1")} == {"identical"}
     assert {"k", "x"} in groups(found)
     assert {"t0", "t1"} in groups(found)  # periodic panels have no shift, but these are the same file
     assert found.counts["identical"] == 4
@@ -198,8 +198,8 @@ def test_damaged_and_other_sized_cadences_are_left_out_and_named(tmp_path):
     broken[0, 0, 0] = np.nan  # an A panel: read only where links are checked
     np.save(cadence_path(root, "train", "q"), broken)
     found = find_twins(root, workers=1)
-    told = verdicts(found)
-    assert told == {
+    verdict_of = verdicts(found)
+    assert verdict_of == {
         **dict.fromkeys("abc", "twins"),
         **{"p": "refused", "q": "unreadable", "x": "unreadable", "z": "unreadable"},
         **{"v": "another size", "w": "alone", "y": "alone"},
