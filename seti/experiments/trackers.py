@@ -1,4 +1,4 @@
-"""Runs in MLflow and Weights & Biases: folds, sweeps and stacks of a folder of experiments, as runs of one experiment.
+"""Folds, sweeps and stacks as runs of one experiment in MLflow or Weights & Biases.
 
 Both write into files under `output_dir`; neither asks another machine for anything.
 """
@@ -128,7 +128,7 @@ def parameters(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def record(name: str | None, run: Run, config: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-    """Write the scores of a sweep or a stack as a run; one that is there already is written again.
+    """Write the scores of a sweep or a stack as a run, again where it is there already.
 
     A tracker that fails leaves a warning: no result depends on it.
 

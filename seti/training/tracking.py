@@ -1,4 +1,4 @@
-"""Training of a fold as a run of MLflow or Weights & Biases: `logger=mlflow`, `logger=wandb`."""
+"""Training of a fold as a run of MLflow or Weights & Biases."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ class Tracked:
 
 @contextmanager
 def tracked(cfg: DictConfig, seed: int, resumed: bool) -> Iterator[Tracked]:
-    """Open the run of a fold, and end it with the block: finished, or failed if the block raises.
+    """Open the run of a fold; it ends with the block, as failed if that raises.
 
     Args:
         cfg: the whole configuration.
