@@ -22,6 +22,7 @@ class StackConfig:
     seed: int = MISSING
     n_jobs: int | None = None
     report: bool = False
+    logger: str | None = None
 
 
 @dataclass

@@ -195,6 +195,7 @@ class TrainConfig:
     output_dir: str = field(default=MISSING, metadata=PATH)
     force: bool = MISSING
     lr_range_test: bool = MISSING
+    logger: str = MISSING
     threads: int | None = None
     retries: int = MISSING
     data: DataConfig = field(default_factory=DataConfig)

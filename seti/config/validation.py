@@ -41,6 +41,7 @@ def check_settings(cfg: TrainConfig) -> None:
         msg = f"fold={cfg.fold} is none of the {data.n_folds} folds: use 0..{data.n_folds - 1}, or raise data.n_folds"
         raise SetiError(msg)
     _check_best(cfg.checkpoint)
+    check_choice("logger", cfg.logger)
     if cfg.ema.decay is not None:
         check_range("ema.decay", cfg.ema.decay, 1e-6, 1 - 1e-6, "; null switches it off")
     if cfg.threads is not None:

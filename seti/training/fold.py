@@ -26,6 +26,7 @@ from seti.experiments.experiment import Experiment, FoldFolder
 from seti.experiments.failure import FAILURE_FILE
 from seti.experiments.fold_result import Attempt, FoldResult, LabelledData
 from seti.experiments.run_identity import RunIdentity
+from seti.experiments.trackers import check_tracker
 from seti.training import batch_size
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
@@ -35,6 +36,7 @@ from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_accelerator, check_batches, fitting_errors
 from seti.training.retries import Attempts
+from seti.training.tracking import Tracked, tracked
 from seti.utils import files, locks, shutdown
 from seti.utils.device import memory_errors
 
@@ -97,6 +99,8 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     check_settings(cfg)
     check_accelerator(cfg.trainer)
     configure_logs()
+    if cfg.trainer.get("logger") is not False:
+        check_tracker(cfg.logger)
     experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
     cfg = batch_size.resolve(cfg, experiment, job_folder)
     config = plain(cfg)
@@ -146,17 +150,23 @@ def _train_with_retries(run: Run) -> FoldResult:
 
 def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
     """Train the fold with the next attempt's seed, from an interrupted run's checkpoint if any."""
-    cfg, folder, datamodule, seed = run.cfg, run.folder, run.datamodule, attempts.seed
+    cfg, seed = run.cfg, attempts.seed
     position = None
     if not cfg.force or attempts.failed:
         position = _find_position(run, attempts)
     if position is None and not cfg.force:
         for fold, other in run.experiment.results.items():
             other.identity.check_same(run.identity, run.experiment.fold(fold).path)
+    with tracked(cfg, seed, resumed=position is not None) as run_of_tracker:
+        return _fit(run, attempts, started, position, run_of_tracker)
+
+
+def _fit(run: Run, attempts: Attempts, started: float, position: Position | None, tracking: Tracked) -> FoldResult:
+    cfg, folder, datamodule, seed = run.cfg, run.folder, run.datamodule, attempts.seed
     start = position or Position(0, 0)
     datamodule.seed, datamodule.first_epoch, datamodule.first_batch = seed, start.epoch, start.batch
     callbacks = build_callbacks(cfg, folder, replace(run.identity, seed=seed), run.label, started)
-    trainer = build_trainer(cfg, folder.path, callbacks, plugins=[AtomicCheckpointIO()])
+    trainer = build_trainer(cfg, folder.path, callbacks, plugins=[AtomicCheckpointIO()], **tracking.options)
     log.info(
         "%s: %d cadences to train on, %d held out (%d and %d with a needle)",
         run.label,
@@ -181,6 +191,7 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
     result = _make_result(run, attempts, oof, time.monotonic() - started)
     result.write(folder.result)
     attempts.finish()
+    tracking.scores = {"auc": result.scores.auc, "loss": result.scores.loss, "best_epoch": result.best_epoch}
     (folder.path / FAILURE_FILE).unlink(missing_ok=True)  # of an earlier sweep
     log.info("%s is finished: AUC %.4f (epoch %d)", run.label, result.scores.auc, result.best_epoch + 1)
     return result
