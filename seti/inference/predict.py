@@ -17,6 +17,7 @@ from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
+from seti.data.cleaned_set import check_networks
 from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
@@ -138,6 +139,12 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
     ]
     for member in members:
         _name_missing(member.experiment)
+        check_networks(
+            member.root,
+            member.experiment.name,
+            member.classifiers[0].spec.normalise,
+            member.experiment.first_result.data.fingerprint,
+        )
     scores: list[float] = []
     failures: list[SetiError] = []
     for group in _groups(members):

@@ -21,6 +21,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from seti.backgrounds.cadences import ALL, Cadences, open_data_set
 from seti.data import competition
+from seti.data.cleaned_set import COVERAGE, MARK, is_cleaned
 from seti.data.folds import COLUMN, divide, fingerprint
 from seti.dataloading.groups import choose_groups
 from seti.errors import SetiError
@@ -58,7 +59,7 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
     check_workers(workers)
     started, root = time.monotonic(), Path(data["root"])
     listed = competition.read_labels_and_folds(root)
-    competition.is_cleaned(root)  # refuses a data set that is not finished
+    is_cleaned(root)  # refuses a data set that is not finished
     groups = choose_groups(data["groups"], root, listed["id"], data["folds"])
     labels = divide(listed, root, data["folds"], data["n_folds"], data["fold_seed"], groups)
     test = competition.read_test_ids(root)
@@ -73,7 +74,7 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
         own = data["folds"] == COLUMN or groups is not None
         described = LabelledData(
             root=str(root.resolve()),
-            fingerprint=fingerprint(labels, own) + "-cleaned" * competition.is_cleaned(root),
+            fingerprint=fingerprint(labels, own) + MARK * is_cleaned(root),
             cadences=len(labels),
             positives=int(labels["target"].sum()),
             skipped=0,
@@ -197,9 +198,9 @@ def _report(experiment: Experiment, root: Path, table: pd.DataFrame, held_out: f
 
 def _by_coverage(root: Path) -> list[tuple[str, set[str]]]:
     """Ids of cadences that twins cover, well covered ones, and the others."""
-    if not competition.is_cleaned(root):
+    if not is_cleaned(root):
         return []
-    table = files.read_csv(root / competition.COVERAGE, ["id", "covered"])
+    table = files.read_csv(root / COVERAGE, ["id", "covered"])
     share = table["covered"]
     parts = (("covered", share > 0), (f"covered by {WELL_COVERED}", share >= WELL_COVERED), ("not covered", share == 0))
     return [(name, set(table["id"][part])) for name, part in parts]

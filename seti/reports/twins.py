@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from seti.backgrounds.cadences import open_data_set
-from seti.backgrounds.clean_set import COVERAGE, Cleaned
+from seti.backgrounds.clean_set import Cleaned
 from seti.backgrounds.conclusions import Found
 from seti.backgrounds.shares import Shares, advice, count_shares
 from seti.backgrounds.table import TABLE
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, PANEL_LETTERS
+from seti.data.cleaned_set import COVERAGE
 from seti.errors import SetiError
 from seti.reports.figures import save_figure
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits

@@ -140,3 +140,18 @@ def test_an_experiments_own_folder_is_left_alone(here, finished, outputs, data_r
     finished("trainer.max_epochs=1", "optimizer.lr=0.01")
     with pytest.raises(SetiError, match=r"is the folder of an experiment, .*: set out=<another folder>"):
         score(f"data.root={data_root}", f"out={outputs / 'exp'}")
+
+
+def test_a_cleaned_data_set_is_refused(here, own_data, finished, outputs, predict):
+    (own_data / "clean.json").write_text('{"root": "gone"}')
+    (own_data / "coverage.csv").write_text("id,split,group,covered,partners\n")
+    message = r"needle_net was trained with data\.normalise=contrast, which would divide the rounding noise"
+    for root in (own_data, own_data / "test"):
+        with pytest.raises(SetiError, match=message):
+            score(f"data.root={root}")
+        with pytest.raises(SetiError, match=message):
+            load_ensemble().score_folder(root)
+    assert not list(here.iterdir())
+    finished("trainer.max_epochs=1", "optimizer.lr=0.01", "data.normalise=whiten")
+    with pytest.raises(SetiError, match=r"exp was trained with data\.normalise=whiten"):
+        predict(f"data.root={own_data}")
