@@ -1,4 +1,4 @@
-"""Recognition of data sets that `seti twins clean=<folder>` wrote, without the backgrounds that repeat.
+"""Data sets of `seti twins clean=<folder>`, whose repeated backgrounds are subtracted.
 
 `clean.json` is written first and `coverage.csv` last.
 """
@@ -63,9 +63,10 @@ def check_not_cleaned(root: Path) -> None:
 
 
 def check_networks(folder: Path, name: str, normalise: str, fingerprint: str = "") -> None:
-    """Refuse to score cleaned cadences with networks whose normalisation divides by what was taken out.
+    """Refuse to score cleaned cadences with networks that were not made for them.
 
-    Networks that learned from cleaned cadences score others with a warning.
+    Their normalisation divides by the noise that was subtracted. Networks that learned from cleaned cadences score
+    others with a warning.
 
     Args:
         folder: of the cadences.

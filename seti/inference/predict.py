@@ -23,7 +23,7 @@ from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError, SettingsError
 from seti.experiments import predictions
-from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment, unset_experiment
 from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.inference.folder_scores import out_folder, predict_folder
@@ -80,13 +80,13 @@ def predict(cfg: Any) -> float:
             missing or damaged.
     """
     if OmegaConf.is_missing(cfg, "ckpt_dir"):
-        raise SettingsError(unset_experiment())
+        raise SettingsError(unset_experiment(also=RELEASED))
     places = {name: out_folder(name, cfg.out) for name in _names(cfg.ckpt_dir)}
     elsewhere = {name: out for name, out in places.items() if out is not None}
     if len(set(elsewhere.values())) < len(elsewhere):
         msg = f"out={cfg.out} is one folder for the predictions of {len(elsewhere)} ensembles: give one ckpt_dir"
         raise SettingsError(msg)
-    experiments = [open_experiment(Path(name)) for name in places if name not in elsewhere]
+    experiments = [open_experiment(Path(name), RELEASED) for name in places if name not in elsewhere]
     _settle(cfg)
     with cores(cfg.threads):
         scores = _predict_experiments(experiments, cfg) if experiments else []

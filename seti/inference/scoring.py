@@ -22,7 +22,7 @@ from seti.data.sources import CadenceArray, CadenceSource
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
-from seti.experiments.experiment import Experiment, open_experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
@@ -65,7 +65,7 @@ class LoadedEnsemble:
         return PANEL_CHOICES[self.spec.panels]
 
     def check_folder(self, root: Path) -> None:
-        """Refuse a data set whose repeated backgrounds are subtracted, if the networks cannot score it.
+        """Refuse cleaned cadences that the networks cannot score.
 
         Raises:
             SetiError: see `seti.data.cleaned_set.check_networks`.
@@ -86,7 +86,8 @@ class LoadedEnsemble:
         """Score cadences in memory.
 
         Args:
-            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; panels in the order ABACAD, any scale.
+            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; floats of 2, 4 or 8 bytes, panels in
+                the order ABACAD, any scale. Not cadences whose repeated backgrounds are subtracted.
             device: `auto`, `cpu`, `cuda` or `cuda:1`.
             precision: `auto`, `32`, `bf16-mixed` or `16-mixed`.
             flips: average over four mirrored views.
@@ -191,7 +192,7 @@ def load_ensemble(ckpt_dir: str | Path = "pretrained") -> LoadedEnsemble:
         digests = {str(fold): release.sums[path.name] for fold, path in release.folds.items()}
         spec = classifiers[0].spec
         return LoadedEnsemble(release.name, classifiers, list(release.folds), digests, spec, True, RELEASE_PRIOR)
-    experiment = open_experiment(Path(ckpt_dir))
+    experiment = open_experiment(Path(ckpt_dir), RELEASED)
     classifiers = load_folds(experiment)
     digests = {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
     prior, learned = experiment.first_result.positive_share, experiment.first_result.data.fingerprint

@@ -30,7 +30,7 @@ from seti.experiments import predictions, provenance
 from seti.experiments.experiment import OOF_COLUMNS, Experiment, FoldFolder
 from seti.experiments.fold_result import FoldResult, LabelledData, Scores
 from seti.reports.cross_validation import summarise
-from seti.utils import files, locks
+from seti.utils import files, hints, locks
 from seti.utils.console import cadence_progress, console
 from seti.utils.processes import available_cores, check_workers, parallel_map
 
@@ -63,7 +63,9 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
     groups = choose_groups(data["groups"], root, listed["id"], data["folds"])
     labels = divide(listed, root, data["folds"], data["n_folds"], data["fold_seed"], groups)
     test = competition.read_test_ids(root)
-    _check_folder(path)
+    own = data["folds"] == COLUMN or groups is not None
+    identity = fingerprint(labels, own) + MARK * is_cleaned(root)
+    _check_folder(path, root, identity)
     statistics = _measure(root, workers)
     experiment = Experiment(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -71,10 +73,9 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
         files.remove_stale_parts(path)
         for stale in (experiment.predictions_record, experiment.cv_path):
             stale.unlink(missing_ok=True)
-        own = data["folds"] == COLUMN or groups is not None
         described = LabelledData(
             root=str(root.resolve()),
-            fingerprint=fingerprint(labels, own) + MARK * is_cleaned(root),
+            fingerprint=identity,
             cadences=len(labels),
             positives=int(labels["target"].sum()),
             skipped=0,
@@ -94,11 +95,18 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
     return _report(experiment, root, table, summary["mean_auc"])
 
 
-def _check_folder(path: Path) -> None:
-    """Refuse to replace an experiment of another kind."""
+def _check_folder(path: Path, root: Path, identity: str) -> None:
+    """Refuse to replace an experiment of another kind, or of another data set."""
     for result in Experiment(path).results.values():
         if result.config.get("score") != SCORE:
             msg = f"{path} is the experiment of a network: give another folder, out=<folder>"
+            raise SetiError(msg)
+        if result.data.fingerprint != identity and Path(result.data.root) != root.resolve():
+            other = path.with_name(f"{SCORE}_{root.resolve().name}")
+            msg = (
+                f"{path} holds the scores of another data set, {result.data.root}: give this one a folder of its own, "
+                f"{hints.shell(hints.setting('out', other))}"
+            )
             raise SetiError(msg)
     for name in ("predictions.csv", "submission.csv", "predictions.json", "cv.json"):
         files.try_output(path / name)

@@ -80,7 +80,11 @@ def read_release(release: str | Path) -> Release:
         known = ", ".join(released_names()) or "none"
         msg = f"{release} is not a release: give the name of one ({known}), or a folder with {RECORD}"
         raise SetiError(msg)
-    record = files.read_json(folder / RECORD)
+    try:
+        record = files.read_json(folder / RECORD)
+    except SetiError as error:
+        msg = f"{folder / RECORD} is damaged, it cannot be read as a record: {_fix(folder)}"
+        raise SetiError(msg) from error
     wrong = [key for key, kind in FIELDS.items() if not isinstance(record.get(key), kind)]
     if wrong:
         msg = f"{folder / RECORD} is not the record of a release (its {wrong[0]} is missing or wrong): {_fix(folder)}"

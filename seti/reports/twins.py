@@ -140,12 +140,20 @@ def _thermal(panel: np.ndarray) -> float:
     return float(1.4826 / 2 * np.median(double)) or 1.0
 
 
-def report_cleaned(cleaned: Cleaned) -> None:
-    """Print what a cleaned data set holds, and the command that trains on it."""
+def report_cleaned(cleaned: Cleaned, raw: Path) -> None:
+    """Print what a cleaned data set holds, and the command that trains on it.
+
+    Args:
+        cleaned: the data set.
+        raw: folder of the one that it was made from, which serves as well where nothing repeats.
+    """
     print(cleaned.describe())
     print(f"written: {near(cleaned.folder)}, with {COVERAGE}")
-    root = hints.setting("data.root", cleaned.folder)
-    print_next(hints.command("train", "-m", "fold=all", "experiment=best_clean_cpu", root))
+    recipe, root = "best_clean_cpu", cleaned.folder
+    if not (cleaned.coverage["covered"] > 0).any():
+        print(f"no background repeats: every cadence is as it was, and {cleaned.folder} is of no more use than {raw}")
+        recipe, root = "best_cpu", raw
+    print_next(hints.command("train", "-m", "fold=all", f"experiment={recipe}", hints.setting("data.root", root)))
 
 
 def _print_counts(found: Found) -> None:

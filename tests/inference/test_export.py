@@ -60,7 +60,7 @@ def test_torch_gives_each_members_probabilities_for_panels_of_sixteen_rows(decid
     few = replace(decided, classifiers=decided.classifiers[:2], folds=[0, 1])
     monkeypatch.setattr(exporting, "load_ensemble", lambda _: few)
     paths = export(f"out={tmp_path}", "format=torch", "members=each", "rows=16", "bins=64")
-    assert [path.name for path in paths] == ["needle_net_fold_0.pt2", "needle_net_fold_1.pt2"]
+    assert [path.name for path in paths] == ["needle_net_16x64_fold_0.pt2", "needle_net_16x64_fold_1.pt2"]
     panels = cadences(data_root, 3)[:, :, :16, :64]
     for number, path in enumerate(paths):
         one = replace(few, classifiers=[few.classifiers[number]], folds=[number])

@@ -136,6 +136,13 @@ def test_a_mistake_is_one_line(here, words, message):
     assert not list(here.iterdir())
 
 
+def test_predictions_are_not_written_among_the_cadences(here, data_root):
+    shutil.copytree(data_root / "test", here / "night")
+    with pytest.raises(SetiError) as error:
+        score("data.root=night", "out=night/")
+    assert str(error.value) == "out=night is data.root: give another folder for the predictions"
+
+
 def test_an_experiments_own_folder_is_left_alone(here, finished, outputs, data_root):
     finished("trainer.max_epochs=1", "optimizer.lr=0.01")
     with pytest.raises(SetiError, match=r"is the folder of an experiment, .*: set out=<another folder>"):
