@@ -2,7 +2,7 @@
 
 A release is a folder:
 
-    release.json            format, backbone, model options, input, calibration, training; SHA-256 of the weight files
+    release.json            format, backbone, input, calibration, training; SHA-256 of the weight files
     fold_<k>.safetensors    weights of the network that never trained on cadences of fold k, named as the network's own
     card.json               numbers of the model card (docs/pretrained.md)
 
@@ -91,6 +91,9 @@ def read_release(release: str | Path) -> Release:
         raise SetiError(msg)
     if record["format"] > FORMAT:
         msg = f"{folder / RECORD} has format {record['format']}, this version reads {FORMAT}: install a newer version"
+        raise SetiError(msg)
+    if record.get("options"):
+        msg = f"{folder / RECORD} has networks with options, which this version does not build: install a newer version"
         raise SetiError(msg)
     found = Release(folder, record["backbone"], record["spec"], record["files"], record)
     named = all(WEIGHTS.fullmatch(name) and isinstance(total, str) for name, total in found.sums.items())

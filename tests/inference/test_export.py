@@ -42,6 +42,19 @@ def decided(monkeypatch):
     return ensemble
 
 
+def test_onnx_gives_the_probabilities_for_any_batch_of_small_panels(decided, data_root, tmp_path, monkeypatch):
+    few = replace(decided, classifiers=decided.classifiers[:1], folds=[0])
+    assert few.spec.normalise == "contrast"
+    monkeypatch.setattr(exporting, "load_ensemble", lambda _: few)
+    (path,) = export(f"out={tmp_path}", "rows=16", "bins=64")
+    assert path == tmp_path / "needle_net_16x64.onnx"
+    panels = cadences(data_root, 4)[:, :, :16, :64]
+    expected = few.score(panels, device="cpu", precision="32")
+    for count in (1, 4):
+        np.testing.assert_allclose(run(path, panels[:count]), expected[:count], atol=1e-5)
+
+
+@pytest.mark.slow  # the same of one network and small panels is quick
 def test_onnx_gives_the_ensembles_probabilities_for_any_batch(decided, data_root, tmp_path):
     (path,) = export(f"out={tmp_path}")
     assert path == tmp_path / "needle_net.onnx"
