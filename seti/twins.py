@@ -27,7 +27,7 @@ def main(cfg: "TwinsConfig") -> None:
     if cfg.clean is None or not has_twins(root):
         report(find_twins(root, pack_dir, cfg.workers), cfg.data.n_folds, cfg.data.fold_seed, pack_dir)
     if cfg.clean is not None:
-        report_cleaned(clean(root, Path(cfg.clean), pack_dir, cfg.workers))
+        report_cleaned(clean(root, Path(cfg.clean), pack_dir, cfg.workers), root)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from seti.backgrounds.fingerprinting import Fingerprints, fingerprint_all
 from seti.backgrounds.grouping import join_matches
 from seti.backgrounds.matching import Ballot, Candidates
 from seti.data import competition
+from seti.data.cleaned_set import check_not_cleaned
 from seti.utils import files, locks
 from seti.utils.processes import check_workers
 
@@ -26,6 +27,7 @@ def find_twins(root: Path, pack_dir: Path | None = None, workers: int | None = N
     check_workers(workers)
     if not root.is_dir():
         competition.read_labels(root)  # raises that it is not a folder
+    check_not_cleaned(root)
     for name in (table.TABLE, table.LINKS, table.SOURCES, table.RECORD):
         files.try_output(root / name)
     with locks.hold(root, "finding twins", name=LOCK):

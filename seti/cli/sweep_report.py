@@ -25,6 +25,7 @@ from seti.cli.messages import say_error
 from seti.config import arguments, process_checks, scalars, trainer_checks
 from seti.config.schema import check_exp_name
 from seti.errors import SettingsError, settings_errors
+from seti.experiments import swept_folds
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
 from seti.utils.console import near
@@ -75,6 +76,7 @@ class SweepReport(Callback):
         self.config = config
         job_folder.check_places(config)
         _check_jobs(config)
+        swept_folds.announce(_folds(config))
         journal.open_journal()
         SweepReport.open = self
         with suppress(OmegaConfBaseException):
@@ -92,6 +94,7 @@ class SweepReport(Callback):
             complete: every job was run; False after an error that ended the sweep, which is then printed by itself.
         """
         SweepReport.open = None
+        swept_folds.forget()
         config, jobs = self.config, list(journal.close().values())
         if not jobs and "exp_name" in config:
             jobs = _find_jobs(Path(config.output_dir).resolve(), self.started)
@@ -156,6 +159,16 @@ def _check_devices(config: DictConfig, swept: list[str]) -> None:
         if not any(key == "experiment" or key.split(".")[0] == "trainer" for key in swept):
             with suppress(OmegaConfBaseException):  # of an interpolation, which Hydra resolves as well
                 trainer_checks.check_trainer(config.trainer)
+
+
+def _folds(config: DictConfig) -> set[int] | None:
+    """Folds of the jobs; None where the sweeper chooses them."""
+    with suppress(HydraException, ValueError):
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        words = parser.parse_overrides(_words(config.hydra.overrides.task))
+        given = [word for word in words if word.key_or_group == "fold" and word.is_sweep_override()]
+        return {int(value) for word in given for value in word.sweep_iterator()}
+    return None
 
 
 def _words(recorded: ListConfig) -> list[str]:

@@ -27,6 +27,13 @@ def check_release(cfg: TrainConfig) -> None:
     found = find_start(model.weights, model.backbone)
     if found is None:
         return
+    for name in ("pool", "stem_stride"):
+        if model[name] is not None:
+            msg = (
+                f"model.{name}={model[name]} changes the network that model.weights={model.weights} belongs to: set "
+                f"model.{name}=null"
+            )
+            raise SetiError(msg)
     wanted = _settings(read_release(found).spec)
     given = OmegaConf.to_container(cfg.data)
     other = [key for key, value in wanted.items() if not _same(_select(given, key), value)]

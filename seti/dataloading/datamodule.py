@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti.data import competition
+from seti.data.cleaned_set import CLEAN, FITTING, MARK, is_cleaned
 from seti.data.folds import COLUMN, divide, fingerprint
 from seti.data.groups import Groups, store_folds
 from seti.data.joined_source import JoinedCadences
@@ -58,7 +59,7 @@ class CadenceDataModule(pl.LightningDataModule):
         self.data = data
         self.augment = augment
         if augment.get("inject_cleaned") is None and "inject_cleaned" in augment:
-            self.augment = augment | {"inject_cleaned": (Path(data["root"]) / competition.CLEAN).is_file()}
+            self.augment = augment | {"inject_cleaned": (Path(data["root"]) / CLEAN).is_file()}
         self.fold = fold
         self.seed = seed
         self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one starts later
@@ -86,7 +87,7 @@ class CadenceDataModule(pl.LightningDataModule):
     def _check_normalisation(self) -> None:
         """Refuse to divide rounding noise by itself."""
         how = self.data["normalise"]
-        if competition.is_cleaned(self.root) and how not in ("none", "cleaned"):
+        if is_cleaned(self.root) and how not in FITTING:
             msg = (
                 f"data.normalise={how} would divide the rounding noise that is left in {self.root} by itself: set "
                 "data.normalise=cleaned, as experiment=best_clean_cpu does"
@@ -147,7 +148,7 @@ class CadenceDataModule(pl.LightningDataModule):
         return None if self.groups is None else self._fingerprint(False)
 
     def _fingerprint(self, with_folds: bool) -> str:
-        cleaned = "-cleaned" if competition.is_cleaned(self.root) else ""  # other cadences of the same ids
+        cleaned = MARK if is_cleaned(self.root) else ""
         return mark(fingerprint(self.table, with_folds) + cleaned, self.pseudo)
 
     @cached_property

@@ -62,6 +62,10 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
         msg = "data.root is not set: give the folder of cadences to score, data.root=<folder>"
         raise SettingsError(msg)
     root = Path(cfg.data.root)
+    ensemble.check_folder(root)
+    if out.resolve() == root.resolve():
+        msg = f"out={out} is data.root: give another folder for the predictions"
+        raise SettingsError(msg)
     choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
     opened = open_folder(root, ensemble.panels, **choices)
     for path in (target.predictions_path, target.submission_path, target.predictions_record):

@@ -17,12 +17,13 @@ from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
+from seti.data.cleaned_set import check_networks
 from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError, SettingsError
 from seti.experiments import predictions
-from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment, unset_experiment
 from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.inference.folder_scores import out_folder, predict_folder
@@ -81,7 +82,7 @@ def predict(cfg: Any) -> float:
             missing or damaged.
     """
     if OmegaConf.is_missing(cfg, "ckpt_dir"):
-        raise SettingsError(unset_experiment())
+        raise SettingsError(unset_experiment(also=RELEASED))
     places = {name: out_folder(name, cfg.out) for name in _names(cfg.ckpt_dir)}
     elsewhere = {name: out for name, out in places.items() if out is not None}
     if len(set(elsewhere.values())) < len(elsewhere):
@@ -91,7 +92,7 @@ def predict(cfg: Any) -> float:
         first = next(iter(elsewhere))
         msg = f"report=true is of an experiment with its own predictions, and ckpt_dir={first} is predicted elsewhere"
         raise SettingsError(f"{msg}: set report=false")
-    experiments = [open_experiment(Path(name)) for name in places if name not in elsewhere]
+    experiments = [open_experiment(Path(name), RELEASED) for name in places if name not in elsewhere]
     _settle(cfg)
     if cfg.report:
         files.try_output(page_path([one.path for one in experiments]))
@@ -148,6 +149,12 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
     ]
     for member in members:
         _name_missing(member.experiment)
+        check_networks(
+            member.root,
+            member.experiment.name,
+            member.classifiers[0].spec.normalise,
+            member.experiment.first_result.data.fingerprint,
+        )
     scores: list[float] = []
     failures: list[SetiError] = []
     for group in _groups(members):

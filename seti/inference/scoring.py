@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from seti.data.cadence import PANEL_CHOICES
+from seti.data.cleaned_set import check_networks
 from seti.data.folder import open_folder
 from seti.data.sources import CadenceArray, CadenceSource
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
-from seti.experiments.experiment import Experiment, open_experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
@@ -46,6 +47,7 @@ class LoadedEnsemble:
         spec: input of the networks.
         any_size: panels may have other numbers of rows and bins than those of `spec`.
         prior: share of needles that a cadence is expected to have, for one that cannot be read.
+        fingerprint: of the labelled cadences of an experiment.
     """
 
     name: str
@@ -55,11 +57,20 @@ class LoadedEnsemble:
     spec: InputSpec
     any_size: bool
     prior: float
+    fingerprint: str = ""
 
     @property
     def panels(self) -> tuple[int, ...]:
         """Numbers, 0 to 5, of the panels that the networks take in."""
         return PANEL_CHOICES[self.spec.panels]
+
+    def check_folder(self, root: Path) -> None:
+        """Refuse cleaned cadences that the networks cannot score.
+
+        Raises:
+            SetiError: see `seti.data.cleaned_set.check_networks`.
+        """
+        check_networks(root, self.name, self.spec.normalise, self.fingerprint)
 
     def spec_for(self, rows: int, bins: int) -> InputSpec:
         """Input made from panels of a size, where the networks take in any; else their own.
@@ -75,7 +86,8 @@ class LoadedEnsemble:
         """Score cadences in memory.
 
         Args:
-            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; panels in the order ABACAD, any scale.
+            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; floats of 2, 4 or 8 bytes, panels in
+                the order ABACAD, any scale. Not cadences whose repeated backgrounds are subtracted.
             device: `auto`, `cpu`, `cuda` or `cuda:1`.
             precision: `auto`, `32`, `bf16-mixed` or `16-mixed`.
             flips: average over four mirrored views.
@@ -111,8 +123,10 @@ class LoadedEnsemble:
             Columns `id`, `fold_<k>` of every member and `prob`, their mean.
 
         Raises:
-            SetiError: there is no cadence, one is damaged, or the networks take in panels of another size.
+            SetiError: there is no cadence, one is damaged, the networks take in panels of another size, or they cannot
+                score cadences whose repeated backgrounds are subtracted.
         """
+        self.check_folder(Path(root))
         opened = open_folder(Path(root), self.panels, on_error=on_error)
         probs = self.probabilities(opened.source, device, precision, flips)
         return tables.join(opened.ids, opened.source.ids, self.folds, probs, probs.mean(axis=1))
@@ -178,12 +192,12 @@ def load_ensemble(ckpt_dir: str | Path = "pretrained") -> LoadedEnsemble:
         digests = {str(fold): release.sums[path.name] for fold, path in release.folds.items()}
         spec = classifiers[0].spec
         return LoadedEnsemble(release.name, classifiers, list(release.folds), digests, spec, True, RELEASE_PRIOR)
-    experiment = open_experiment(Path(ckpt_dir))
+    experiment = open_experiment(Path(ckpt_dir), RELEASED)
     classifiers = load_folds(experiment)
     digests = {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
-    prior = experiment.first_result.positive_share
+    prior, learned = experiment.first_result.positive_share, experiment.first_result.data.fingerprint
     spec, folds = classifiers[0].spec, experiment.finished_folds()
-    return LoadedEnsemble(experiment.name, classifiers, folds, digests, spec, False, prior)
+    return LoadedEnsemble(experiment.name, classifiers, folds, digests, spec, False, prior, learned)
 
 
 def load_folds(experiment: Experiment) -> list[CadenceClassifier]:

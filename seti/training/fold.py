@@ -34,7 +34,7 @@ from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpo
 from seti.training.earlier_round import find_start
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
-from seti.training.refusals import check_accelerator, check_batches, fitting_errors
+from seti.training.refusals import check_accelerator, check_batches, check_other_folds, fitting_errors
 from seti.training.retries import Attempts
 from seti.training.tracking import Tracked, tracked
 from seti.utils import files, locks, shutdown
@@ -111,6 +111,8 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     identity = RunIdentity(config, datamodule.fingerprint, ungrouped=datamodule.ungrouped)
     run = Run(cfg, experiment, datamodule, identity, overrides, start)
 
+    if cfg.force:
+        check_other_folds(experiment, cfg.fold, identity, overrides)
     finished = None if cfg.force else run.folder.read_result()
     if finished is not None:
         finished.identity.check_same(run.identity, run.folder.path)
