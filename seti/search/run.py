@@ -19,10 +19,11 @@ from seti.search.coarse_channel import ScanTask, search_coarse_channel
 from seti.search.judge import NO_JUDGE, check_judge
 from seti.search.parts import fitting_workers, one_thread_each, search_parts
 from seti.search.scan_folder import ScanFolder
-from seti.search.selection import Range, Selection, channel_range, parse_ranges, parse_shard, select, shard_of, within
+from seti.search.selection import Range, Selection, channel_range, parse_ranges, select, within
 from seti.search.settings import SearchSettings
 from seti.utils import files, locks, processes
 from seti.utils.console import console
+from seti.utils.shards import parse_shard, shard_of
 
 if TYPE_CHECKING:
     from seti.config.commands import ScanConfig
