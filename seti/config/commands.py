@@ -75,6 +75,7 @@ class TwinsConfig:
 
     data: TwinsDataConfig = field(default_factory=TwinsDataConfig)
     workers: int | None = None
+    shard: str | None = None
     clean: str | None = field(default=None, metadata=PATH)
 
 

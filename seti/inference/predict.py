@@ -75,8 +75,8 @@ def predict(cfg: Any) -> float:
         cfg: the configuration, `conf/predict.yaml`.
 
     Returns:
-        Test AUC, averaged over the experiments, if the test labels are known (simulated data); otherwise NaN. Of a shard
-        that is not the last one to end, NaN.
+        Test AUC, averaged over the experiments, if the test labels are known (simulated data); otherwise NaN,
+        and for a shard that is not the last one to end.
 
     Raises:
         SetiError: there is no experiment, or it is in use by another run, a checkpoint is damaged, or test cadences are

@@ -1,4 +1,4 @@
-"""Prediction in shards: probabilities kept batch by batch until every shard of a data set is done.
+"""Prediction in shards: probabilities kept batch by batch until every shard is done.
 
 `<folder>/predict_parts/<identity>/` holds a `.npz` for each run of cadences. The identity is a digest of all that their
 probabilities depend on, so parts of other networks, cadences or settings are never joined. A shard is made of whole
@@ -103,7 +103,10 @@ def identity(made_from: Iterable[object]) -> str:
 
 
 def state_of_files(root: Path, pack_dir: str | Path | None) -> str:
-    """Digest of names, sizes and times of the cadences to predict; of the packs' records where only packs are left."""
+    """Digest of names, sizes and times of the cadences to predict.
+
+    Where only packs are left, of their records.
+    """
     found = competition.list_files(root, "test") if (root / competition.SUBMISSION).exists() else {}
     if not found and root.is_dir() and not (root / competition.SUBMISSION).exists():
         stats = {name: path.stat() for name, path in find_cadences(root).items()}
@@ -123,7 +126,7 @@ def predict_shard(
     ensembles: Sequence[tuple[Path, int, dict[str, str]]],
     predict: Callable[..., np.ndarray],
 ) -> np.ndarray | None:
-    """Predict the cadences of the shard `cfg.shard` that no part holds; without shard, of the whole data set.
+    """Predict the cadences of `cfg.shard`, or of the whole data set, that no part holds.
 
     Args:
         cfg: the configuration, `conf/predict.yaml`.
