@@ -1,0 +1,215 @@
+"""Jobs of a sweep as an array of Slurm jobs, or as processes that try that out on this machine."""
+
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, filter_overrides
+
+from seti.cli.remote_job import RemoteJob, lead_to_package, note_ended_by_engine, returned
+from seti.errors import SetiError, brief
+
+log = logging.getLogger(__name__)
+
+LARGEST_ARRAY = 1000  # jobs; Slurm's default limit is 1001
+POLL, POLL_SLURM = 0.5, 5.0  # s between two looks at results, and two questions to Slurm
+VANISHED = 3  # answers without a job after which it has ended: a queued or requeued one is listed
+ANSWER = 60  # s to wait for Slurm's answer
+REMEDIES = {
+    "TIMEOUT": "its time was over: raise hydra.launcher.timeout_min, or hydra.launcher.requeues",
+    "OUT_OF_MEMORY": "it needed more memory than it had asked for: raise hydra.launcher.mem_gb",
+    "NODE_FAIL": "its machine has failed",
+    "CANCELLED": "it was cancelled",
+    "PREEMPTED": "it was preempted and not queued again",
+}
+
+
+def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    """Run the jobs of a sweep through submitit.
+
+    Slurm is asked by squeue, which works without accounting. Ctrl-C cancels what runs, so that it saves its state.
+
+    Args:
+        launcher: with settings of conf/hydra/launcher/slurm.yaml.
+        job_overrides: of each job.
+        first: number of the first job in the sweep.
+
+    Raises:
+        SetiError: Slurm does not answer, or refuses the jobs.
+    """
+    import submitit
+
+    settings = launcher.settings
+    check_scheduler(settings["cluster"])
+    lead_to_package()
+    job = RemoteJob.of(launcher)
+    jobs: list[Any] = []
+    for number, overrides in enumerate(job_overrides, first):
+        log.info("\t#%d : %s", number, " ".join(filter_overrides(list(overrides))))
+    try:
+        for start in range(0, len(job_overrides), LARGEST_ARRAY):
+            part = list(job_overrides[start : start + LARGEST_ARRAY])
+            numbers = range(first + start, first + start + len(part))
+            try:
+                executor = _executor(submitit, settings)
+                names = [f"submitit_{number}" for number in numbers]
+                jobs += executor.map_array(job, [list(one) for one in part], numbers, names)
+            except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+                msg = f"Slurm refuses the jobs ({brief(str(error).strip().splitlines()[-1], 300)}): see hydra.launcher"
+                raise SetiError(msg) from error
+        log.info("%d jobs are queued, logs in %s", len(jobs), settings["folder"])
+        return _collect(job, jobs, job_overrides, first, settings)
+    except BaseException:
+        _cancel(jobs, settings["cluster"])
+        raise
+
+
+def check_scheduler(cluster: str) -> None:
+    """Refuse a sweep for which there is no scheduler.
+
+    Raises:
+        SetiError: Slurm is not installed here, or does not answer.
+    """
+    if cluster == "local":
+        return
+    if cluster != "slurm":
+        msg = f"hydra.launcher.cluster={cluster} is none of slurm, local"
+        raise SetiError(msg)
+    if shutil.which("sbatch") is None:
+        msg = (
+            "hydra/launcher=slurm: there is no sbatch on this machine: start the command on a login node of the "
+            "cluster, or try it here with hydra.launcher.cluster=local"
+        )
+        raise SetiError(msg)
+    asked = _ask("sinfo", "-h", "-o", "%G")
+    if asked.returncode:
+        said = brief((asked.stderr.strip() or "no answer").splitlines()[-1], 200)
+        msg = f"hydra/launcher=slurm: Slurm's controller does not answer ({said}): try again later"
+        raise SetiError(msg)
+
+
+def _executor(submitit: Any, settings: dict[str, Any]) -> Any:
+    cluster = settings["cluster"]
+    options = {"slurm_max_num_timeout": settings["requeues"]} if cluster == "slurm" else {}
+    executor = submitit.AutoExecutor(folder=settings["folder"], cluster=cluster, **options)
+    chosen = {
+        "name": settings["name"],
+        "timeout_min": settings["timeout_min"],
+        "cpus_per_task": settings["cpus"],
+        "gpus_per_node": _gpus(settings["gpus"], cluster),
+        "mem_gb": settings["mem_gb"],
+        "tasks_per_node": 1,
+        "slurm_setup": [f"export OMP_NUM_THREADS={settings['cpus']}", *settings["setup"]],
+        "slurm_additional_parameters": dict(settings["options"]),
+        **{f"slurm_{name}": settings[name] for name in ("partition", "account", "qos", "constraint")},
+        "slurm_array_parallelism": settings["at_once"],
+        "slurm_signal_delay_s": settings["notice_s"],
+    }
+    executor.update_parameters(**{name: value for name, value in chosen.items() if value is not None})
+    return executor
+
+
+def _gpus(wanted: Any, cluster: str) -> int | None:
+    if wanted != "auto":
+        return wanted or None
+    if cluster == "local":
+        return None
+    return 1 if "gpu:" in _ask("sinfo", "-h", "-o", "%G").stdout else None
+
+
+def _collect(
+    job: RemoteJob, jobs: Sequence[Any], job_overrides: Sequence[Sequence[str]], first: int, settings: dict[str, Any]
+) -> list[JobReturn]:
+    """Wait for every job; note those that were ended from outside."""
+    values: dict[int, Any] = {}
+    missed = [0] * len(jobs)
+    asked = time.monotonic()
+    while len(values) < len(jobs):
+        left = [place for place in range(len(jobs)) if place not in values]
+        ask = settings["cluster"] == "local" or time.monotonic() - asked >= POLL_SLURM
+        listed = _listed(jobs, settings["cluster"]) if ask else None
+        if ask:
+            asked = time.monotonic()
+        for place in left:
+            one, number = jobs[place], first + place
+            if _has_result(one):
+                values[place] = _value(job, one, job_overrides[place], number)
+            elif listed is not None and one.job_id not in listed:
+                missed[place] += 1
+                if missed[place] >= VANISHED:
+                    values[place] = float("nan")
+                    note_ended_by_engine(job, job_overrides[place], number, _reason(one, settings["cluster"]))
+            else:
+                missed[place] = 0 if listed is not None else missed[place]
+                continue
+            if place in values:
+                log.info("\t#%d ended: %d of %d", number, len(values), len(jobs))
+        if len(values) < len(jobs):
+            time.sleep(POLL)
+    return [returned(overrides, values[place]) for place, overrides in enumerate(job_overrides)]
+
+
+def _has_result(one: Any) -> bool:
+    path = Path(one.paths.result_pickle)
+    with suppress(OSError):  # network file systems keep an old listing of a folder
+        os.listdir(path.parent)  # noqa: PTH208
+    return path.exists()
+
+
+def _value(job: RemoteJob, one: Any, overrides: Sequence[str], number: int) -> Any:
+    try:
+        return one.result()
+    except Exception as error:  # of the job, as text: submitit has pickled it
+        last = str(error).strip().splitlines()[-1]
+        note_ended_by_engine(job, overrides, number, f"{brief(last, 300)}; {_log_of(one)}")
+        return float("nan")
+
+
+def _listed(jobs: Sequence[Any], cluster: str) -> set[str] | None:
+    """Jobs that wait or run; None where Slurm does not answer."""
+    if cluster == "local":
+        return {one.job_id for one in jobs if one.state == "RUNNING"}
+    arrays = ",".join(sorted(_arrays(jobs)))
+    asked = _ask("squeue", "-h", "-r", "-j", arrays, "-o", "%i")
+    if asked.returncode and "Invalid job id" not in asked.stderr:
+        log.warning("Slurm does not answer (%s): waiting", brief(asked.stderr.strip(), 200))
+        return None
+    return set(asked.stdout.split())
+
+
+def _reason(one: Any, cluster: str) -> str:
+    state = ""
+    if cluster == "slurm":
+        fields = _ask("scontrol", "-o", "show", "job", one.job_id).stdout.split()
+        state = next((field.partition("=")[2] for field in fields if field.startswith("JobState=")), "")
+    why = REMEDIES.get(state, "it was ended from outside" + (f", in state {state}" if state else ""))
+    return f"{why}; {_log_of(one)}"
+
+
+def _log_of(one: Any) -> str:
+    return f"its log is {one.paths.stderr}"
+
+
+def _cancel(jobs: Sequence[Any], cluster: str) -> None:
+    if cluster == "slurm" and jobs:
+        _ask("scancel", *sorted(_arrays(jobs)))
+    elif cluster == "local":
+        for one in jobs:
+            one.cancel()
+
+
+def _arrays(jobs: Iterable[Any]) -> set[str]:
+    return {one.job_id.partition("_")[0] for one in jobs}
+
+
+def _ask(*words: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=ANSWER, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(words, 1, "", str(error))
