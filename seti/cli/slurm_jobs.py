@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 LARGEST_ARRAY = 1000  # jobs; Slurm's default limit is 1001
 POLL, POLL_SLURM = 0.5, 5.0  # s between two looks at results, and two questions to Slurm
 VANISHED = 3  # answers without a job after which it has ended: a queued or requeued one is listed
+USUAL = ("None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Cleaning")  # reasons to wait that pass
 ANSWER = 60  # s to wait for Slurm's answer
 REMEDIES = {
     "TIMEOUT": "its time was over: raise hydra.launcher.timeout_min, or hydra.launcher.requeues",
@@ -128,12 +129,13 @@ def _collect(
 ) -> list[JobReturn]:
     """Wait for every job; note those that were ended from outside."""
     values: dict[int, Any] = {}
+    queue = _Queue(jobs, settings["cluster"])
     missed = [0] * len(jobs)
     asked = time.monotonic()
     while len(values) < len(jobs):
         left = [place for place in range(len(jobs)) if place not in values]
         ask = settings["cluster"] == "local" or time.monotonic() - asked >= POLL_SLURM
-        listed = _listed(jobs, settings["cluster"]) if ask else None
+        listed = queue.listed() if ask else None
         if ask:
             asked = time.monotonic()
         for place in left:
@@ -171,16 +173,30 @@ def _value(job: RemoteJob, one: Any, overrides: Sequence[str], number: int) -> A
         return float("nan")
 
 
-def _listed(jobs: Sequence[Any], cluster: str) -> set[str] | None:
-    """Jobs that wait or run; None where Slurm does not answer."""
-    if cluster == "local":
-        return {one.job_id for one in jobs if one.state == "RUNNING"}
-    arrays = ",".join(sorted(_arrays(jobs)))
-    asked = _ask("squeue", "-h", "-r", "-j", arrays, "-o", "%i")
-    if asked.returncode and "Invalid job id" not in asked.stderr:
-        log.warning("Slurm does not answer (%s): waiting", brief(asked.stderr.strip(), 200))
-        return None
-    return set(asked.stdout.split())
+class _Queue:
+    """What Slurm says about jobs; each remark is printed once."""
+
+    def __init__(self, jobs: Sequence[Any], cluster: str) -> None:
+        self._jobs, self._cluster, self._said = jobs, cluster, set()
+
+    def listed(self) -> set[str] | None:
+        """Jobs that wait or run; None where Slurm does not answer."""
+        if self._cluster == "local":
+            return {one.job_id for one in self._jobs if one.state == "RUNNING"}
+        asked = _ask("squeue", "-h", "-r", "-j", ",".join(sorted(_arrays(self._jobs))), "-o", "%i|%t|%r")
+        if asked.returncode and "Invalid job id" not in asked.stderr:
+            self._say(f"Slurm does not answer ({brief(asked.stderr.strip(), 200)}): waiting")
+            return None
+        rows = [line.split("|") for line in asked.stdout.splitlines() if line.count("|") == 2]
+        for _, state, reason in rows:
+            if state == "PD" and reason not in USUAL:
+                self._say(f"Slurm says why jobs wait: {reason}; see hydra.launcher, or squeue --start")
+        return {name for name, _, _ in rows}
+
+    def _say(self, remark: str) -> None:
+        if remark not in self._said:
+            log.warning(remark)
+        self._said.add(remark)
 
 
 def _reason(one: Any, cluster: str) -> str:
