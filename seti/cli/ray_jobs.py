@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, filter_overrides
 
-from seti.cli.remote_job import RemoteJob, StoppedError, lead_to_package, note_ended_by_engine, returned
+from seti.cli.remote_job import SIGTERM_CODE, RemoteJob, lead_to_package, note_ended_by_engine, returned
 from seti.errors import SetiError, brief
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,16 @@ log = logging.getLogger(__name__)
 AHEAD = 2  # tasks that Ray holds for each one that can run: a thousand waiting ones would take memory
 GRACE = 60.0  # s in which running jobs may save their state after Ctrl-C
 # Read when Ray is imported: no reports to its makers, and every line of every job is printed.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+class StoppedError(Exception):
+    """SIGTERM ended the process of a job before the job."""
 
 
 def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -98,7 +107,10 @@ def _run(ray: Any, launcher: Any, job_overrides: Sequence[Sequence[str]], first:
 
 
 def _run_job(job: RemoteJob, overrides: list[str], number: int) -> Any:
-    return job(overrides, number, f"ray_{number}")
+    try:
+        return job(overrides, number, f"ray_{number}")
+    except SystemExit as stopped:
+        raise StoppedError(f"exit code {SIGTERM_CODE}") from stopped
 
 
 def _resources(has: dict[str, float], settings: dict[str, Any]) -> tuple[dict[str, float], int]:

@@ -17,10 +17,6 @@ from seti.cli import journal
 SIGTERM_CODE = 143  # exit code of a program that SIGTERM has ended
 
 
-class StoppedError(Exception):
-    """The process was asked to end before the job had ended; a fold goes on where it stopped."""
-
-
 @dataclass(frozen=True)
 class RemoteJob:
     """All that a process needs to run any job of a sweep.
@@ -60,7 +56,7 @@ class RemoteJob:
             job_id: that the engine gave it.
 
         Raises:
-            StoppedError: SIGTERM ended it.
+            SystemExit: SIGTERM ended it; the engine may start it again, and a fold goes on where it stopped.
         """
         import seti.config.commands
         import seti.config.schema  # noqa: F401 - both register what the configuration refers to
@@ -83,15 +79,9 @@ class RemoteJob:
             return done.return_value
         except SystemExit as stopped:
             if stopped.code == SIGTERM_CODE:
-                raise StoppedError("SIGTERM") from stopped
+                raise
             journal.note(number, failure={"message": f"it ended with exit code {stopped.code}"})
             return float("nan")
-
-    def checkpoint(self, *arguments: Any) -> Any:
-        """Start again what Slurm has stopped: submitit calls this before it queues the job once more."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, *arguments)
 
     def expected_folder(self, overrides: Sequence[str], number: int) -> Path:
         """Folder of a job, whether it has begun or not."""

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,39 @@ REMEDIES = {
     "CANCELLED": "it was cancelled",
     "PREEMPTED": "it was preempted and not queued again",
 }
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A job that Slurm queues again when it takes the machine away; submitit calls it."""
+
+    job: RemoteJob
+
+    def __call__(self, overrides: Sequence[str], number: int, name: str) -> Any:
+        """Run one job; return its value."""
+        try:
+            return self.job(overrides, number, name)
+        except SystemExit:
+            self._queue_again()
+            raise
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """Give submitit what it starts after the job's time was over: the same job."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, *arguments)
+
+    @staticmethod
+    def _queue_again() -> None:
+        """Queue this job again if Slurm preempts it: one that ends within its grace time would be left out.
+
+        A job that was cancelled, or whose time is over, is no longer running for Slurm when SIGTERM comes.
+        """
+        name = os.environ.get("SLURM_JOB_ID")
+        if name is not None and _state(name) == "RUNNING":
+            asked = _ask("scontrol", "requeue", name)
+            if asked.returncode:
+                log.warning("Slurm does not queue this job again: %s", brief(asked.stderr.strip(), 200))
 
 
 def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -60,7 +94,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
             try:
                 executor = _executor(submitit, settings)
                 names = [f"submitit_{number}" for number in numbers]
-                jobs += executor.map_array(job, [list(one) for one in part], numbers, names)
+                jobs += executor.map_array(SlurmJob(job), [list(one) for one in part], numbers, names)
             except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
                 msg = f"Slurm refuses the jobs ({brief(str(error).strip().splitlines()[-1], 300)}): see hydra.launcher"
                 raise SetiError(msg) from error
@@ -200,12 +234,15 @@ class _Queue:
 
 
 def _reason(one: Any, cluster: str) -> str:
-    state = ""
-    if cluster == "slurm":
-        fields = _ask("scontrol", "-o", "show", "job", one.job_id).stdout.split()
-        state = next((field.partition("=")[2] for field in fields if field.startswith("JobState=")), "")
+    state = _state(one.job_id) if cluster == "slurm" else ""
     why = REMEDIES.get(state, "it was ended from outside" + (f", in state {state}" if state else ""))
     return f"{why}; {_log_of(one)}"
+
+
+def _state(name: str) -> str:
+    """State of a job that runs or has ended in the last minutes; empty where Slurm does not say."""
+    fields = _ask("scontrol", "-o", "show", "job", name).stdout.split()
+    return next((field.partition("=")[2] for field in fields if field.startswith("JobState=")), "")
 
 
 def _log_of(one: Any) -> str:
