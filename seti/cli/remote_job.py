@@ -92,7 +92,7 @@ class RemoteJob:
 
 
 def lead_to_package() -> None:
-    """Let Python processes that are started from now on import this package, from whichever folder it was started."""
+    """Let Python processes that are started from now on import this package."""
     root = Path(__file__).parents[2]
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root.name not in ("site-packages", "dist-packages") and str(root) not in known:
@@ -102,7 +102,7 @@ def lead_to_package() -> None:
 
 
 def returned(overrides: Sequence[str], value: Any) -> JobReturn:
-    """What Hydra takes for a job that has ended; failures stand in the journal."""
+    """Return a job that has ended, as Hydra takes it; failures stand in the journal."""
     result = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
     result.return_value = value
     return result

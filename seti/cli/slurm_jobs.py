@@ -1,4 +1,4 @@
-"""Jobs of a sweep as an array of Slurm jobs, or as processes that try that out on this machine."""
+"""Jobs of a sweep as an array of Slurm jobs, or as processes of this machine."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ class SlurmJob:
 
     @staticmethod
     def _queue_again() -> None:
-        """Queue this job again if Slurm preempts it: one that ends within its grace time would be left out.
+        """Queue this job again if Slurm preempts it: Slurm leaves out one that ends in time.
 
         A job that was cancelled, or whose time is over, is no longer running for Slurm when SIGTERM comes.
         """
@@ -208,7 +208,7 @@ def _value(job: RemoteJob, one: Any, overrides: Sequence[str], number: int) -> A
 
 
 class _Queue:
-    """What Slurm says about jobs; each remark is printed once."""
+    """Queue of Slurm, asked about jobs; each remark is printed once."""
 
     def __init__(self, jobs: Sequence[Any], cluster: str) -> None:
         self._jobs, self._cluster, self._said = jobs, cluster, set()
