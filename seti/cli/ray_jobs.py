@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -62,8 +63,11 @@ def _start(ray: Any, settings: dict[str, Any]) -> None:
     options: dict[str, Any] = {"address": address or "local"}
     if address is None:
         options |= {"num_cpus": settings["total_cpus"], "include_dashboard": False}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(**options, log_to_driver=True, logging_level=logging.ERROR)
+        for number, handler in handlers.items():  # Ray's own would end this process before its jobs
+            signal.signal(number, handler)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = "Ray did not start on this machine" if address is None else f"no Ray cluster answers at {address}"
         msg = (
