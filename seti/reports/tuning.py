@@ -1,4 +1,4 @@
-"""Report of a search for settings: the best trials, and a figure of all and of each setting's importance."""
+"""Report of a search for settings: the best trials, and the importance of each setting."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ FIGURE = "tune.png"
 
 
 def report(folder: Path, trials: pd.DataFrame, importance: dict[str, float]) -> float:
-    """Print the best trials, draw `tune.png`, and print the command that trains the missing folds of the best.
+    """Print the best trials, draw `tune.png`, and print the command that goes on with the best.
 
     Args:
         folder: of the study.

@@ -157,7 +157,7 @@ def _optuna() -> Any:
 
 
 def _check(cfg: Any) -> tuple[list[str], list[int], DictConfig]:
-    """Check the settings; return those of the trials, the folds, and training with the settings alone."""
+    """Check the settings; return those of the trials, the folds, and training by default."""
     check_exp_name(cfg.name)
     check_range("trials", cfg.trials, 1, None)
     check_range("startup", cfg.startup, 1, None)
@@ -193,7 +193,7 @@ def _check_identity(study: Any, folder: Path, identity: dict[str, Any]) -> None:
 
 
 def _defaults(space: Sequence[Dimension], cfg: DictConfig) -> dict[str, Any]:
-    """Values of the first trial: those that training has by default, as far as the space holds them."""
+    """Values of the first trial: the defaults of training that the space holds."""
     found = {one.key: one.default(OmegaConf.select(cfg, one.key)) for one in space}
     return {key: value for key, value in found.items() if value is not None}
 
@@ -230,7 +230,7 @@ def _write(optuna: Any, study: Any, folder: Path, space: Sequence[Dimension]) ->
 
 
 def _importance(optuna: Any, study: Any) -> dict[str, float]:
-    """Share of the differences between trials that each setting explains (fANOVA); empty for too few trials."""
+    """Share of the variance that each setting explains (fANOVA); empty for too few trials."""
     try:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         return optuna.importance.get_param_importances(study, evaluator=evaluator)

@@ -21,6 +21,16 @@ RAY = ("hydra/launcher=ray", "hydra.launcher.total_cpus=2")
 pytestmark = pytest.mark.slow
 
 
+def _alive(lock: Path) -> int | None:
+    """Process that holds a lock; None for a file that a killed one has left."""
+    try:
+        pid = read_json(lock)["pid"]
+        os.kill(pid, 0)
+    except (OSError, ValueError):  # not there, not whole yet, or its process has ended
+        return None
+    return pid
+
+
 class Sweep:
     """A sweep that runs as a person starts it, in a folder of its own."""
 
@@ -40,11 +50,11 @@ class Sweep:
         """Process that trains a fold, once it has finished an epoch."""
         lock, last = (self.experiment / f"fold_{fold}" / name for name in (".lock", "checkpoints/last.ckpt"))
         end = time.monotonic() + HANGS
-        while not (lock.exists() and last.exists()):
+        while not (last.exists() and (pid := _alive(lock))):
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, self.said()
             time.sleep(0.02)
-        return read_json(lock)["pid"]
+        return pid
 
     def finish(self) -> int:
         """Wait for the end; its exit code."""
