@@ -21,6 +21,7 @@ class StackConfig:
     calibrate: str = MISSING
     seed: int = MISSING
     n_jobs: int | None = None
+    report: bool = False
 
 
 @dataclass
@@ -109,6 +110,7 @@ class ReportConfig:
     """Settings of `report`."""
 
     ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
+    scan: Any = field(default=None, metadata=PATH)  # as ckpt_dir
     out: str | None = field(default=None, metadata=PATH)
     cadences: int = MISSING
     labels: str | None = field(default=None, metadata=PATH)

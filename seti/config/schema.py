@@ -230,6 +230,7 @@ class PredictConfig:
 
     ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
     out: str | None = field(default=None, metadata=PATH)
+    report: bool = False
     threads: int | None = None
     device: str = MISSING
     precision: str = MISSING

@@ -29,6 +29,8 @@ from seti.inference.folder_scores import out_folder, predict_folder
 from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
+from seti.reports.pages.report import page_path
+from seti.reports.pages.report import write as write_page
 from seti.utils import files, locks
 from seti.utils.device import choose_device, choose_precision, memory_errors, precision_name
 from seti.utils.shards import parse_shard
@@ -89,11 +91,19 @@ def predict(cfg: Any) -> float:
     if len(set(elsewhere.values())) < len(elsewhere):
         msg = f"out={cfg.out} is one folder for the predictions of {len(elsewhere)} ensembles: give one ckpt_dir"
         raise SettingsError(msg)
+    if cfg.report and elsewhere:
+        first = next(iter(elsewhere))
+        msg = f"report=true is of an experiment with its own predictions, and ckpt_dir={first} is predicted elsewhere"
+        raise SettingsError(f"{msg}: set report=false")
     experiments = [open_experiment(Path(name)) for name in places if name not in elsewhere]
     _settle(cfg)
+    if cfg.report:
+        files.try_output(page_path([one.path for one in experiments]))
     with cores(cfg.threads):
         scores = _predict_experiments(experiments, cfg) if experiments else []
         scores += [predict_folder(name, out, cfg) for name, out in elsewhere.items()]
+    if cfg.report:
+        write_page(experiments, page_path([one.path for one in experiments]))
     return float(np.mean(scores))
 
 

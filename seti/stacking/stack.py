@@ -19,6 +19,7 @@ from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment, find_experiments
 from seti.reports import figures, score_plots
+from seti.reports.pages.report import PAGE, write_stack
 from seti.stacking.out_of_fold import (
     META_MODELS,
     NestedPredictions,
@@ -63,7 +64,7 @@ def stack(cfg: StackConfig) -> float:
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
-    for name in ("stack.json", "oof.csv", "submission.csv"):
+    for name in ("stack.json", "oof.csv", "submission.csv", *([PAGE] if cfg.report else [])):
         files.try_output(Path(cfg.output_dir) / STACK_FOLDER / name)
     oof = join_oof({experiment.name: experiment.read_oof() for experiment in experiments})
     tables, lacking = _read_predictions(experiments)
@@ -79,7 +80,10 @@ def stack(cfg: StackConfig) -> float:
     folder.mkdir(exist_ok=True)
     with locks.hold(folder, "stacking"):
         files.remove_stale_parts(folder)
-        return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+        auc = _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+        if cfg.report:
+            write_stack(folder, folder / PAGE)
+        return auc
 
 
 def _blend(
