@@ -67,7 +67,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 _end(error)
             finally:
                 if os.environ.get(journal.VARIABLE) not in (None, outer):  # a sweep that was stopped has not reported
-                    Path(os.environ.pop(journal.VARIABLE)).unlink(missing_ok=True)
+                    journal.discard()
 
         return main
 
@@ -112,7 +112,7 @@ def in_sweep() -> bool:
 def _run_hydra(task: Task, config_name: str) -> None:
     import hydra
 
-    from seti.cli import help_text
+    from seti.cli import help_text, launchers
     from seti.config import commands, instantiation_guard, schema  # noqa: F401 - two register what conf/ refers to
     from seti.config.folder import conf_folder
 
@@ -123,6 +123,7 @@ def _run_hydra(task: Task, config_name: str) -> None:
     _tracebacks = asked == "1"
     os.environ[FULL_ERROR] = "1"  # Hydra raises its errors, where it would print their tracebacks
     help_text.list_own_groups(config_name)
+    launchers.register()
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)(task)()
     finally:

@@ -30,6 +30,7 @@ from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
 from seti.utils.console import near
 
+OWN = ("seti.cli.launchers.SlurmLauncher", "seti.cli.launchers.RayLauncher")  # their jobs run anywhere
 LOCAL = ("hydra._internal.core_plugins.", "hydra_plugins.hydra_joblib_launcher.")  # launchers of this machine
 
 
@@ -54,8 +55,8 @@ def _ending_the_program(hook: Callable[..., None]) -> Callable[..., None]:
 class SweepReport(Callback):
     """Hydra's hooks around a job and a sweep: early refusals, and exit code 1 if any job failed.
 
-    Jobs may run in other processes, or on other machines, so nothing they hold in memory can be asked. Those on this
-    machine write into a journal; those of a cluster are found by what they wrote under `output_dir`.
+    Jobs may run in other processes, or on other machines, so nothing they hold in memory can be asked. They write into
+    a journal; those of launchers of others on a cluster are found by what they wrote under `output_dir`.
     """
 
     open: ClassVar["SweepReport | None"] = None  # of the sweep that runs
@@ -77,10 +78,11 @@ class SweepReport(Callback):
         job_folder.check_places(config)
         _check_jobs(config)
         swept_folds.announce(_folds(config))
-        journal.open_journal()
-        SweepReport.open = self
         with suppress(OmegaConfBaseException):
             job_folder.remember_existing(Path(config.hydra.sweep.dir))
+        elsewhere = config.hydra.launcher._target_ in OWN
+        journal.open_journal(Path(config.hydra.sweep.dir) if elsewhere else None)
+        SweepReport.open = self
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report, and exit with code 1 if any job failed."""
@@ -177,7 +179,7 @@ def _words(recorded: ListConfig) -> list[str]:
 
 
 def _find_jobs(output_dir: Path, started: float) -> list[Job]:
-    """Find the jobs of other machines by the files that began them."""
+    """Find the jobs of other machines that reach no journal by the files that began them."""
     folders = set()
     for path in (*output_dir.glob("**/.hydra/overrides.yaml"), *output_dir.glob(f"**/{job_folder.LOG}")):
         if path.stat().st_mtime >= started:

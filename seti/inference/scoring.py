@@ -11,9 +11,11 @@ draw_cadence(cadences[0], id="first", score=scores[0]).savefig("first.png")
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from seti.data.cadence import PANEL_CHOICES
 from seti.data.cleaned_set import check_networks
@@ -131,6 +133,11 @@ class LoadedEnsemble:
         probs = self.probabilities(opened.source, device, precision, flips)
         return tables.join(opened.ids, opened.source.ids, self.folds, probs, probs.mean(axis=1))
 
+    def dataset(self, source: CadenceSource, device: torch.device) -> CadenceDataset:
+        """Cadences of a source as the networks take them in."""
+        spec = self.spec_for(source.rows, source.bins)
+        return CadenceDataset(source, None, spec, on_device=device.type == "cuda")
+
     def probabilities(
         self,
         source: CadenceSource,
@@ -139,6 +146,7 @@ class LoadedEnsemble:
         flips: bool = False,
         batch_size: int | None = None,
         workers: int = 0,
+        **options: Any,
     ) -> np.ndarray:
         """Run every member over every cadence of a source.
 
@@ -147,6 +155,7 @@ class LoadedEnsemble:
             device, precision, flips: as for `score`.
             batch_size: cadences in a batch; None chooses, and on a GPU halves batches that do not fit.
             workers: processes that read for a GPU.
+            options: more arguments of `seti.inference.ensemble.predict_probabilities`.
 
         Returns:
             `(N, members)` float64 probabilities.
@@ -156,8 +165,7 @@ class LoadedEnsemble:
         """
         place = choose_device(device)
         choose_precision(precision, place)
-        spec = self.spec_for(source.rows, source.bins)
-        dataset = CadenceDataset(source, None, spec, on_device=place.type == "cuda")
+        dataset = self.dataset(source, place)
         size = batch_size or auto_batch_size(dataset, place)
         label = f"{self.name}: {len(self.folds)} networks"
         with memory_errors(f"data.batch_size={size}"):
@@ -169,6 +177,7 @@ class LoadedEnsemble:
                 label,
                 flips=flips,
                 halve=batch_size is None,
+                **options,
             )
         for classifier in self.classifiers:
             classifier.cpu()
