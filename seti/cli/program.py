@@ -16,7 +16,7 @@ from seti.cli.explain import explain, is_wrapped
 from seti.cli.messages import log_to_file, say, say_error
 from seti.errors import SettingsError
 from seti.experiments.failure import FAILURE_FILE
-from seti.utils import encoding, malloc, shutdown
+from seti.utils import encoding, launchers, malloc, notices, shutdown
 from seti.utils.shutdown import Interrupted
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
             malloc.keep_freed_memory()
             encoding.print_any_character()
             outer = os.environ.get(journal.VARIABLE)
+            if config_name == "train" and _follows():
+                return
             try:
                 with shutdown.interruptible():
                     _run_hydra(command(task), config_name)
@@ -72,6 +74,28 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
         return main
 
     return decorate
+
+
+def _follows() -> bool:
+    """Train as the leader says, in another process of torchrun or srun; False in every other process.
+
+    It reads no command line, writes nothing and prints nothing.
+    """
+    launch = launchers.find_launch()
+    if launch is None or launch.rank == 0:
+        return False
+    notices.be_silent()
+    if not any(word.startswith("-") for word in sys.argv[1:]):  # help or a sweep: the leader says it, or refuses it
+        with shutdown.interruptible():
+            from seti.training import fold
+
+            try:
+                fold.follow()
+            except Interrupted as ended:
+                sys.exit(ended.code)
+            except Exception:  # said by the leader
+                sys.exit(1)
+    return True
 
 
 def command(task: Task) -> Task:
