@@ -56,7 +56,9 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
             malloc.keep_freed_memory()
             encoding.print_any_character()
             outer = os.environ.get(journal.VARIABLE)
-            if config_name == "train" and _follows():
+            launch = launchers.find_launch() if config_name == "train" else None
+            if launch is not None and launch.rank:
+                _follow()
                 return
             try:
                 with shutdown.interruptible():
@@ -68,6 +70,10 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
                     _report_sweep()
                 _end(error)
             finally:
+                if launch is not None:
+                    from seti.training import together
+
+                    together.decline(launch)
                 if os.environ.get(journal.VARIABLE) not in (None, outer):  # a sweep that was stopped has not reported
                     Path(os.environ.pop(journal.VARIABLE)).unlink(missing_ok=True)
 
@@ -76,26 +82,18 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
     return decorate
 
 
-def _follows() -> bool:
-    """Train as the leader says, in another process of torchrun or srun; False in every other process.
-
-    It reads no command line, writes nothing and prints nothing.
-    """
-    launch = launchers.find_launch()
-    if launch is None or launch.rank == 0:
-        return False
+def _follow() -> None:
+    """Train as the leader of the processes of torchrun or srun says, without a word or a file of this process's own."""
     notices.be_silent()
-    if not any(word.startswith("-") for word in sys.argv[1:]):  # help or a sweep: the leader says it, or refuses it
+    try:
         with shutdown.interruptible():
             from seti.training import fold
 
-            try:
-                fold.follow()
-            except Interrupted as ended:
-                sys.exit(ended.code)
-            except Exception:  # said by the leader
-                sys.exit(1)
-    return True
+            fold.follow()
+    except Interrupted as ended:
+        sys.exit(ended.code)
+    except Exception:  # the leader says it
+        sys.exit(1)
 
 
 def command(task: Task) -> Task:

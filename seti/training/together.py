@@ -24,6 +24,9 @@ LOST = (
     "with what is there"
 )
 
+DECLINED = b"declined"  # in place of what is to be trained
+DECLINING = 60  # s to wait until all others know
+
 Train = Callable[[DictConfig, list[str] | None, Any], float]
 
 
@@ -60,7 +63,11 @@ def take_part(launch: Launch, train: Train, run: str | None = None) -> float:
     try:
         if run is not None:
             store.set(RUN, run)
-        cfg, overrides, job_folder = decode(store.get(RUN).decode())
+        told = store.get(RUN)
+        if told == DECLINED:
+            store.add(DECLINED.decode(), 1)
+            raise SetiError(LOST)
+        cfg, overrides, job_folder = decode(told.decode())
         wanted = str(cfg.trainer.get("accelerator") or "auto")
         ranks.join(launch, store, torch.cuda.is_available() and wanted in ("auto", "gpu", "cuda"))
         auc = train(cfg, overrides, job_folder)
@@ -72,6 +79,21 @@ def take_part(launch: Launch, train: Train, run: str | None = None) -> float:
             raise
         raise _first_failure(store, launch.count) or SetiError(LOST) from error
     return auc
+
+
+def decline(launch: Launch) -> None:
+    """Tell the others, which wait for the leader, that nothing is trained.
+
+    torchrun ends them with the leader; srun does so only if it is told to.
+    """
+    if launch.name != "srun" or ranks.has_met():
+        return
+    with suppress(RuntimeError):
+        store = ranks.open_store(launch)
+        store.set(RUN, DECLINED)
+        end = time.monotonic() + DECLINING
+        while store.add(DECLINED.decode(), 0) < launch.count - 1 and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 def read_failures(store: distributed.Store, count: int) -> dict[int, BaseException | None]:

@@ -18,11 +18,17 @@ from seti.utils.launchers import Launch
 # A process that is not heard of for so long ends all others. One that dies is noticed at once.
 TIMEOUT = timedelta(minutes=10)
 T = TypeVar("T")
+_met = False
 
 
 def is_joined() -> bool:
     """True in a process that has joined others."""
     return distributed.is_available() and distributed.is_initialized()
+
+
+def has_met() -> bool:
+    """True in a process that has come to where it meets others, whatever became of it."""
+    return _met
 
 
 def count() -> int:
@@ -46,6 +52,8 @@ def open_store(launch: Launch) -> distributed.Store:
     Raises:
         RuntimeError: the first process did not come.
     """
+    global _met
+    _met = True
     os.environ.update(launchers.meet(launch))
     if launch.name == launchers.OWN:  # the process that started this one keeps it
         return distributed.TCPStore("127.0.0.1", int(os.environ["MASTER_PORT"]), is_master=False, timeout=TIMEOUT)
