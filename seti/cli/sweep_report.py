@@ -65,7 +65,7 @@ class SweepReport(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a job that could not be reported, before its folder is made."""
         job_folder.check_places(config)
-        _check_devices(config, [])
+        _check_devices(config, [], sweep=False)
         HydraConfig.instance().set_config(config)  # as Hydra does next; the folder's name needs it
         with suppress(OmegaConfBaseException):  # Hydra resolves it as well, and then ends
             job_folder.remember_existing(Path(config.hydra.run.dir))
@@ -140,15 +140,16 @@ def _check_jobs(config: DictConfig) -> None:
                 for name in scalars.values_of(word):
                     if "${" not in str(name):
                         check_exp_name(str(name))
-        _check_devices(config, swept)
+        _check_devices(config, swept, sweep=True)
 
 
-def _check_devices(config: DictConfig, swept: list[str]) -> None:
-    """Refuse to train on several devices or in one of several processes, before any job.
+def _check_devices(config: DictConfig, swept: list[str], sweep: bool) -> None:
+    """Refuse devices that are not there, and processes that cannot train together, before any job.
 
     Args:
         config: of a job, or of a sweep without what differs between its jobs.
         swept: keys of what differs.
+        sweep: there are several jobs.
 
     Raises:
         SettingsError: naming the setting or the environment variable.
@@ -157,7 +158,7 @@ def _check_devices(config: DictConfig, swept: list[str]) -> None:
         return
     with settings_errors():
         if config.hydra.launcher._target_.startswith(LOCAL):  # others start their jobs in environments of their own
-            process_checks.check_one_process()
+            process_checks.check_launch(sweep)
         if not any(key == "experiment" or key.split(".")[0] == "trainer" for key in swept):
             with suppress(OmegaConfBaseException):  # of an interpolation, which Hydra resolves as well
                 trainer_checks.check_trainer(config.trainer)
