@@ -8,7 +8,7 @@ from seti.errors import SetiError
 from seti.models.release_files import read_release
 
 START = ["experiment=fine_tune"]
-END = " (experiment=fine_tune sets all of them)"
+END = " (experiment=best_cpu sets all of them), or model.weights=null for random weights"
 
 
 @pytest.mark.parametrize(
