@@ -235,6 +235,7 @@ class PredictConfig:
     threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
+    shard: str | None = None
     flips: bool = MISSING
     average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 
 from seti.config.schema import plain
 from seti.experiments import trackers
+from seti.utils import ranks
 
 
 class Tracked:
@@ -40,7 +41,7 @@ def tracked(cfg: DictConfig, seed: int, resumed: bool) -> Iterator[Tracked]:
         resumed: go on with the run that was interrupted.
     """
     name = cfg.logger
-    if name not in trackers.PACKAGES or cfg.trainer.get("logger") is False:
+    if name not in trackers.PACKAGES or cfg.trainer.get("logger") is False or not ranks.leads():
         yield Tracked(None)
         return
     trackers.check_tracker(name)
