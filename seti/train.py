@@ -19,11 +19,13 @@ def main(cfg: "TrainConfig") -> float:
     # Imported here: --help and shell completion need no torch.
     from hydra.core.hydra_config import HydraConfig
 
-    from seti.config import idle, validation
+    from seti.config import idle, process_checks, validation
     from seti.reports import cross_validation
     from seti.training import fold, lr_range
     from seti.utils.console import near
 
+    if program.in_sweep():
+        process_checks.check_launch(sweep=True)
     validation.check_settings(cfg)
     idle.log_idle_settings(cfg, command_line.recorded())
     folder = Path(HydraConfig.get().runtime.output_dir)

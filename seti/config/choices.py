@@ -24,5 +24,6 @@ CHOICES: dict[str, Collection[str]] = {
     "loss.name": ("bce", "focal"),
     "checkpoint.mode": ("min", "max"),
     "checkpoint.monitor": tuple(BEST),
+    "logger": ("tensorboard", "mlflow", "wandb"),
     "average": ("mean", "rank"),
 }

@@ -195,6 +195,7 @@ class TrainConfig:
     output_dir: str = field(default=MISSING, metadata=PATH)
     force: bool = MISSING
     lr_range_test: bool = MISSING
+    logger: str = MISSING
     threads: int | None = None
     retries: int = MISSING
     data: DataConfig = field(default_factory=DataConfig)
@@ -234,6 +235,7 @@ class PredictConfig:
     threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
+    shard: str | None = None
     flips: bool = MISSING
     average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)

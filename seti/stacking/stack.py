@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 
 from seti.config.checks import choice
 from seti.config.commands import StackConfig
@@ -16,7 +17,7 @@ from seti.data import competition
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE
 from seti.evaluation.ranks import rank_mean
-from seti.experiments import predictions
+from seti.experiments import predictions, trackers
 from seti.experiments.experiment import Experiment, find_experiments
 from seti.reports import figures, score_plots
 from seti.reports.pages.report import PAGE, write_stack
@@ -61,6 +62,11 @@ def stack(cfg: StackConfig) -> float:
         if value not in choices:
             msg = f"{name}={value} is none of {', '.join(choices)}"
             raise SetiError(msg)
+    cfg.logger = choice(cfg.logger, trackers.PACKAGES)
+    if cfg.logger not in (None, *trackers.PACKAGES):
+        msg = f"logger={cfg.logger} is none of {', '.join(trackers.PACKAGES)}, or null for none"
+        raise SetiError(msg)
+    trackers.check_tracker(cfg.logger)
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
@@ -81,6 +87,12 @@ def stack(cfg: StackConfig) -> float:
     with locks.hold(folder, "stacking"):
         files.remove_stale_parts(folder)
         auc = _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+        scores = files.read_json(folder / "stack.json")["stack"]
+        settings = OmegaConf.to_container(OmegaConf.structured(cfg)) | {
+            "experiments": [one.name for one in experiments]
+        }
+        numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
+        trackers.record(cfg.logger, trackers.Run(folder.parent, "stack"), settings, numbers)
         if cfg.report:
             write_stack(folder, folder / PAGE)
         return auc

@@ -46,7 +46,7 @@ def cadence_progress() -> Progress:
 
 
 def item_progress(items: str) -> Progress:
-    """Create a progress bar that counts items, such as coarse channels, and shows the time that is left."""
+    """Create a progress bar that counts items and shows the time that is left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(items))
     return Progress(*columns, TimeRemainingColumn(), console=console())
 

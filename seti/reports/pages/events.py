@@ -170,7 +170,7 @@ def _draw(scans: Sequence[Scan], events: pd.DataFrame, page: Path, inline: int) 
 
 
 def _read(paths: Sequence[Path], event: Any) -> list[np.ndarray]:
-    """Panels around an event, as wide as its figure, reduced to the columns of a thumbnail in full size."""
+    """Panels around an event, as wide as its figure, in no more columns than an image has."""
     panels = []
     for path in paths:
         with open_observation(path) as observation:

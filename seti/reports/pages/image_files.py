@@ -1,4 +1,4 @@
-"""Images of a gallery: the first thumbnails in the page itself, all others in files next to it."""
+"""Images of a gallery: first thumbnails in the page, all others in files next to it."""
 
 import os
 from pathlib import Path

@@ -95,7 +95,7 @@ def rank(
 
 
 def read_snrs(root: Path) -> pd.Series:
-    """SNR of the signals of a data set by id; empty where no table has it, for a gallery can do without."""
+    """SNR of a data set's signals by id; empty where no table has it."""
     found = []
     for name in ("truth.csv", competition.LABELS):
         try:

@@ -19,7 +19,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     machine for anything.
 
     Args:
-        template: a file beside this module.
+        template: a file next to this module.
         content: names that it uses.
     """
     environment = jinja2.Environment(

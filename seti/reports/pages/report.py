@@ -1,4 +1,4 @@
-"""Write the page of one experiment, of several, or of a stack, with the gallery's images next to it."""
+"""Write the page of one experiment, of several, or of a stack."""
 
 import logging
 import os

@@ -33,7 +33,7 @@ def is_scan(path: Path) -> bool:
 
 
 def open_scans(names: Sequence[str]) -> list[Scan]:
-    """Open the folders of finished scans; a folder that holds several stands for all that are finished.
+    """Open finished scans; a folder that holds several stands for all of them.
 
     Raises:
         SetiError: a folder is none of a finished scan, or is damaged.
@@ -106,7 +106,7 @@ def _open(path: Path) -> Scan:
 
 
 def _identity(scans: Sequence[Scan]) -> str:
-    """Key of the labels in the user's browser: of the observations, for their events keep their ids."""
+    """Key of the labels in the user's browser: the same for other scans of the observations."""
     observed = sorted(f"{head.get('file')} {head.get('tstart_mjd')}" for one in scans for head in one.record["headers"])
     return hashlib.sha256("\n".join(observed).encode()).hexdigest()[:16]
 
@@ -117,7 +117,7 @@ def _title(scan: Scan) -> str:
 
 
 def _facts(scan: Scan) -> dict[str, Any]:
-    """What the page shows of a scan, as texts."""
+    """Texts of a scan on the page."""
     head, counts = scan.record["headers"][0], scan.record["counts"]
     foff, channels = head.get("foff_mhz", 0.0), head.get("channels", 0)
     ends = sorted((head.get("fch1_mhz", 0.0), head.get("fch1_mhz", 0.0) + (channels - 1) * foff))
