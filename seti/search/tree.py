@@ -11,7 +11,8 @@ Masked bins hold their value minus `MASK` (see `tracks`); trees count them as 0.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from seti.search.compiled import compiled
 
 MASK = 1000.0
 BLOCK = 2048  # columns; the trees of one block stay in the processor's cache
@@ -36,7 +37,7 @@ def levels(max_bins_per_row: float) -> list[Level]:
     return found
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def halve(plane, out):
     """Sums of neighbouring columns, masked bins counted as 0: half as many columns in `out`."""
     rows, width = plane.shape
@@ -46,7 +47,7 @@ def halve(plane, out):
             out[r, j] = (a if a > -500 else np.float32(0)) + (b if b > -500 else np.float32(0))
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _load(plane, work, start, sign, shear, wide, norm):
     """Fill `work` with boxes; column j of row r is the plane's `start + j + sign * shear * r`."""
     rows, width = plane.shape
@@ -76,13 +77,13 @@ def _load(plane, work, start, sign, shear, wide, norm):
 
 
 # Loops from 0 over slices: numba must ask of other indices whether they are negative, which no vector loop survives.
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _add(a, b, out):
     for j in range(len(out)):
         out[j] = a[j] + b[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _keep_two(upper, lower, next_lower, code, step, best, drift):
     """Keep the larger of two sums, `upper + lower` and `upper + next_lower`, where they exceed `best`."""
     for j in range(len(best)):
@@ -94,7 +95,7 @@ def _keep_two(upper, lower, next_lower, code, step, best, drift):
         best[j] = w if better else most
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _keep_one(upper, lower, code, best, drift):
     for j in range(len(best)):
         v = upper[j] + lower[j]
@@ -103,7 +104,7 @@ def _keep_one(upper, lower, code, best, drift):
         best[j] = v if better else best[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _keep3(a, b, c, code, best, drift):
     for j in range(len(best)):
         v = a[j] + b[j] + c[j]
@@ -112,7 +113,7 @@ def _keep3(a, b, c, code, best, drift):
         best[j] = v if better else best[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _tree(work, other, sign, stop):
     """Sums over `stop` rows of `work` each, for every total drift; the array that is returned holds them."""
     size, length = work.shape
@@ -131,7 +132,7 @@ def _tree(work, other, sign, stop):
     return here
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _peaks(best, drift, margin, length, start, threshold, found, count):
     """Append the peaks of a block to `found`; its new number of rows.
 
@@ -152,7 +153,7 @@ def _peaks(best, drift, margin, length, start, threshold, found, count):
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def panel_peaks(plane, wide, shear, top, norm, threshold, found):
     """Peaks of one panel's tree as rows `(column, total drift, snr)` of `found`; their number.
 
@@ -190,7 +191,7 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, found):
     """Peaks of several panels together as rows `(column, fine drift, snr)`; their number.
 
