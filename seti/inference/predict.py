@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import ListConfig, OmegaConf
 
-from seti.config.checks import check_choice, settle_choices
-from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
@@ -22,15 +19,16 @@ from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError, SettingsError
 from seti.experiments import predictions
-from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
+from seti.experiments.experiment import Experiment, open_experiment
 from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.inference.folder_scores import out_folder, predict_folder
+from seti.inference.predict_checks import check_predict, ensembles
 from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.utils import files, locks
-from seti.utils.device import choose_device, choose_precision, memory_errors, precision_name
+from seti.utils.device import choose_device, choose_precision, memory_errors
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +76,14 @@ def predict(cfg: Any) -> float:
         SetiError: there is no experiment, or it is in use by another run, a checkpoint is damaged, or test cadences are
             missing or damaged.
     """
-    if OmegaConf.is_missing(cfg, "ckpt_dir"):
-        raise SettingsError(unset_experiment())
-    places = {name: out_folder(name, cfg.out) for name in _names(cfg.ckpt_dir)}
+    check_predict(cfg)
+    places = {name: out_folder(name, cfg.out) for name in ensembles(cfg.ckpt_dir)}
     elsewhere = {name: out for name, out in places.items() if out is not None}
     if len(set(elsewhere.values())) < len(elsewhere):
         msg = f"out={cfg.out} is one folder for the predictions of {len(elsewhere)} ensembles: give one ckpt_dir"
         raise SettingsError(msg)
     experiments = [open_experiment(Path(name)) for name in places if name not in elsewhere]
-    _settle(cfg)
+    choose_precision(cfg.precision, choose_device(cfg.device))
     with cores(cfg.threads):
         scores = _predict_experiments(experiments, cfg) if experiments else []
         scores += [predict_folder(name, out, cfg) for name, out in elsewhere.items()]
@@ -113,19 +110,6 @@ def _predict_experiments(experiments: list[Experiment], cfg: Any) -> list[float]
             for path in (experiment.predictions_path, experiment.submission_path, experiment.predictions_record):
                 files.try_output(path)
         return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # reread under the lock
-
-
-def _settle(cfg: Any) -> None:
-    """Refuse settings that cannot work before anything is read."""
-    cfg.precision = precision_name(cfg.precision)
-    choose_precision(cfg.precision, choose_device(cfg.device))
-    _check_loading(cfg.data)
-    settle_choices(cfg)
-    check_reading(cfg.data)
-    check_choice("average", cfg.average)
-    if cfg.threads is not None and cfg.threads < 1:
-        msg = f"threads={cfg.threads} must be at least 1, or null for all cores"
-        raise SettingsError(msg)
 
 
 def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
@@ -166,26 +150,10 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
     return scores
 
 
-def _names(given: str | ListConfig) -> list[str]:
-    """Return the experiments' folders, without duplicates; `ckpt_dir` is one of them or a list."""
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
-        msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
-        raise SetiError(msg)
-    return list({Path(name).resolve(): name for name in names}.values())
-
-
 def _root(cfg: Any, experiment: Experiment) -> Path:
     if cfg.data.root is not None:
         return Path(cfg.data.root)
     return Path(experiment.first_result.data.root)
-
-
-def _check_loading(data: Any) -> None:
-    check_batch_size(data)
-    if data.num_workers < 0:
-        msg = f"data.num_workers={data.num_workers} must be at least 0"
-        raise SetiError(msg)
 
 
 def _name_missing(experiment: Experiment) -> None:

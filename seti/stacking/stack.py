@@ -13,7 +13,7 @@ import pandas as pd
 from seti.config.checks import choice
 from seti.config.commands import StackConfig
 from seti.data import competition
-from seti.errors import SetiError
+from seti.errors import SetiError, settings_errors
 from seti.evaluation.calibration import CALIBRATE
 from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions
@@ -48,18 +48,7 @@ def stack(cfg: StackConfig) -> float:
         SetiError: the meta-model, the calibration or an experiment is unknown, an experiment is unfinished or there is
             none, tables do not match, or another run is stacking.
     """
-    if not 0 <= cfg.seed < 2**32:
-        msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
-        raise SetiError(msg)
-    if cfg.n_jobs == 0:
-        msg = "n_jobs=0 is not a number of threads: use 1 or more, or null for one per core"
-        raise SetiError(msg)
-    for name, choices in (("meta", META_MODELS), ("calibrate", CALIBRATE)):
-        value = choice(getattr(cfg, name), choices)
-        setattr(cfg, name, value)
-        if value not in choices:
-            msg = f"{name}={value} is none of {', '.join(choices)}"
-            raise SetiError(msg)
+    _settle(cfg)
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
@@ -80,6 +69,23 @@ def stack(cfg: StackConfig) -> float:
     with locks.hold(folder, "stacking"):
         files.remove_stale_parts(folder)
         return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+
+
+@settings_errors()
+def _settle(cfg: StackConfig) -> None:
+    """Refuse settings that cannot work, and write choices as they are defined, in place."""
+    if not 0 <= cfg.seed < 2**32:
+        msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
+        raise SetiError(msg)
+    if cfg.n_jobs == 0:
+        msg = "n_jobs=0 is not a number of threads: use 1 or more, or null for one per core"
+        raise SetiError(msg)
+    for name, choices in (("meta", META_MODELS), ("calibrate", CALIBRATE)):
+        value = choice(getattr(cfg, name), choices)
+        setattr(cfg, name, value)
+        if value not in choices:
+            msg = f"{name}={value} is none of {', '.join(choices)}"
+            raise SetiError(msg)
 
 
 def _blend(

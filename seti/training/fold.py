@@ -30,7 +30,7 @@ from seti.training import batch_size
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
-from seti.training.earlier_round import find_start
+from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_accelerator, check_batches, fitting_errors
@@ -102,7 +102,7 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed, experiment.folds_path)
     datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
-    start = find_start(config["model"]["weights"], datamodule)
+    start = find_earlier_checkpoint(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
     identity = RunIdentity(config, datamodule.fingerprint, ungrouped=datamodule.ungrouped)
     run = Run(cfg, experiment, datamodule, identity, overrides, start)
@@ -119,7 +119,6 @@ def _train(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None
         for path in (run.folder.path, run.folder.last_checkpoint.parent):
             files.remove_stale_parts(path)
         batch_size.forget_other(experiment, cfg.data.batch_size)
-        datamodule.store_folds()
         return _train_with_retries(run).scores.auc
 
 
@@ -171,6 +170,7 @@ def _train_once(run: Run, attempts: Attempts, started: float) -> FoldResult:
         # sweep hold it for an instant each.
         with locks.hold(run.experiment.path, f"clearing {run.label}", patience=CLEARING):
             _clear(run.experiment, folder)  # only now: everything that can be refused has been accepted
+    datamodule.store_folds()
     write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
         with shutdown.deferring(), fitting_errors():

@@ -3,5 +3,5 @@
 `files` writes whole files, `locks` keeps two runs apart, `processes` and `threads` spread and limit work, `shutdown`
 handles signals, `malloc` keeps freed memory, `console` draws tables and progress bars, `notices` says a line once a
 run, `hints` spells commands for messages, `checksums` and `safe_load` guard what is read, `device` chooses device and
-precision.
+precision (`precision_names` has the latter's names).
 """
