@@ -14,7 +14,7 @@ help: ## Show this list
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seti needs Python >= 3.11, and $(PYTHON) is older: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,scan,export,sweep,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,scan,export,sweep,mlflow,wandb,dev]'
 	@touch $@
 
 install: $(INSTALLED) ## Create .venv and install everything into it (about 2 minutes, 6.5 GB)
@@ -25,13 +25,14 @@ demo: $(INSTALLED) ## Simulate, train 2 x 5 folds, predict, stack and draw, on a
 	$(BIN)/python train.py -m experiment=demo data.layout=spatial,channel fold=0,1,2,3,4
 	$(BIN)/python predict.py ckpt_dir=demo/outputs/test_resnet-A-spatial-96x128
 	$(BIN)/python predict.py ckpt_dir=demo/outputs/test_resnet-A-channel-96x128
-	$(BIN)/python stack.py output_dir=demo/outputs
 	$(BIN)/python -m seti.baseline data.root=demo/data
+	$(BIN)/python stack.py output_dir=demo/outputs report=true
 
 demo-scan: $(INSTALLED) ## Simulate six observations, search them, and measure the search, in under 2 minutes
 	@rm -rf demo/observations demo/scan
 	$(BIN)/python -m seti.simulate preset=cadence root=demo/observations
 	$(BIN)/python -m seti.scan cadence=demo/observations truth=demo/observations/truth.csv out=demo/scan
+	$(BIN)/python -m seti.report scan=demo/scan
 
 # A worker a core; one that runs out of tests takes some of another's.
 PARALLEL := -n auto --dist worksteal

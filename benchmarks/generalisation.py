@@ -20,7 +20,7 @@ GENERATORS = ("competition", "setigen", "crowded", "radiometer")
 TRAIN, TEST, SEED = 2000, 1000, 404  # a seed on which nothing was tuned
 POSITIVES = 0.25
 NAMES = {"competition": ()} | {name: (f"preset={name}",) for name in GENERATORS[1:]}
-RECIPES = ("reference_cpu", "best_cpu")
+RECIPES = ("reference_cpu", "scratch_cpu", "best_cpu")
 COLUMNS = ("recipe", "trained on", *(f"`{name}`" for name in GENERATORS), "worst of the others", "which")
 
 

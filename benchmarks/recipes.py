@@ -58,10 +58,10 @@ class Recipe:
 
 
 def ablations() -> list[Recipe]:
-    """Return variants of `best_cpu` with one change each, shorter and on half of the cadences."""
+    """Return variants of `scratch_cpu` with one change each, shorter and on half of the cadences."""
     resnet = ("model=tiny", "optimizer.lr=5e-3")
     changes = {
-        "best": ("`best_cpu`", ()),
+        "best": ("`scratch_cpu`", ()),
         "no_injection": ("no injected signals", ("augment.inject=0", "augment.inject_decoys=0")),
         "union": ("mixup by union", ("mixup.alpha=0.4", "mixup.label=union")),
         "interpolate": ("mixup by interpolation", ("mixup.alpha=0.4",)),
@@ -78,7 +78,7 @@ def ablations() -> list[Recipe]:
         "swap": ("OFF panels as negatives, `augment.swap_off=0.2`", ("augment.swap_off=0.2",)),
     }
     return [
-        Recipe(f"ablation-{name}", what, ("experiment=best_cpu", *SHORT, *overrides))
+        Recipe(f"ablation-{name}", what, ("experiment=scratch_cpu", *SHORT, *overrides))
         for name, (what, overrides) in changes.items()
     ]
 
@@ -88,6 +88,7 @@ SHORT = ("data.n_folds=2", "trainer.max_epochs=5", "watch.after=null")
 RESIZED = ("data.image_size=[96,128]", "data.interpolation=area")
 HEADLINE = [
     Recipe("headline-reference_cpu", "`reference_cpu`", ("experiment=reference_cpu",)),
+    Recipe("headline-scratch_cpu", "`scratch_cpu`", ("experiment=scratch_cpu",)),
     Recipe("headline-best_cpu", "`best_cpu`", ("experiment=best_cpu",)),
 ]
 GROWTH = [
@@ -104,14 +105,18 @@ GROWTH = [
     ],
     *[
         Recipe(
-            f"growth-best_cpu-{count}",
-            "`best_cpu`",
-            ("experiment=best_cpu", f"trainer.max_epochs={epochs}"),
+            f"growth-scratch_cpu-{count}",
+            "`scratch_cpu`",
+            ("experiment=scratch_cpu", f"trainer.max_epochs={epochs}"),
             "large",
             count,
             (0,),
         )
         for count, epochs in ((200, 60), (500, 30), (2000, 15))
+    ],
+    *[
+        Recipe(f"growth-{name}-{count}", f"`{name}`", (f"experiment={name}",), "large", count, (0,))
+        for name, count in (("fine_tune", 200), ("fine_tune", 500), ("best_cpu", 2000))
     ],
 ]
 

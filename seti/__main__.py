@@ -17,6 +17,7 @@ COMMANDS = {
     "baseline": "Score a data set without a network",
     "show": "Draw cadences",
     "train": "Train one configuration",
+    "tune": "Search settings of training",
     "predict": "Predict the test set",
     "stack": "Blend experiments",
     "report": "Write a page for the browser",

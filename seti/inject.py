@@ -22,14 +22,14 @@ def main(cfg: "InjectConfig") -> None:
     from seti.data.observation_cadence import find_cadences
     from seti.simulation.injection import InjectionSettings, inject
     from seti.utils import hints
-    from seti.utils.console import channel_progress
+    from seti.utils.console import item_progress
 
     given = OmegaConf.to_object(cfg)
     settings = InjectionSettings(**{one.name: getattr(given, one.name) for one in fields(InjectionSettings)})
     cadences = find_cadences(given.cadence, given.pattern, given.coarse_width)
     for number, cadence in enumerate(cadences):
         out = Path(given.out) if len(cadences) == 1 else Path(given.out) / cadence.name
-        with channel_progress() as progress:
+        with item_progress("coarse channels") as progress:
             task = progress.add_task(f"injecting into {cadence.source}", total=None)
 
             def show(done: int, total: int, task=task, progress=progress) -> None:

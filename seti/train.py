@@ -19,9 +19,11 @@ def main(cfg: "TrainConfig") -> float:
     # Imported here: --help and shell completion need no torch, nor does what is refused by settings and tables alone.
     from hydra.core.hydra_config import HydraConfig
 
-    from seti.config import idle, validation
+    from seti.config import idle, process_checks, validation
     from seti.data import competition
 
+    if program.in_sweep():
+        process_checks.check_launch(sweep=True)
     validation.check_settings(cfg)
     idle.log_idle_settings(cfg, command_line.recorded())
     competition.read_labels(Path(cfg.data.root))

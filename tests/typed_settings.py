@@ -6,7 +6,20 @@ from omegaconf import OmegaConf
 from seti.config import keys
 from seti.config.arguments import to_hydra
 
-COMMANDS = ("train", "predict", "stack", "simulate", "check", "pack", "show", "report", "baseline", "scan", "inject")
+COMMANDS = (
+    "train",
+    "predict",
+    "stack",
+    "simulate",
+    "check",
+    "pack",
+    "show",
+    "report",
+    "baseline",
+    "scan",
+    "inject",
+    "tune",
+)
 
 
 def read(command, word, *, sweep=False):

@@ -18,6 +18,7 @@ MARKER = "<!-- settings: written by docs/tools/settings.py -->\n\n"
 # Commands in the order in which they are used, and the groups of presets that each can choose from.
 COMMANDS = {
     "train": ("model", "augment", "trainer", "experiment"),
+    "tune": (),
     "predict": (),
     "stack": (),
     "export": (),

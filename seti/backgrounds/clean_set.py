@@ -21,12 +21,13 @@ from seti.backgrounds import table
 from seti.backgrounds.cadences import ALL, Cadences, DataSet, open_data_set
 from seti.backgrounds.cleaning import Partner, choose, covered, partners_of, subtract
 from seti.data import competition
+from seti.data.cleaned_set import CLEAN, COVERAGE, check_not_cleaned
 from seti.errors import SetiError
 from seti.utils import files, locks
 from seti.utils.console import cadence_progress
 from seti.utils.processes import available_cores, check_workers, parallel_map
 
-COVERAGE, RECORD = competition.COVERAGE, competition.CLEAN
+RECORD = CLEAN
 FORMAT = 1  # raised when the same twins give other bytes
 BLOCK = 32  # cadences that are sent to a process at once
 COLUMNS = ("id", "split", "group", "covered", "partners")
@@ -69,6 +70,7 @@ def clean(root: Path, folder: Path, pack_dir: Path | None = None, workers: int |
     """
     check_workers(workers)
     check_folder(root, folder)
+    check_not_cleaned(root)
     twins = table.read_twins(root, pack_dir)
     links = table.read_links(root)
     identity = {

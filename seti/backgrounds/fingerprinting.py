@@ -15,6 +15,7 @@ from seti.errors import SetiError, brief
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.console import cadence_progress
 from seti.utils.processes import available_cores, parallel_map
+from seti.utils.shards import Shard, shard_of
 
 BLOCK = 512  # cadences of a part
 ALONE = 1024  # cadences that one process reads before others would have started
@@ -52,35 +53,62 @@ def fingerprint_all(data: DataSet, workers: int | None) -> Fingerprints:
     Raises:
         SetiError: the panels have too few rows or bins.
     """
+    blocks, made = _fingerprint(data, workers, None)
+    paths = [block.path for block in blocks]
+    read = [parts.read(path, "checksums", "problems", "constant", "repeated") for path in paths]
+    return Fingerprints(paths, *(np.concatenate(column) for column in zip(*read, strict=True)), made)
+
+
+def fingerprint_shard(data: DataSet, workers: int | None, shard: Shard) -> int:
+    """Do a shard of `fingerprint_all`; return how many cadences are done, by all shards.
+
+    Raises:
+        SetiError: the panels have too few rows or bins.
+    """
+    blocks, _ = _fingerprint(data, workers, shard)
+    return sum(len(block.own) for block in blocks if parts.is_made(block.path, block.made_from))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Cadences of one part: its file, the digest of what it is made from, and their numbers."""
+
+    path: Path
+    made_from: str
+    own: np.ndarray
+
+
+def _fingerprint(data: DataSet, workers: int | None, shard: Shard | None) -> tuple[list[_Block], int]:
+    """Make the parts of a shard; return all blocks, and the number of cadences that were read."""
     if data.rows < FEWEST_ROWS or data.bins < FEWEST_ROWS:
         msg = f"{data.root} has panels of {data.rows} x {data.bins}: backgrounds are compared from 8 rows and 8 bins on"
         raise SetiError(msg)
     folder = parts.folder_of(data.root)
     folder.mkdir(exist_ok=True)
     cadences = data.open(OFF_PANELS)
-    starts = range(0, len(cadences), BLOCK)
-    paths = [folder / f"fingerprints-{number}.npz" for number in range(len(starts))]
-    made = 0
+    blocks = []
+    for number, start in enumerate(range(0, len(cadences), BLOCK)):
+        own = np.arange(start, min(start + BLOCK, len(cadences)))
+        described = data.ids[own], data.splits[own], data.sizes[own], data.times[own]
+        made_from = parts.identity("fingerprints", data.rows, data.bins, *described)
+        blocks.append(_Block(folder / f"fingerprints-{number}.npz", made_from, own))
+    mine = shard_of(blocks, shard)
+    made, total = 0, sum(len(block.own) for block in mine)
     with cadence_progress() as progress:
-        task = progress.add_task("fingerprints", total=len(cadences))
+        task = progress.add_task("fingerprints", total=total)
         jobs = []
-        for start, path in zip(starts, paths, strict=True):
-            own = np.arange(start, min(start + BLOCK, len(cadences)))
-            made_from = parts.identity(
-                "fingerprints", data.rows, data.bins, data.ids[own], data.splits[own], data.sizes[own], data.times[own]
-            )
-            if parts.is_made(path, made_from):
-                progress.advance(task, len(own))
+        for block in mine:
+            if parts.is_made(block.path, block.made_from):
+                progress.advance(task, len(block.own))
             else:
-                jobs.append((path, made_from, own))
-        count = 1 if len(cadences) <= ALONE else workers or available_cores()
+                jobs.append(block)
+        count = 1 if total <= ALONE else workers or available_cores()
         work = functools.partial(_fingerprint_block, data.bins)
-        blocks = ((path, made_from, cadences.take(own)) for path, made_from, own in jobs)
-        for number in parallel_map(work, blocks, workers=min(count, max(1, len(jobs)))):
+        sent = ((block.path, block.made_from, cadences.take(block.own)) for block in jobs)
+        for number in parallel_map(work, sent, workers=min(count, max(1, len(jobs)))):
             made += number
             progress.advance(task, number)
-    read = [parts.read(path, "checksums", "problems", "constant", "repeated") for path in paths]
-    return Fingerprints(paths, *(np.concatenate(column) for column in zip(*read, strict=True)), made)
+    return blocks, made
 
 
 def _fingerprint_block(bins: int, job: tuple[Path, str, Cadences]) -> int:

@@ -5,7 +5,6 @@ Four files in the data set's folder belong together: `twins.csv`, a row a cadenc
 others. `twins.csv` is put in place last: where it is, the others are whole.
 """
 
-import hashlib
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from seti.data.pack_reader import PackFiles, pack_folder
 from seti.data.tables import read_table
 from seti.errors import SetiError, brief
 from seti.utils import files, hints
-from seti.utils.checksums import panel_checksums, row_checksum
+from seti.utils.checksums import panel_checksums, row_checksum, sha256
 
 TABLE, LINKS, SOURCES, RECORD = "twins.csv", "twins_gains.npz", "twins_sources.csv", "twins.json"
 FORMAT = 1  # raised when the files change their meaning
@@ -83,7 +82,7 @@ def write_twins(root: Path, table: pd.DataFrame, links: Links, sources: pd.DataF
             np.savez(paths[LINKS], **vars(links))
         table[list(COLUMNS)].to_csv(paths[TABLE], index=False)
         sources[list(SOURCE_COLUMNS)].to_csv(paths[SOURCES], index=False)
-        digests = {name: _sha256(paths[name]) for name in (TABLE, SOURCES, LINKS)}
+        digests = {name: sha256(paths[name]) for name in (TABLE, SOURCES, LINKS)}
         record = {"format": FORMAT, "versions": {"seti": version("seti")}, "files": digests, "counts": counts}
         files.write_json(paths[RECORD], record)
 
@@ -195,7 +194,7 @@ def _check_record(root: Path) -> None:
         if not path.is_file():
             msg = f"{path} is missing: {again}"
             raise SetiError(msg)
-        if _sha256(path) != digest:
+        if sha256(path) != digest:
             msg = f"{path} is not the file that {RECORD} was written about: edited, damaged or from elsewhere; {again}"
             raise SetiError(msg)
 
@@ -274,8 +273,3 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except (OSError, ValueError, KeyError) as error:
         msg = f"cannot read {path}: {brief(error, 200)}; delete it, and seti twins makes it again"
         raise SetiError(msg) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,8 +1,12 @@
-"""The journal of a sweep: what its jobs on this machine did, whichever process ran them."""
+"""The journal of a sweep: what its jobs did, whichever process or machine ran them.
+
+A folder with a file a job, so that jobs of several machines do not write to one file.
+"""
 
 import json
 import logging
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +17,8 @@ from seti.errors import SetiError
 
 log = logging.getLogger(__name__)
 
-VARIABLE = "SETI_SWEEP_JOURNAL"  # environment variable: the file, for the processes of the jobs
+VARIABLE = "SETI_SWEEP_JOURNAL"  # environment variable: the folder, for the processes of the jobs
+PREFIX = ".seti-sweep-"
 NO_TEMPORARY_FOLDER = "no folder takes temporary files: set the variable TMPDIR to one where you may write"
 KILLED = "its process was killed, perhaps for lack of memory"
 
@@ -37,17 +42,23 @@ class Job:
     fresh: bool = False
 
 
-def open_journal() -> None:
+def open_journal(shared: Path | None = None) -> None:
     """Make an empty journal for a sweep that begins.
+
+    Args:
+        shared: a folder that all machines of the sweep see; None: the jobs run on this one.
 
     Raises:
         SetiError: there is no folder for temporary files.
     """
+    if shared is not None:
+        shared.mkdir(parents=True, exist_ok=True)
+        os.environ[VARIABLE] = tempfile.mkdtemp(prefix=PREFIX, dir=shared.absolute())
+        return
     try:
-        handle, os.environ[VARIABLE] = tempfile.mkstemp(prefix="seti-sweep-")
+        os.environ[VARIABLE] = tempfile.mkdtemp(prefix=PREFIX)
     except OSError as error:
         raise SetiError(NO_TEMPORARY_FOLDER) from error
-    os.close(handle)
 
 
 def is_open() -> bool:
@@ -64,23 +75,40 @@ def note(number: int, **facts: Any) -> None:
     """
     if is_open():
         try:
-            with Path(os.environ[VARIABLE]).open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps({"job": number, **facts}) + "\n")
+            with _path(number).open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps(facts) + "\n")
         except OSError as error:
             log.warning("the sweep's report will miss this job: %s", error)
 
 
+def is_noted(number: int) -> bool:
+    """True if a job has begun."""
+    return _path(number).exists()
+
+
 def close() -> dict[int, Job]:
     """Remove the journal; return the jobs by their numbers."""
-    journal = Path(os.environ.pop(VARIABLE))
+    folder = Path(os.environ.pop(VARIABLE))
     jobs: dict[int, Job] = {}
-    for line in journal.read_text(encoding="utf-8").splitlines():
-        with suppress(ValueError, KeyError):  # a line that a killed process left half written
-            facts = json.loads(line)
-            number = facts.pop("job")
-            if "folder" in facts:
-                jobs[number] = Job(Path(facts.pop("folder")), **facts)
-            else:
-                vars(jobs[number]).update(facts)
-    journal.unlink()
+    for path in sorted(folder.glob("*.jsonl"), key=lambda path: int(path.stem)):
+        job: Job | None = None
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # a line that a killed process left half written
+                facts = json.loads(line)
+                if "folder" in facts:  # it begins, perhaps once more
+                    job = Job(Path(facts.pop("folder")), **facts)
+                elif job is not None:
+                    vars(job).update(facts)
+        if job is not None:
+            jobs[int(path.stem)] = job
+    shutil.rmtree(folder, ignore_errors=True)
     return jobs
+
+
+def discard() -> None:
+    """Remove the journal of a sweep that will not be reported."""
+    shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)
+
+
+def _path(number: int) -> Path:
+    return Path(os.environ[VARIABLE]) / f"{number}.jsonl"

@@ -16,7 +16,7 @@ from seti.cli.explain import explain, is_wrapped
 from seti.cli.messages import log_to_file, say, say_error
 from seti.errors import SettingsError
 from seti.experiments.failure import FAILURE_FILE
-from seti.utils import encoding, malloc, shutdown
+from seti.utils import encoding, launchers, malloc, notices, shutdown
 from seti.utils.shutdown import Interrupted
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
             malloc.keep_freed_memory()
             encoding.print_any_character()
             outer = os.environ.get(journal.VARIABLE)
+            launch = launchers.find_launch() if config_name == "train" else None
+            if launch is not None and launch.rank:
+                _follow()
+                return
             try:
                 with shutdown.interruptible():
                     _run_hydra(command(task), config_name)
@@ -66,12 +70,30 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
                     _report_sweep()
                 _end(error)
             finally:
+                if launch is not None:
+                    from seti.training import together
+
+                    together.decline(launch)
                 if os.environ.get(journal.VARIABLE) not in (None, outer):  # a sweep that was stopped has not reported
-                    Path(os.environ.pop(journal.VARIABLE)).unlink(missing_ok=True)
+                    journal.discard()
 
         return main
 
     return decorate
+
+
+def _follow() -> None:
+    """Train as the leader of the processes of torchrun or srun says, without a word or a file of this process's own."""
+    notices.be_silent()
+    try:
+        with shutdown.interruptible():
+            from seti.training import fold
+
+            fold.follow()
+    except Interrupted as ended:
+        sys.exit(ended.code)
+    except Exception:  # the leader says it
+        sys.exit(1)
 
 
 def command(task: Task) -> Task:
@@ -112,7 +134,7 @@ def in_sweep() -> bool:
 def _run_hydra(task: Task, config_name: str) -> None:
     import hydra
 
-    from seti.cli import help_text
+    from seti.cli import help_text, launchers
     from seti.config import commands, instantiation_guard, schema  # noqa: F401 - two register what conf/ refers to
     from seti.config.folder import conf_folder
 
@@ -123,6 +145,7 @@ def _run_hydra(task: Task, config_name: str) -> None:
     _tracebacks = asked == "1"
     os.environ[FULL_ERROR] = "1"  # Hydra raises its errors, where it would print their tracebacks
     help_text.list_own_groups(config_name)
+    launchers.register()
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)(task)()
     finally:

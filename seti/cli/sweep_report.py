@@ -25,10 +25,12 @@ from seti.cli.messages import say_error
 from seti.config import arguments, process_checks, scalars, trainer_checks
 from seti.config.schema import check_exp_name
 from seti.errors import SettingsError, settings_errors
+from seti.experiments import swept_folds
 from seti.experiments.failure import FAILURE_FILE
 from seti.utils import files, hints
 from seti.utils.console import near
 
+OWN = ("seti.cli.launchers.SlurmLauncher", "seti.cli.launchers.RayLauncher")  # their jobs run anywhere
 LOCAL = ("hydra._internal.core_plugins.", "hydra_plugins.hydra_joblib_launcher.")  # launchers of this machine
 
 
@@ -53,8 +55,8 @@ def _ending_the_program(hook: Callable[..., None]) -> Callable[..., None]:
 class SweepReport(Callback):
     """Hydra's hooks around a job and a sweep: early refusals, and exit code 1 if any job failed.
 
-    Jobs may run in other processes, or on other machines, so nothing they hold in memory can be asked. Those on this
-    machine write into a journal; those of a cluster are found by what they wrote under `output_dir`.
+    Jobs may run in other processes, or on other machines, so nothing they hold in memory can be asked. They write into
+    a journal; those of launchers of others on a cluster are found by what they wrote under `output_dir`.
     """
 
     open: ClassVar["SweepReport | None"] = None  # of the sweep that runs
@@ -63,7 +65,7 @@ class SweepReport(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a job that could not be reported, before its folder is made."""
         job_folder.check_places(config)
-        _check_devices(config, [])
+        _check_devices(config, [], sweep=False)
         HydraConfig.instance().set_config(config)  # as Hydra does next; the folder's name needs it
         with suppress(OmegaConfBaseException):  # Hydra resolves it as well, and then ends
             job_folder.remember_existing(Path(config.hydra.run.dir))
@@ -75,10 +77,12 @@ class SweepReport(Callback):
         self.config = config
         job_folder.check_places(config)
         _check_jobs(config)
-        journal.open_journal()
-        SweepReport.open = self
+        swept_folds.announce(_folds(config))
         with suppress(OmegaConfBaseException):
             job_folder.remember_existing(Path(config.hydra.sweep.dir))
+        elsewhere = config.hydra.launcher._target_ in OWN
+        journal.open_journal(Path(config.hydra.sweep.dir) if elsewhere else None)
+        SweepReport.open = self
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report, and exit with code 1 if any job failed."""
@@ -92,6 +96,7 @@ class SweepReport(Callback):
             complete: every job was run; False after an error that ended the sweep, which is then printed by itself.
         """
         SweepReport.open = None
+        swept_folds.forget()
         config, jobs = self.config, list(journal.close().values())
         if not jobs and "exp_name" in config:
             jobs = _find_jobs(Path(config.output_dir).resolve(), self.started)
@@ -135,15 +140,16 @@ def _check_jobs(config: DictConfig) -> None:
                 for name in scalars.values_of(word):
                     if "${" not in str(name):
                         check_exp_name(str(name))
-        _check_devices(config, swept)
+        _check_devices(config, swept, sweep=True)
 
 
-def _check_devices(config: DictConfig, swept: list[str]) -> None:
-    """Refuse to train on several devices or in one of several processes, before any job.
+def _check_devices(config: DictConfig, swept: list[str], sweep: bool) -> None:
+    """Refuse devices that are not there, and processes that cannot train together, before any job.
 
     Args:
         config: of a job, or of a sweep without what differs between its jobs.
         swept: keys of what differs.
+        sweep: there are several jobs.
 
     Raises:
         SettingsError: naming the setting or the environment variable.
@@ -152,10 +158,20 @@ def _check_devices(config: DictConfig, swept: list[str]) -> None:
         return
     with settings_errors():
         if config.hydra.launcher._target_.startswith(LOCAL):  # others start their jobs in environments of their own
-            process_checks.check_one_process()
+            process_checks.check_launch(sweep)
         if not any(key == "experiment" or key.split(".")[0] == "trainer" for key in swept):
             with suppress(OmegaConfBaseException):  # of an interpolation, which Hydra resolves as well
                 trainer_checks.check_trainer(config.trainer)
+
+
+def _folds(config: DictConfig) -> set[int] | None:
+    """Folds of the jobs; None where the sweeper chooses them."""
+    with suppress(HydraException, ValueError):
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        words = parser.parse_overrides(_words(config.hydra.overrides.task))
+        given = [word for word in words if word.key_or_group == "fold" and word.is_sweep_override()]
+        return {int(value) for word in given for value in word.sweep_iterator()}
+    return None
 
 
 def _words(recorded: ListConfig) -> list[str]:
@@ -164,7 +180,7 @@ def _words(recorded: ListConfig) -> list[str]:
 
 
 def _find_jobs(output_dir: Path, started: float) -> list[Job]:
-    """Find the jobs of other machines by the files that began them."""
+    """Find the jobs of other machines that reach no journal by the files that began them."""
     folders = set()
     for path in (*output_dir.glob("**/.hydra/overrides.yaml"), *output_dir.glob(f"**/{job_folder.LOG}")):
         if path.stat().st_mtime >= started:

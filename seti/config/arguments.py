@@ -22,7 +22,13 @@ from seti.errors import SetiError, brief
 from seti.utils import hints, spelling
 
 WORD = re.compile(r"(\+{0,2}|~)([^=]*)=(.*)", re.DOTALL)
-EXTRA = {"joblib": "hydra_joblib_launcher", "submitit": "hydra_submitit_launcher"}
+# Launchers by the first word of their name: the module that they need, and the extra that installs it.
+EXTRA = {
+    "joblib": ("hydra_plugins.hydra_joblib_launcher", "sweep"),
+    "submitit": ("hydra_plugins.hydra_submitit_launcher", "sweep"),
+    "slurm": ("submitit", "sweep"),
+    "ray": ("ray", "ray"),
+}
 
 
 def to_hydra(command: str, words: list[str], *, sweep: bool = False, known: bool = True) -> list[str]:
@@ -153,9 +159,9 @@ def _refuse_value(command: str, key: str, setting: Setting | None, value: str, s
 
 
 def _check_launcher(value: str) -> None:
-    plugin = EXTRA.get(value.split("_")[0])
-    if plugin is not None and find_spec(f"hydra_plugins.{plugin}") is None:
-        msg = f"hydra/launcher={value} needs the extra 'sweep', which is not installed: pip install 'seti[sweep]'"
+    module, extra = EXTRA.get(value.split("_")[0], (None, None))
+    if module is not None and find_spec(module) is None:
+        msg = f"hydra/launcher={value} needs the extra {extra!r}, which is not installed: pip install 'seti[{extra}]'"
         raise SetiError(msg)
 
 

@@ -25,6 +25,7 @@ CHOICES: dict[str, Collection[str]] = {
     "loss.name": ("bce", "focal"),
     "checkpoint.mode": ("min", "max"),
     "checkpoint.monitor": tuple(BEST),
+    "logger": ("tensorboard", "mlflow", "wandb"),
     "average": ("mean", "rank"),
     "precision": ("auto", *PRECISIONS),
 }

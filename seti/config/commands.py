@@ -21,6 +21,8 @@ class StackConfig:
     calibrate: str = MISSING
     seed: int = MISSING
     n_jobs: int | None = None
+    report: bool = False
+    logger: str | None = None
 
 
 @dataclass
@@ -75,6 +77,7 @@ class TwinsConfig:
 
     data: TwinsDataConfig = field(default_factory=TwinsDataConfig)
     workers: int | None = None
+    shard: str | None = None
     clean: str | None = field(default=None, metadata=PATH)
 
 
@@ -108,6 +111,7 @@ class ReportConfig:
     """Settings of `report`."""
 
     ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
+    scan: Any = field(default=None, metadata=PATH)  # as ckpt_dir
     out: str | None = field(default=None, metadata=PATH)
     cadences: int = MISSING
     labels: str | None = field(default=None, metadata=PATH)
@@ -189,6 +193,21 @@ class ExportConfig:
     bins: int | None = None
 
 
+@dataclass
+class TuneConfig:
+    """Settings of `tune`."""
+
+    name: str = MISSING
+    output_dir: str = field(default=MISSING, metadata=PATH)
+    settings: list[str] = field(default_factory=list)
+    space: list[str] = field(default_factory=list)
+    folds: list[int] = field(default_factory=list)
+    trials: int = MISSING
+    prune: bool = MISSING
+    startup: int = MISSING
+    seed: int = MISSING
+
+
 _store = ConfigStore.instance()
 _store.store(name="stack_schema", node=StackConfig)
 _store.store(name="simulate_schema", node=SimulationSettings)
@@ -201,3 +220,4 @@ _store.store(name="baseline_schema", node=BaselineConfig)
 _store.store(name="scan_schema", node=ScanConfig)
 _store.store(name="export_schema", node=ExportConfig)
 _store.store(name="twins_schema", node=TwinsConfig)
+_store.store(name="tune_schema", node=TuneConfig)

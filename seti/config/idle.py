@@ -26,6 +26,7 @@ NOT_TESTED = (
     "force",
     "model.head_epochs",
     "mixup.off_last",
+    "logger",
     "trainer.max_epochs",
 )
 

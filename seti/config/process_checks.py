@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from seti.errors import SetiError, brief
 from seti.utils import hints
+from seti.utils.launchers import find_launch
 
 # Environment variables by which launchers tell a process how many of them they have started.
 SLURM_STEP, SLURM_JOB = "SLURM_STEP_NUM_TASKS", ("SLURM_NTASKS", "SLURM_NPROCS")
@@ -44,6 +45,28 @@ INTERACTIVE = ("bash", "interactive")  # names of Slurm's jobs with a shell, whi
 _running = threading.Lock()
 
 
+def check_launch(sweep: bool, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse to train in one of several processes, unless torchrun or srun has started them for one fold.
+
+    Args:
+        sweep: several folds are to be trained.
+        environment: variables of the process.
+
+    Raises:
+        SetiError: another launcher announces several processes, or there are several folds.
+    """
+    launch = find_launch(environment)
+    if launch is None:
+        check_one_process(environment)
+    elif sweep:
+        msg = (
+            f"each of the {launch.count} processes that {launch.name} has started would run this whole sweep: leave "
+            f"{launch.name} out, with trainer.devices={launch.local_count} for several devices a fold, or start it "
+            "for each fold"
+        )
+        raise SetiError(msg)
+
+
 def check_one_process(environment: Mapping[str, str] = os.environ) -> None:
     """Refuse to train in one of several processes that would share a run.
 
@@ -67,14 +90,8 @@ def check_one_process(environment: Mapping[str, str] = os.environ) -> None:
             )
     if announced is not None:
         what, fix = announced
-        msg = f"{what} for one run, and a fold is trained by one process on one device: {fix}"
+        msg = f"{what} for one run, but not as torchrun or srun do: {fix}"
         raise SetiError(msg)
-
-
-def one_fold_a_device(accelerator: str = "auto") -> str:
-    """Command that trains one fold on one device, for messages that refuse several."""
-    command = hints.command("train", "fold=0")
-    return command if accelerator == "cpu" else f"CUDA_VISIBLE_DEVICES=0 {command}"
 
 
 @contextmanager
@@ -110,10 +127,10 @@ def _announced(environment: Mapping[str, str]) -> tuple[str, str] | None:
     name = (several or others)[0]
     said = f"{name}={brief(environment[name])}"
     what = f"{said} announces {counts[name]} processes" if several else f"{said} announces further processes"
-    start = one_fold_a_device()
+    start = hints.command("train", "fold=0")
     if name.startswith("SLURM"):
-        start = f"srun --ntasks=1 {hints.command('train', 'fold=0')}"
-    return what, f"start one process a fold, such as `{start}`; unset {name} if it is a leftover"
+        start = f"srun {start}"
+    return what, f"start `{start}`, with trainer.devices=2 for two devices; unset {name} if it is a leftover"
 
 
 def _number(text: str | None) -> int | None:

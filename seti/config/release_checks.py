@@ -27,14 +27,23 @@ def check_release(cfg: TrainConfig) -> None:
     found = find_release_for(model.weights, model.backbone)
     if found is None:
         return
+    for name in ("pool", "stem_stride"):
+        if model[name] is not None:
+            msg = (
+                f"model.{name}={model[name]} changes the network that model.weights={model.weights} belongs to: set "
+                f"model.{name}=null"
+            )
+            raise SetiError(msg)
     wanted = _settings(read_release(found).spec)
     given = OmegaConf.to_container(cfg.data)
+    if (given["normalise"], wanted["normalise"]) == ("cleaned", "contrast"):  # which untouched cadences get there, too
+        wanted["normalise"] = "cleaned"
     other = [key for key, value in wanted.items() if not _same(_select(given, key), value)]
     if other:
         words = " ".join(f"data.{key}={_word(wanted[key])}" for key in other)
         msg = (
             f"model.weights={model.weights} knows other images than these settings make: set {words} "
-            "(experiment=fine_tune sets all of them)"
+            "(experiment=best_cpu sets all of them), or model.weights=null for random weights"
         )
         raise SetiError(msg)
 

@@ -195,6 +195,7 @@ class TrainConfig:
     output_dir: str = field(default=MISSING, metadata=PATH)
     force: bool = MISSING
     lr_range_test: bool = MISSING
+    logger: str = MISSING
     threads: int | None = None
     retries: int = MISSING
     data: DataConfig = field(default_factory=DataConfig)
@@ -230,9 +231,11 @@ class PredictConfig:
 
     ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder, or a list of them
     out: str | None = field(default=None, metadata=PATH)
+    report: bool = False
     threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
+    shard: str | None = None
     flips: bool = MISSING
     average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)

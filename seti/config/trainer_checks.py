@@ -7,8 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from seti.config import keys
-from seti.config.process_checks import one_fold_a_device
+from seti.config import device_checks, keys
 from seti.errors import SetiError, brief, settings_errors
 
 SWITCHES = (
@@ -16,7 +15,7 @@ SWITCHES = (
     "enable_model_summary",
     "benchmark",
     "inference_mode",
-    "use_distributed_sampler",  # whichever: one device has no use for it
+    "use_distributed_sampler",  # whichever: the loaders divide batches themselves
     "detect_anomaly",
     "enable_autolog_hparams",
     "logger",
@@ -32,14 +31,11 @@ WORDS = {
     "profiler": ("simple", "advanced", "pytorch"),
 }
 SAME_PRECISION = {"16": "16-mixed", "bf16": "bf16-mixed", "64-true": "64"}
-ONE_DEVICE = "a fold is trained by one process on one device"
 PLANNED = ": the learning rate is planned over all epochs"
 JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
 # Arguments with one value that can be right, and what to do instead.
 FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
-    "strategy": (("auto",), f"{ONE_DEVICE}: leave it at auto and train one fold on each device, such as `%s`"),
-    "num_nodes": ((1,), f"{ONE_DEVICE}: leave it at 1 and train one fold on each machine, such as `%s`"),
-    "sync_batchnorm": ((False,), f"{ONE_DEVICE}, where there is nothing to synchronise; leave it out"),
+    "sync_batchnorm": ((False,), "every device normalises its own part of a batch; leave it out"),
     "callbacks": (([],), "callbacks are objects of Python: docs/extending.md says where to add one"),
     "plugins": (([],), "plugins are objects of Python, and the command line has none; leave it out"),
     "fast_dev_run": ((False, 0), "it keeps no checkpoint to judge a fold by; trainer=debug is a smoke test"),
@@ -183,8 +179,7 @@ def _check_fixed(name: str, value: Any, settings: Mapping[str, Any]) -> None:
     if not any(value == one and type(value) in (type(one), int, float) for one in allowed) or (
         name == "val_check_interval" and isinstance(value, int)  # 1 is one batch, 1.0 is all of them
     ):
-        example = one_fold_a_device(str(settings.get("accelerator", "auto")))
-        _refuse(name, value, fix % example if "%s" in fix else fix, ": ")
+        _refuse(name, value, fix, ": ")
 
 
 def _check_time(name: str, value: Any, settings: Mapping[str, Any]) -> None:
@@ -192,33 +187,15 @@ def _check_time(name: str, value: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _check_devices(name: str, value: Any, settings: Mapping[str, Any]) -> None:
-    accelerator = str(settings.get("accelerator") or "auto")
-    count = _count_devices(value, accelerator)
-    if count is None or count < 1:
-        _refuse(name, value, "is not a device: set it to 1, or to the number of one such as [0]")
-    if count > 1:
-        example = one_fold_a_device(accelerator)
-        fix = f"set trainer.devices=1 and train one fold on each device, such as `{example}`"
-        _refuse(name, value, f"gives a fold {count} devices, and {ONE_DEVICE}: {fix}")
+    device_checks.check_devices(settings)
 
 
-def _count_devices(value: Any, accelerator: str) -> int | None:
-    """Count the devices that Lightning would use; None for what it does not understand."""
-    if isinstance(value, list):
-        return len(value)
-    text = str(value).strip()
-    if isinstance(value, bool | float) or not re.fullmatch(r"auto|-1|\d+|(\d+,)+(\d+)?", text):
-        return None
-    if text in EVERY:
-        return _gpus() if accelerator in ("auto", "gpu", "cuda") else 1
-    return len([part for part in text.split(",") if part]) if "," in text else int(text)
+def _check_strategy(name: str, value: Any, settings: Mapping[str, Any]) -> None:
+    device_checks.check_strategy(settings)
 
 
-def _gpus() -> int:
-    """Count the GPUs of this machine that this process may use; 1 for a CPU."""
-    import torch  # takes seconds, and most settings need no such count
-
-    return max(torch.cuda.device_count() if torch.cuda.is_available() else 0, 1)
+def _check_nodes(name: str, value: Any, settings: Mapping[str, Any]) -> None:
+    device_checks.check_nodes(settings)
 
 
 def _is_number(value: Any) -> bool:
@@ -231,7 +208,6 @@ def _refuse(name: str, value: Any, reason: str, between: str = " ") -> None:
     raise SetiError(msg)
 
 
-EVERY = ("auto", "-1")  # words of `trainer.devices` for every device of the machine
 ARGUMENTS: dict[str, Callable[[str, Any, Mapping[str, Any]], None]] = {
     **dict.fromkeys(FIXED, _check_fixed),
     **dict.fromkeys(SWITCHES, _check_switch),
@@ -240,5 +216,7 @@ ARGUMENTS: dict[str, Callable[[str, Any, Mapping[str, Any]], None]] = {
     **dict.fromkeys(WORDS, _check_word),
     "gradient_clip_val": _check_clip,
     "devices": _check_devices,
+    "strategy": _check_strategy,
+    "num_nodes": _check_nodes,
     "max_time": _check_time,
 }

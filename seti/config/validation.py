@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from seti.config import conversions
 from seti.config.checks import check_choice, check_range, settle_choices
 from seti.config.choices import BEST
+from seti.config.device_checks import check_together
 from seti.config.input_checks import check_augment, check_data
 from seti.config.release_checks import check_release
 from seti.config.schema import CheckpointConfig, TrainConfig, check_exp_name, unknown
@@ -41,6 +42,7 @@ def check_settings(cfg: TrainConfig) -> None:
         msg = f"fold={cfg.fold} is none of the {data.n_folds} folds: use 0..{data.n_folds - 1}, or raise data.n_folds"
         raise SetiError(msg)
     _check_best(cfg.checkpoint)
+    check_choice("logger", cfg.logger)
     if cfg.ema.decay is not None:
         check_range("ema.decay", cfg.ema.decay, 1e-6, 1 - 1e-6, "; null switches it off")
     if cfg.threads is not None:
@@ -55,6 +57,7 @@ def check_settings(cfg: TrainConfig) -> None:
         check_range("lr_range.steps", cfg.lr_range.steps, 5, None)
         check_range("lr_range.max_lr", cfg.lr_range.max_lr, 1e-12, None)
         check_range("lr_range.min_lr", cfg.lr_range.min_lr, 1e-12, cfg.lr_range.max_lr)
+    check_together(cfg)
 
 
 def _settle(cfg: TrainConfig) -> None:

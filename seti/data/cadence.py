@@ -114,20 +114,32 @@ def all_finite(values: np.ndarray) -> bool:
 
 
 def check_finite(path: str | Path, cadence: np.ndarray, panels: tuple[int, ...]) -> None:
-    """Refuse NaN and infinity.
+    """Refuse NaN and infinity in a file.
 
     Raises:
         SetiError: naming the file, the first panel concerned and how many values are not finite.
     """
-    if all_finite(cadence):
-        return
+    if not all_finite(cadence):
+        msg = f"cadence {path} has {count_not_finite(cadence, panels)}: remove or replace the file"
+        raise SetiError(msg)
+
+
+def count_not_finite(cadence: np.ndarray, panels: tuple[int, ...]) -> str:
+    """Count the values of a cadence that are not finite, and name the first panel with one."""
     bad = ~np.isfinite(cadence)
     panel = panels[int(np.argmax(bad.any(axis=(1, 2))))]
-    msg = (
-        f"cadence {path} has {int(bad.sum())} values that are NaN or infinite, "
-        f"first in panel {panel} ({PANEL_LETTERS[panel]}): remove or replace the file"
-    )
-    raise SetiError(msg)
+    return f"{int(bad.sum())} values that are NaN or infinite, first in panel {panel} ({PANEL_LETTERS[panel]})"
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Check for a type that cadences have: floats of 2, 4 or 8 bytes."""
+    return dtype.kind == "f" and dtype.itemsize <= 8  # torch has no longer ones
+
+
+def _as_floats(dtype: np.dtype) -> str:
+    """Advice for a file of another type."""
+    whole = "save the array again with .astype('float32')"
+    return whole if dtype.kind in "iuf" else "remove or replace the file"
 
 
 def _open(path: str | Path) -> np.ndarray:
@@ -143,8 +155,8 @@ def _open(path: str | Path) -> np.ndarray:
     if not isinstance(stored, np.ndarray) or len(shape) != 3 or shape[0] != len(PANEL_LETTERS) or 0 in shape:
         msg = f"cadence {path} has shape {shape}, not (6, rows, bins): remove or replace the file"
         raise SetiError(msg)
-    if not _is_float(stored.dtype):
-        msg = f"cadence {path} holds {stored.dtype}, not floats of 2, 4 or 8 bytes: remove or replace the file"
+    if not is_float(stored.dtype):
+        msg = f"cadence {path} holds {stored.dtype}, not floats of 2, 4 or 8 bytes: {_as_floats(stored.dtype)}"
         raise SetiError(msg)
     surplus = Path(path).stat().st_size - stored.offset - stored.nbytes
     if surplus:  # numpy ignores it, but it is the trace of two writers or a bad copy
@@ -221,10 +233,6 @@ def _read_plain(
         os.close(descriptor)
 
 
-def _is_float(dtype: np.dtype) -> bool:
-    return dtype.kind == "f" and dtype.itemsize <= 8  # torch has no longer ones
-
-
 @functools.lru_cache(maxsize=64)  # the files of a data set have the same header
 def _plain_layout(header: bytes) -> tuple[tuple[int, int], np.dtype, int] | None:
     """Parse the header of a usual file: C order `(6, rows, bins)`, native floats, 128 bytes.
@@ -240,6 +248,6 @@ def _plain_layout(header: bytes) -> tuple[tuple[int, int], np.dtype, int] | None
     except ValueError:
         return None
     plain = len(shape) == 3 and shape[0] == len(PANEL_LETTERS) and min(shape) > 0 and not fortran
-    if not plain or not _is_float(dtype) or not dtype.isnative or stream.tell() != HEADER_BYTES:
+    if not plain or not is_float(dtype) or not dtype.isnative or stream.tell() != HEADER_BYTES:
         return None
     return shape[1:], dtype, shape[1] * shape[2] * dtype.itemsize

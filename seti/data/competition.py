@@ -22,10 +22,6 @@ log = logging.getLogger(__name__)
 LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
 TEST_LABELS = "test_labels.csv"
-CLEAN, COVERAGE = (
-    "clean.json",
-    "coverage.csv",
-)  # of a data set whose repeated backgrounds are subtracted, first and last
 MISSING = "there is no such file"
 SPLIT_OF = {LABELS: "train", SUBMISSION: "test", TEST_LABELS: "test"}
 PLAIN_NAME = re.compile(r"\w[\w-]{0,199}", re.ASCII)
@@ -218,22 +214,6 @@ def check_files(root: Path, split: str, ids: Sequence[str] | pd.Series, instead:
         f"{path}: {unfit[named[0]]}; replace them{instead}"
     )
     raise SetiError(msg)
-
-
-def is_cleaned(root: Path) -> bool:
-    """Check for a data set of `seti.backgrounds.clean_set`, without repeated backgrounds.
-
-    Raises:
-        SetiError: it is not finished.
-    """
-    if not (root / CLEAN).is_file():
-        return False
-    if not (root / COVERAGE).is_file():
-        msg = (
-            f"{root} has no {COVERAGE}: the command that writes this data set has not ended; give it again, with clean="
-        )
-        raise SetiError(msg)
-    return True
 
 
 def check_overlap(root: Path) -> None:

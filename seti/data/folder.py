@@ -14,7 +14,7 @@ from seti.data import competition
 from seti.data.loose import find_cadences, no_cadences, open_loose, open_packs
 from seti.data.screening import find_damaged
 from seti.data.sources import CadenceSource
-from seti.data.splits import open_split
+from seti.data.splits import open_split, warn_of_skipped
 from seti.errors import SetiError
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,12 @@ def open_folder(
         return OpenedFolder(ids, source, competition.find_test_labels(root, ids))
     source = _open_without_table(root, panels, packed, pack_dir)
     ids = pd.Series(source.ids, name="id", dtype=str)
-    log.info("%d cadences are read from %s", len(ids), source.description)
+    log.info("%s read from %s", "1 cadence is" if len(ids) == 1 else f"{len(ids)} cadences are", source.description)
     if on_error == "skip":
         damaged = find_damaged(source)
         if damaged:
             first = next(iter(damaged.values()))
-            log.warning("data.on_error=skip leaves out %d of %d cadences: %s", len(damaged), len(ids), first)
+            warn_of_skipped(damaged, len(ids))
             source = source.take(np.flatnonzero(~np.isin(source.ids, list(damaged))))
         if not len(source):
             msg = f"data.root={root} holds no cadence that can be read: {first}"

@@ -93,16 +93,16 @@ class JoinedCadences:
 
 
 def find_cadences(folder: Path) -> dict[str, Path]:
-    """Find every `.npy` file in a folder and those below it, without packs and hidden folders.
+    """Find the `.npy` files in a folder and below it, without packs and what is hidden.
 
-    Links are followed, each folder once.
+    The suffix may be written in any case. Links are followed, each folder once.
 
     Returns:
         Path by id, sorted by id. An id is the file's name without `.npy`; where two files share one, every id is the
         path below the folder instead, such as `night_1/a`.
 
     Raises:
-        SetiError: a folder cannot be listed.
+        SetiError: a folder cannot be listed, or two files differ in the case of their suffix alone.
     """
 
     def refuse(error: OSError) -> None:
@@ -119,11 +119,20 @@ def find_cadences(folder: Path) -> dict[str, Path]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = [each for each in folders if not each.startswith(".")]
         packs = {pack.data.name for pack in _packs_in(Path(name))}
-        found += [Path(name, each) for each in names if each.endswith(".npy") and each not in packs]
+        found += [Path(name, each) for each in names if _is_cadence(each) and each not in packs]
     by_name = {path.name[:-4]: path for path in found}
     if len(by_name) < len(found):
         by_name = {path.relative_to(folder).as_posix()[:-4]: path for path in found}
+    if len(by_name) < len(found):
+        twice = next(path for path in sorted(found) if path not in by_name.values())
+        msg = f"{twice} and {by_name[twice.relative_to(folder).as_posix()[:-4]].name} are one name: rename one of them"
+        raise SetiError(msg)
     return dict(sorted(by_name.items()))
+
+
+def _is_cadence(name: str) -> bool:
+    """Check a file's name; hidden files are those of editors, archives and unfinished copies."""
+    return name.lower().endswith(".npy") and not name.startswith(".")
 
 
 def open_loose(folder: Path, paths: dict[str, Path], panels: tuple[int, ...]) -> LooseCadences:
@@ -173,7 +182,8 @@ def open_packs(folder: Path, panels: tuple[int, ...], pack_dir: str | Path | Non
             ids = np.asarray(pack.read_table()["id"], dtype=np.str_)
             source, reason = open_packed(folder, pack.split, ids, panels, place)
             if source is None:
-                msg = f"{reason}; data.packed=false reads the files instead"
+                instead = "; data.packed=false reads the files instead" if find_cadences(folder) else ""
+                msg = f"{reason}{instead}"
                 raise SetiError(msg)
             sources.append(source)
     if len({(source.rows, source.bins) for source in sources}) > 1:

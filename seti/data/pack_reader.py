@@ -296,8 +296,7 @@ def open_packed(
         pack = PackFiles(pack_folder(root, pack_dir), split, name)
         if not set(panels) <= set(held):
             if pack.manifest.exists():
-                command = pack_command(root, panels, pack_dir)
-                reasons.append(f"{pack.data} holds the {name} panels alone, and all are needed: {command}")
+                reasons.append(f"{pack.data} holds the {name} panels alone, and {_all_panels(root, panels, pack_dir)}")
             continue
         if not pack.manifest.exists():
             if pack.partial.exists():
@@ -308,3 +307,11 @@ def open_packed(
         except SetiError as error:
             reasons.append(f"{pack.data}: {error}")
     return None, "; ".join(reasons)
+
+
+def _all_panels(root: Path, panels: tuple[int, ...], pack_dir: str | Path | None) -> str:
+    """Advice to pack all panels: from the cadence files, which may be elsewhere."""
+    if any(competition.list_files(root, split) for split in ("train", "test")):
+        return f"all are needed: {pack_command(root, panels, pack_dir)}"
+    command = f"{hints.command('pack')} data.root=<folder of these files> panels=all"
+    return f"all are needed, which only the cadence files have: {command} makes the pack to give in its place"

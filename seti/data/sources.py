@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from seti.data import competition
-from seti.data.cadence import PANEL_LETTERS, check_finite, read_cadence, read_format
+from seti.data.cadence import PANEL_LETTERS, all_finite, count_not_finite, is_float, read_cadence, read_format
 from seti.errors import SetiError
 
 
@@ -145,19 +145,20 @@ class CadenceArray:
     """Cadences in memory: a `CadenceSource`.
 
     Args:
-        cadences: `(N, 6, rows, bins)` numbers, panels in the order ABACAD.
+        cadences: `(N, 6, rows, bins)` floats of 2, 4 or 8 bytes, panels in the order ABACAD.
         panels: which of the six are read.
 
     Raises:
-        SetiError: the array has another shape, is empty, or does not hold real numbers.
+        SetiError: the array has another shape, is empty, or does not hold floats.
     """
 
     def __init__(self, cadences: np.ndarray, panels: tuple[int, ...]) -> None:
         if cadences.ndim != 4 or cadences.shape[1] != len(PANEL_LETTERS) or 0 in cadences.shape:
             msg = f"cadences have the shape (N, {len(PANEL_LETTERS)}, rows, bins), not {cadences.shape}"
             raise SetiError(msg)
-        if cadences.dtype.kind not in "fiu" or cadences.dtype.itemsize > 8:
-            msg = f"cadences hold numbers, not {cadences.dtype}: convert them to float32"
+        if not is_float(cadences.dtype):
+            advice = "give cadences.astype('float32')" if cadences.dtype.kind in "iuf" else "give real numbers"
+            msg = f"cadences hold {cadences.dtype}, not floats of 2, 4 or 8 bytes: {advice}"
             raise SetiError(msg)
         self.ids = np.arange(len(cadences)).astype(np.str_)
         self.panels = panels
@@ -185,8 +186,11 @@ class CadenceArray:
             SetiError: a value is NaN or infinite.
         """
         panels = self._cadences[index][list(self.panels)]
-        panels = np.ascontiguousarray(panels if panels.dtype.kind == "f" else panels.astype(np.float32))
-        check_finite(f"number {self.ids[index]} of the array", panels, self.panels)
+        panels = np.ascontiguousarray(panels)
+        if not all_finite(panels):
+            found = count_not_finite(panels, self.panels)
+            msg = f"cadences[{self.ids[index]}] has {found}: leave that cadence out, or replace these values"
+            raise SetiError(msg)
         if out is None:
             return panels
         np.copyto(out, panels)

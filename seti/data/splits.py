@@ -89,7 +89,7 @@ def open_split(
         skipped |= find_damaged(source)
         if skipped:
             source = source.take(np.flatnonzero(~np.isin(source.ids, list(skipped))))
-            _warn_of_skipped(split, skipped, total)
+            warn_of_skipped(skipped, total, split)
     if not len(source):
         raise SetiError(_none_left(root, split, skipped))
     return OpenedSplit(source, skipped)
@@ -105,10 +105,12 @@ def _leave_out(ids: np.ndarray, skipped: dict[str, str]) -> np.ndarray:
     return ids[~np.isin(ids, list(skipped))] if skipped else ids
 
 
-def _warn_of_skipped(split: str, skipped: dict[str, str], total: int) -> None:
+def warn_of_skipped(skipped: dict[str, str], total: int, split: str = "") -> None:
+    """Warn of cadences that are left out, and give the reasons of the first three."""
     first = "; ".join(f"{i}: {reason}" for i, reason in list(skipped.items())[:3])
     more = "; ..." if len(skipped) > 3 else ""
-    log.warning("data.on_error=skip leaves out %d of %d %s cadences: %s%s", len(skipped), total, split, first, more)
+    of = f"{split} cadences".lstrip()
+    log.warning("data.on_error=skip leaves out %d of %d %s: %s%s", len(skipped), total, of, first, more)
 
 
 def _none_left(root: Path, split: str, skipped: dict[str, str]) -> str:

@@ -1,7 +1,6 @@
 """LightningDataModule of one fold: its training and validation cadences."""
 
 import logging
-import math
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from seti.data import competition
+from seti.data.cleaned_set import CLEAN, FITTING, MARK, is_cleaned
 from seti.data.folds import COLUMN, divide, fingerprint
 from seti.data.groups import Groups, store_folds
 from seti.data.joined_source import JoinedCadences
@@ -23,10 +23,12 @@ from seti.dataloading.groups import choose_groups
 from seti.dataloading.loader import make_loader
 from seti.dataloading.pseudo import PseudoLabels, mark
 from seti.dataloading.sampler import EpochSampler, epoch_length
+from seti.dataloading.shares import Share
 from seti.errors import SetiError
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.panel_augmentation import panels_to_read
+from seti.utils import ranks
 from seti.utils.notices import log_once
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class CadenceDataModule(pl.LightningDataModule):
         self.data = data
         self.augment = augment
         if augment.get("inject_cleaned") is None and "inject_cleaned" in augment:
-            self.augment = augment | {"inject_cleaned": (Path(data["root"]) / competition.CLEAN).is_file()}
+            self.augment = augment | {"inject_cleaned": (Path(data["root"]) / CLEAN).is_file()}
         self.fold = fold
         self.seed = seed
         self.first_epoch, self.first_batch = 0, 0  # of this run; a resumed one starts later
@@ -86,7 +88,7 @@ class CadenceDataModule(pl.LightningDataModule):
     def _check_normalisation(self) -> None:
         """Refuse to divide rounding noise by itself."""
         how = self.data["normalise"]
-        if competition.is_cleaned(self.root) and how not in ("none", "cleaned"):
+        if is_cleaned(self.root) and how not in FITTING:
             msg = (
                 f"data.normalise={how} would divide the rounding noise that is left in {self.root} by itself: set "
                 "data.normalise=cleaned, as experiment=best_clean_cpu does"
@@ -147,7 +149,7 @@ class CadenceDataModule(pl.LightningDataModule):
         return None if self.groups is None else self._fingerprint(False)
 
     def _fingerprint(self, with_folds: bool) -> str:
-        cleaned = "-cleaned" if competition.is_cleaned(self.root) else ""  # other cadences of the same ids
+        cleaned = MARK if is_cleaned(self.root) else ""
         return mark(fingerprint(self.table, with_folds) + cleaned, self.pseudo)
 
     @cached_property
@@ -200,34 +202,48 @@ class CadenceDataModule(pl.LightningDataModule):
     @property
     def batches(self) -> tuple[int, int]:
         """Batches of an epoch, and of its validation."""
-        train, val = (math.ceil(number / self.batch_size) for number in (self.epoch_length, len(self.val_set)))
-        return train - self._drops_last, val
+        share = self.share
+        return share.training_batches(self.epoch_length), len(share.validation_batches(len(self.val_set)))
 
     @property
-    def _drops_last(self) -> bool:
-        """True where one cadence alone would be left for the last batch."""
-        return self.epoch_length % self.batch_size == 1 and self.epoch_length > self.batch_size
+    def share(self) -> Share:
+        """Part of every batch that this process has."""
+        return Share(self.batch_size, ranks.rank(), ranks.count())
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches `(images or panels, targets, indices)`; a last batch of one is dropped.
 
-        Batch normalisation cannot train on one image, nor mixup blend it.
+        Batch normalisation cannot train on one image, nor mixup blend it. Several processes divide every batch.
         """
-        size = self.batch_size
+        share, length = self.share, self.epoch_length
         sampler = EpochSampler(
             self.train_set.targets,
             (self.seed, self.fold),
             self.data["balanced"],
             self.first_epoch,
-            min(self.first_batch * size, self.epoch_length),
+            min(self.first_batch * share.batch, length),
             self.train_labelled,
             1.0 if self.pseudo is None else self.pseudo.weight,
+            share,
         )
+        drop_last = share.count == 1 and share.training_batches(length) * share.batch < length
         self.train_set.on_device = self.on_device
         workers = self.data["num_workers"]
-        return make_loader(self.train_set, size, workers, sampler=sampler, drop_last=self._drops_last)
+        return make_loader(self.train_set, share.size, workers, sampler=sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader:
-        """Batches of the held-out fold, in the table's order."""
+        """Batches of the held-out fold, in the table's order; several processes divide its rows."""
+        share = self.share
         self.val_set.on_device = self.on_device
-        return make_loader(self.val_set, self.batch_size, self.data["num_workers"])
+        options = {} if share.count == 1 else {"batch_sampler": share.validation_batches(len(self.val_set))}
+        return make_loader(self.val_set, share.size, self.data["num_workers"], **options)
+
+    def held_out_rows(self) -> CadenceDataset:
+        """Held-out cadences that this process predicts: `share.rows` of the held-out fold."""
+        held_out, share = self.val_set, self.share
+        if share.count == 1:
+            return held_out
+        rows = share.rows(len(held_out))
+        return CadenceDataset(
+            held_out.source.take(rows), held_out.targets[rows], self.spec, on_device=held_out.on_device
+        )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from seti.backgrounds.table import TABLE, has_twins, read_twins
-from seti.data.competition import COVERAGE, is_cleaned
+from seti.data.cleaned_set import COVERAGE, is_cleaned
 from seti.data.folds import COLUMN
 from seti.data.groups import Groups, from_table, read_groups
 from seti.errors import SetiError

@@ -27,7 +27,7 @@ def make_loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **op
         dataset: loads whole batches.
         batch_size: cadences in a batch.
         num_workers: processes that load; 0 loads in this one.
-        options: more arguments of `DataLoader`.
+        options: more arguments of `DataLoader`; its `batch_sampler` may make smaller batches.
     """
     # Hydra's joblib launcher makes its own start method the default, by which workers cannot be started.
     method = get_start_method()
@@ -37,9 +37,10 @@ def make_loader(dataset: CadenceDataset, batch_size: int, num_workers: int, **op
     # torch says so for each loader, and Lightning makes each of them a second time.
     warnings.filterwarnings("ignore", message=".*suggested max number of worker.*")
     _warn_of_workers(num_workers)
+    batches = {} if "batch_sampler" in options else {"batch_size": batch_size}
     return DataLoader(
         dataset,
-        batch_size=batch_size,
+        **batches,
         collate_fn=_unchanged if slots is None else partial(_hand_over, slots),
         num_workers=num_workers,
         persistent_workers=num_workers > 0,

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
+from seti.dataloading.shares import Share
+
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """Shuffle cadences in every epoch, and give each one a seed for its transforms.
@@ -20,6 +22,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         done: number of cadences that this epoch had seen when it was interrupted; they are left out.
         labelled: how many of the cadences have labels; those after them have pseudo-labels. None: all.
         weight: how often one with a pseudo-label is drawn in an epoch: 0.5 draws another half of them in each.
+        share: this process's part of every batch; None: all of it.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         done: int = 0,
         labelled: int | None = None,
         weight: float = 1.0,
+        share: Share | None = None,
     ) -> None:
         self.targets = targets
         self.seed = seed
@@ -40,6 +44,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.done = done
         self.labelled = len(targets) if labelled is None else labelled
         self.weight = weight
+        self.share = share or Share(1)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each one."""
@@ -47,11 +52,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __len__(self) -> int:
         """Length of a whole epoch, also of an interrupted one, for the learning-rate schedule."""
+        return self.share.training_length(self._length)
+
+    @property
+    def _length(self) -> int:
+        """Length of an epoch of all processes together."""
         return epoch_length(self.labelled, len(self.targets) - self.labelled, self.weight)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([*self.seed, self.epoch])
-        n = len(self)
+        n = self._length
         if self.labelled < len(self.targets):
             order = self._with_pseudo_labels(rng)
         elif self.balanced:
@@ -62,12 +72,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
             order = rng.permutation(n)
         seeds = rng.integers(2**31, size=n)
         begin = self.done if self.epoch == self.first_epoch else 0
-        return zip(order[begin:].tolist(), seeds[begin:].tolist(), strict=True)
+        drawn = self.share.of_training(np.stack([order[begin:], seeds[begin:]], axis=1))
+        return map(tuple, drawn.tolist())
 
     def _with_pseudo_labels(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the order of an epoch of labelled cadences and some with pseudo-labels, `(n,)`."""
         pseudo = np.arange(self.labelled, len(self.targets))
-        drawn = rng.choice(pseudo, len(self) - self.labelled - int(self.weight) * len(pseudo), replace=False)
+        drawn = rng.choice(pseudo, self._length - self.labelled - int(self.weight) * len(pseudo), replace=False)
         pool = np.concatenate([np.arange(self.labelled), *[pseudo] * int(self.weight), drawn])
         if not self.balanced:
             return rng.permutation(pool)

@@ -4,7 +4,9 @@ One configuration trained on every fold, in `outputs/<exp_name>/`. A fold is fin
 which is written last; nothing is inferred from the presence of other files.
 """
 
+import difflib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from seti.experiments import provenance
 from seti.experiments.fold_result import FoldResult
 from seti.utils import files, hints, near_paths
 
+RELEASED = ", or ckpt_dir=pretrained, the networks that come with the package"
 OOF_COLUMNS = ["id", "fold", "target", "prob"]
 
 
@@ -127,6 +130,15 @@ class Experiment:
                 raise SetiError(msg)
         return found
 
+    def finished_elsewhere(self, fold: int) -> dict[int, FoldResult]:
+        """Readable results of the folds other than one, which need not agree."""
+        found = {}
+        for path in self.path.glob("fold_*/result.json"):
+            with suppress(SetiError):
+                result = FoldResult.read(path)
+                found[result.fold] = result
+        return {number: found[number] for number in sorted(found) if number != fold}
+
     @property
     def first_result(self) -> FoldResult:
         """The first finished fold, for values that all of them share; there must be one."""
@@ -225,8 +237,12 @@ def find_experiments(output_dir: Path) -> list[Experiment]:
     ]
 
 
-def open_experiment(path: Path) -> Experiment:
+def open_experiment(path: Path, also: str = "") -> Experiment:
     """Open an experiment's folder that must have a finished fold.
+
+    Args:
+        path: the folder.
+        also: what else the command takes, for messages: `RELEASED` of those that take released networks.
 
     Raises:
         SetiError: the folder is missing or holds no finished fold.
@@ -241,9 +257,11 @@ def open_experiment(path: Path) -> Experiment:
         near = near_paths.nearest(path)
         if find_experiments(above.parent) and Experiment(above).results and not (near and Experiment(near).results):
             known = f"; did you mean the whole experiment, {hints.shell(hints.setting('ckpt_dir', above))}?"
+        elif also and difflib.get_close_matches(path.name.lower(), ["pretrained"], 1, 0.8):
+            known += "; did you mean ckpt_dir=pretrained?"
         elif near is not None:
             known += near_paths.hint("ckpt_dir", path)
-        msg = f"ckpt_dir={path} is not a folder: give an experiment's, such as outputs/<exp_name>{known}"
+        msg = f"ckpt_dir={path} is not a folder: give an experiment's, such as outputs/<exp_name>{also}{known}"
         raise SetiError(msg)
     if not experiment.results:
         inside = _names(find_experiments(path))
@@ -259,7 +277,7 @@ def open_experiment(path: Path) -> Experiment:
         else:
             msg = (
                 f"ckpt_dir={path} holds no finished fold (fold_<k>/result.json): train it first, or give "
-                "outputs/<exp_name>"
+                f"outputs/<exp_name>{also}"
             )
         raise SetiError(msg)
     return experiment
@@ -269,14 +287,16 @@ def _names(experiments: list[Experiment]) -> list[str]:
     return [experiment.name for experiment in experiments]
 
 
-def unset_experiment(output_dir: Path = Path("outputs")) -> str:
+def unset_experiment(output_dir: Path = Path("outputs"), also: str = "") -> str:
     """Message that `ckpt_dir` is not set, with the experiments that there are.
 
     Args:
         output_dir: folder of experiments, by default.
+        also: as for `open_experiment`.
     """
     known = _names(find_experiments(output_dir))
     if known:
         first = hints.setting("ckpt_dir", output_dir / known[0])
-        return f"ckpt_dir is not set: give an experiment's folder, such as {first}; {output_dir} has {', '.join(known)}"
-    return "ckpt_dir is not set: give an experiment's folder, ckpt_dir=outputs/<exp_name>"
+        there = f"{output_dir} has {', '.join(known)}"
+        return f"ckpt_dir is not set: give an experiment's folder, such as {first}{also}; {there}"
+    return f"ckpt_dir is not set: give an experiment's folder, ckpt_dir=outputs/<exp_name>{also}"

@@ -32,7 +32,7 @@ def describe_predictions(
     Returns:
         The content of `predictions.json`.
     """
-    return describe(experiment, _checkpoints(experiment), root, ids, precision, average)
+    return describe(experiment, checkpoints(experiment), root, ids, precision, average)
 
 
 def describe(
@@ -75,7 +75,7 @@ def read_predictions(experiment: Experiment) -> pd.DataFrame | None:
         msg = f"{path} has no {experiment.predictions_record.name} next to it to say what it was made with: {fix}"
         raise SetiError(msg)
     record = _read_record(experiment.predictions_record, fix)
-    own, used = _checkpoints(experiment), record["checkpoints"]
+    own, used = checkpoints(experiment), record["checkpoints"]
     changed = [fold for fold in used if own.get(fold) != used[fold]]
     if changed:
         folds = brief(", ".join(changed))
@@ -110,6 +110,11 @@ def read_probabilities(experiment: Experiment) -> pd.DataFrame | None:
     return table.assign(prob=table[columns].mean(axis=1))
 
 
+def checkpoints(experiment: Experiment) -> dict[str, str]:
+    """SHA-256 of every finished fold's best checkpoint, by fold number."""
+    return {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
+
+
 def _read_record(path: Path, fix: str) -> dict[str, Any]:
     record = files.read_json(path)
     provenance.check_origin(path, record, fix)
@@ -121,11 +126,6 @@ def _read_record(path: Path, fix: str) -> dict[str, Any]:
         msg = f"{path} lacks data.test_ids: {fix}"
         raise SetiError(msg)
     return record
-
-
-def _checkpoints(experiment: Experiment) -> dict[str, str]:
-    """SHA-256 of every finished fold's best checkpoint, by fold number."""
-    return {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
 
 
 def _fingerprint(ids: Iterable[str]) -> str:

@@ -1,27 +1,13 @@
 """Provenance of written files: digests, number of the format, version of this program."""
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from seti.errors import SetiError, brief
+from seti.utils.checksums import sha256
 
 FORMAT = 1  # of result.json and predictions.json; raised when the meaning of their fields changes
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file's bytes.
-
-    Raises:
-        SetiError: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror or error}"
-        raise SetiError(msg) from error
 
 
 def record(folder: Path, *paths: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ NOT_COMPARED = (
     "output_dir",
     "exp_name",
     "threads",
+    "logger",
     "retries",  # result.json says which seed the fold was trained with
     "watch",
     "lr_range",

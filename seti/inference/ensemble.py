@@ -6,6 +6,7 @@ prepares images and runs the networks.
 """
 
 import copy
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,8 @@ def predict_probabilities(
     label: str,
     flips: bool = False,
     halve: bool = False,
+    lead: CadenceDataset | None = None,
+    progressed: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Predict every cadence with every classifier, reading each cadence once.
 
@@ -67,6 +70,8 @@ def predict_probabilities(
         label: label of the progress bar.
         flips: average over each cadence as it is, mirrored in frequency, in time, and in both.
         halve: halve batches that do not fit on the device.
+        lead: a batch with which the networks are prepared, where the first one is not that of the whole data set.
+        progressed: called after each batch with the probabilities so far, `(n, K)`, where batches are in order.
 
     Returns:
         `(N, K)` float64 probabilities, one row per cadence of the dataset and one column per classifier.
@@ -88,12 +93,16 @@ def predict_probabilities(
     with cadence_progress() as progress, views.panels_if_needed():
         task = progress.add_task(label, total=len(probs))
         first, others = _split_first(batches, device)
-        example = prepare(to_device(first[0], device), dataset.image_maker)
+        leading = first if lead is None else _whole_batch(lead, dataset.on_device)
+        example = prepare(to_device(leading[0], device), dataset.image_maker)
         ensemble = Ensemble(networks, example, device, precision, halve)
-        progress.advance(task, predict_batch(first))
-        on_cpu = device.type == "cpu"
-        for count in _in_threads(predict_batch, others, dataset) if on_cpu else map(predict_batch, others):
+        counts = _in_threads(predict_batch, others, dataset) if device.type == "cpu" else map(predict_batch, others)
+        done = 0
+        for count in itertools.chain([predict_batch(first)], counts):
+            done += count
             progress.advance(task, count)
+            if progressed is not None:
+                progressed(probs[:done])
     bad = int((~np.isfinite(probs)).any(axis=1).sum())
     if bad:
         msg = (
@@ -251,6 +260,11 @@ def _split_first(batches: DataLoader, device: torch.device) -> tuple[Batch, Iter
         return next(left), left
     left = iter(batches.batch_sampler)
     return batches.dataset.__getitems__(next(left)), left
+
+
+def _whole_batch(dataset: CadenceDataset, on_device: bool) -> Batch:
+    dataset.on_device = on_device
+    return dataset.__getitems__(list(range(len(dataset))))
 
 
 def _in_threads(work: Callable[[Batch], int], batches: Iterable[list[int]], dataset: CadenceDataset) -> Iterator[int]:

@@ -77,11 +77,13 @@ def export(cfg: Any) -> list[Path]:
         msg = f"{cfg.ckpt_dir} takes in panels of {own}, not of {size[0]} x {size[1]}: set rows=null bins=null"
         raise SettingsError(msg)
     everything = list(range(len(ensemble.folds)))
-    parts = {ensemble.name: everything}
+    # Panels of another size have files of their own.
+    name = ensemble.name if size == (ensemble.spec.rows, ensemble.spec.bins) else f"{ensemble.name}_{size[0]}x{size[1]}"
+    parts = {name: everything}
     if cfg.members == "each":
-        parts = {f"{ensemble.name}_fold_{ensemble.folds[place]}": [place] for place in everything}
+        parts = {f"{name}_fold_{ensemble.folds[place]}": [place] for place in everything}
     folder = _folder(cfg)
-    paths = {folder / f"{name}.{suffix}": places for name, places in parts.items()}
+    paths = {folder / f"{part}.{suffix}": places for part, places in parts.items()}
     for path in paths:
         files.try_output(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,11 @@ def export(cfg: Any) -> list[Path]:
             write = _write_onnx if cfg.format == "onnx" else _write_torch
             write(module, size, temporary, _about(ensemble, places, size))
             difference = _compare(temporary, cfg.format, ensemble, places, size)
-        log.info("wrote %s: probabilities differ from the networks' by %.1g at most", path, difference)
+        log.info(
+            "wrote %s: probabilities differ by %.1g at most from the networks' own in 32-bit floats (precision=32 of "
+            "predict)",
+            *(path, difference),
+        )
     return list(paths)
 
 

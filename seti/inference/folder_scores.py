@@ -5,26 +5,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
 from seti.config.schema import AUTO
 from seti.data.folder import OpenedFolder, open_folder
 from seti.data.sources import CadenceSource
+from seti.dataloading.dataset import CadenceDataset
 from seti.errors import SettingsError
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
-from seti.inference import tables
+from seti.inference import shards, tables
+from seti.inference.ensemble import auto_batch_size
 from seti.inference.scoring import LoadedEnsemble, load_ensemble
 from seti.models.release_names import PRETRAINED, find_release
 from seti.reports import figures, gallery, score_plots, waterfalls
 from seti.utils import files, locks
 from seti.utils.console import console
 from seti.utils.device import choose_device
+from seti.utils.shards import parse_shard
 
 log = logging.getLogger(__name__)
 
 FIGURES = ("gallery.png", "roc.png", "reliability.png")
+MERGE_PATIENCE = 600  # s to wait for another run that writes the same tables
 HIGHEST = 5  # cadences that are printed
 
 
@@ -48,7 +53,8 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
         cfg: the configuration, `conf/predict.yaml`.
 
     Returns:
-        AUC of the cadences that have a label; NaN where labels do not have both classes.
+        AUC of the cadences that have a label; NaN where labels do not have both classes, and of a shard that is not
+        the last one to end.
 
     Raises:
         SetiError: there is no cadence, one is damaged, the weights are damaged, or `out` is an experiment's folder.
@@ -62,15 +68,23 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
         msg = "data.root is not set: give the folder of cadences to score, data.root=<folder>"
         raise SettingsError(msg)
     root = Path(cfg.data.root)
+    ensemble.check_folder(root)
+    if out.resolve() == root.resolve():
+        msg = f"out={out} is data.root: give another folder for the predictions"
+        raise SettingsError(msg)
     choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
     opened = open_folder(root, ensemble.panels, **choices)
     for path in (target.predictions_path, target.submission_path, target.predictions_record):
         files.try_output(path)
     out.mkdir(parents=True, exist_ok=True)
-    with locks.hold(out, f"predicting with {ensemble.name}"):
+    shard = parse_shard(cfg.shard)
+    doing = f"predicting with {ensemble.name}"
+    with locks.hold(out, doing) if shard is None else shards.only_shard(out, shard):
+        probs = _probabilities(ensemble, opened, root, out, cfg)
+    if probs is None:
+        return float("nan")
+    with locks.hold(out, doing, patience=MERGE_PATIENCE):
         files.remove_stale_parts(out)
-        size = None if cfg.data.batch_size == AUTO else cfg.data.batch_size
-        probs = ensemble.probabilities(opened.source, cfg.device, cfg.precision, cfg.flips, size, cfg.data.num_workers)
         table = tables.write(target, opened.ids, opened.source.ids, ensemble.folds, probs, cfg.average, ensemble.prior)
         record = predictions.describe(
             target,
@@ -84,8 +98,27 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
         _draw(target, ensemble, opened, table)
         _print_highest(table)
         auc = tables.report_auc(out.name, str(root), table, opened.labels, cfg.average)
+        if shard is None:
+            shards.remove(out)
     print(f"wrote {target.predictions_path}, {target.submission_path.name} and {_drawn(out)}")
     return auc
+
+
+def _probabilities(
+    ensemble: LoadedEnsemble, opened: OpenedFolder, root: Path, out: Path, cfg: Any
+) -> np.ndarray | None:
+    """Run the networks over a folder or a shard of it; None while other shards are not done."""
+    device = choose_device(cfg.device)
+    fixed = None if cfg.data.batch_size == AUTO else cfg.data.batch_size
+    dataset = ensemble.dataset(opened.source, device)
+
+    def run(part: CadenceDataset, **options: Any) -> np.ndarray:
+        choices = cfg.device, cfg.precision, cfg.flips, fixed, cfg.data.num_workers
+        return ensemble.probabilities(part.source, *choices, **options)
+
+    size = fixed or auto_batch_size(dataset, device)
+    ensembles = [(out, len(ensemble.folds), ensemble.digests)]
+    return shards.predict_shard(cfg, device, root, dataset, size, ensembles, run)
 
 
 def _draw(target: Experiment, ensemble: LoadedEnsemble, opened: OpenedFolder, table: pd.DataFrame) -> None:

@@ -9,9 +9,10 @@ from seti.config.checks import check_choice, settle_choices
 from seti.config.input_checks import check_batch_size, check_num_workers, check_reading
 from seti.data import competition
 from seti.errors import SetiError, settings_errors
-from seti.experiments.experiment import open_experiment, unset_experiment
+from seti.experiments.experiment import RELEASED, open_experiment, unset_experiment
 from seti.models.release_names import find_release
 from seti.utils.precision_names import precision_name
+from seti.utils.shards import parse_shard
 
 
 @settings_errors()
@@ -25,11 +26,11 @@ def check_predict(cfg: Any) -> None:
         SettingsError: naming the setting.
     """
     if OmegaConf.is_missing(cfg, "ckpt_dir"):
-        raise SetiError(unset_experiment())
+        raise SetiError(unset_experiment(also=RELEASED))
     experiments = [Path(name) for name in ensembles(cfg.ckpt_dir) if find_release(name) is None]
     _settle(cfg)
     for path in experiments:
-        open_experiment(path)
+        open_experiment(path, RELEASED)
     if cfg.data.root is not None and not Path(cfg.data.root).is_dir() and experiments and cfg.out is None:
         competition.read_test_ids(Path(cfg.data.root))
 
@@ -49,6 +50,7 @@ def ensembles(given: str | ListConfig) -> list[str]:
 
 def _settle(cfg: Any) -> None:
     cfg.precision = precision_name(cfg.precision)
+    parse_shard(cfg.shard)
     settle_choices(cfg)
     check_choice("precision", cfg.precision)
     check_batch_size(cfg.data)

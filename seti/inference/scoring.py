@@ -11,17 +11,20 @@ draw_cadence(cadences[0], id="first", score=scores[0]).savefig("first.png")
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from seti.data.cadence import PANEL_CHOICES
+from seti.data.cleaned_set import check_networks
 from seti.data.folder import open_folder
 from seti.data.sources import CadenceArray, CadenceSource
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError
-from seti.experiments.experiment import Experiment, open_experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
@@ -46,6 +49,7 @@ class LoadedEnsemble:
         spec: input of the networks.
         any_size: panels may have other numbers of rows and bins than those of `spec`.
         prior: share of needles that a cadence is expected to have, for one that cannot be read.
+        fingerprint: of the labelled cadences of an experiment.
     """
 
     name: str
@@ -55,11 +59,20 @@ class LoadedEnsemble:
     spec: InputSpec
     any_size: bool
     prior: float
+    fingerprint: str = ""
 
     @property
     def panels(self) -> tuple[int, ...]:
         """Numbers, 0 to 5, of the panels that the networks take in."""
         return PANEL_CHOICES[self.spec.panels]
+
+    def check_folder(self, root: Path) -> None:
+        """Refuse cleaned cadences that the networks cannot score.
+
+        Raises:
+            SetiError: see `seti.data.cleaned_set.check_networks`.
+        """
+        check_networks(root, self.name, self.spec.normalise, self.fingerprint)
 
     def spec_for(self, rows: int, bins: int) -> InputSpec:
         """Input made from panels of a size, where the networks take in any; else their own.
@@ -75,7 +88,8 @@ class LoadedEnsemble:
         """Score cadences in memory.
 
         Args:
-            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; panels in the order ABACAD, any scale.
+            cadences: `(N, 6, rows, bins)`, or `(6, rows, bins)` for one; floats of 2, 4 or 8 bytes, panels in
+                the order ABACAD, any scale. Not cadences whose repeated backgrounds are subtracted.
             device: `auto`, `cpu`, `cuda` or `cuda:1`.
             precision: `auto`, `32`, `bf16-mixed` or `16-mixed`.
             flips: average over four mirrored views.
@@ -111,11 +125,18 @@ class LoadedEnsemble:
             Columns `id`, `fold_<k>` of every member and `prob`, their mean.
 
         Raises:
-            SetiError: there is no cadence, one is damaged, or the networks take in panels of another size.
+            SetiError: there is no cadence, one is damaged, the networks take in panels of another size, or they cannot
+                score cadences whose repeated backgrounds are subtracted.
         """
+        self.check_folder(Path(root))
         opened = open_folder(Path(root), self.panels, on_error=on_error)
         probs = self.probabilities(opened.source, device, precision, flips)
         return tables.join(opened.ids, opened.source.ids, self.folds, probs, probs.mean(axis=1))
+
+    def dataset(self, source: CadenceSource, device: torch.device) -> CadenceDataset:
+        """Cadences of a source as the networks take them in."""
+        spec = self.spec_for(source.rows, source.bins)
+        return CadenceDataset(source, None, spec, on_device=device.type == "cuda")
 
     def probabilities(
         self,
@@ -125,6 +146,7 @@ class LoadedEnsemble:
         flips: bool = False,
         batch_size: int | None = None,
         workers: int = 0,
+        **options: Any,
     ) -> np.ndarray:
         """Run every member over every cadence of a source.
 
@@ -133,6 +155,7 @@ class LoadedEnsemble:
             device, precision, flips: as for `score`.
             batch_size: cadences in a batch; None chooses, and on a GPU halves batches that do not fit.
             workers: processes that read for a GPU.
+            options: more arguments of `seti.inference.ensemble.predict_probabilities`.
 
         Returns:
             `(N, members)` float64 probabilities.
@@ -142,8 +165,7 @@ class LoadedEnsemble:
         """
         place = choose_device(device)
         choose_precision(precision, place)
-        spec = self.spec_for(source.rows, source.bins)
-        dataset = CadenceDataset(source, None, spec, on_device=place.type == "cuda")
+        dataset = self.dataset(source, place)
         size = batch_size or auto_batch_size(dataset, place)
         label = f"{self.name}: {len(self.folds)} networks"
         with memory_errors(f"data.batch_size={size}"):
@@ -155,6 +177,7 @@ class LoadedEnsemble:
                 label,
                 flips=flips,
                 halve=batch_size is None,
+                **options,
             )
         for classifier in self.classifiers:
             classifier.cpu()
@@ -178,12 +201,12 @@ def load_ensemble(ckpt_dir: str | Path = "pretrained") -> LoadedEnsemble:
         digests = {str(fold): release.sums[path.name] for fold, path in release.folds.items()}
         spec = classifiers[0].spec
         return LoadedEnsemble(release.name, classifiers, list(release.folds), digests, spec, True, RELEASE_PRIOR)
-    experiment = open_experiment(Path(ckpt_dir))
+    experiment = open_experiment(Path(ckpt_dir), RELEASED)
     classifiers = load_folds(experiment)
     digests = {str(fold): result.files[result.checkpoint] for fold, result in experiment.results.items()}
-    prior = experiment.first_result.positive_share
+    prior, learned = experiment.first_result.positive_share, experiment.first_result.data.fingerprint
     spec, folds = classifiers[0].spec, experiment.finished_folds()
-    return LoadedEnsemble(experiment.name, classifiers, folds, digests, spec, False, prior)
+    return LoadedEnsemble(experiment.name, classifiers, folds, digests, spec, False, prior, learned)
 
 
 def load_folds(experiment: Experiment) -> list[CadenceClassifier]:

@@ -21,6 +21,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from seti.backgrounds.cadences import ALL, Cadences, open_data_set
 from seti.data import competition
+from seti.data.cleaned_set import COVERAGE, MARK, is_cleaned
 from seti.data.folds import COLUMN, divide, fingerprint
 from seti.dataloading.groups import choose_groups
 from seti.errors import SetiError
@@ -29,7 +30,7 @@ from seti.experiments import predictions, provenance
 from seti.experiments.experiment import OOF_COLUMNS, Experiment, FoldFolder
 from seti.experiments.fold_result import FoldResult, LabelledData, Scores
 from seti.reports.cross_validation import summarise
-from seti.utils import files, locks
+from seti.utils import files, hints, locks
 from seti.utils.console import cadence_progress, console
 from seti.utils.processes import available_cores, check_workers, parallel_map
 
@@ -58,11 +59,13 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
     check_workers(workers)
     started, root = time.monotonic(), Path(data["root"])
     listed = competition.read_labels_and_folds(root)
-    competition.is_cleaned(root)  # refuses a data set that is not finished
+    is_cleaned(root)  # refuses a data set that is not finished
     groups = choose_groups(data["groups"], root, listed["id"], data["folds"])
     labels = divide(listed, root, data["folds"], data["n_folds"], data["fold_seed"], groups)
     test = competition.read_test_ids(root)
-    _check_folder(path)
+    own = data["folds"] == COLUMN or groups is not None
+    identity = fingerprint(labels, own) + MARK * is_cleaned(root)
+    _check_folder(path, root, identity)
     statistics = _measure(root, workers)
     experiment = Experiment(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -70,10 +73,9 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
         files.remove_stale_parts(path)
         for stale in (experiment.predictions_record, experiment.cv_path):
             stale.unlink(missing_ok=True)
-        own = data["folds"] == COLUMN or groups is not None
         described = LabelledData(
             root=str(root.resolve()),
-            fingerprint=fingerprint(labels, own) + "-cleaned" * competition.is_cleaned(root),
+            fingerprint=identity,
             cadences=len(labels),
             positives=int(labels["target"].sum()),
             skipped=0,
@@ -93,11 +95,18 @@ def score(data: dict[str, Any], path: Path, workers: int | None = None) -> float
     return _report(experiment, root, table, summary["mean_auc"])
 
 
-def _check_folder(path: Path) -> None:
-    """Refuse to replace an experiment of another kind."""
+def _check_folder(path: Path, root: Path, identity: str) -> None:
+    """Refuse to replace an experiment of another kind, or of another data set."""
     for result in Experiment(path).results.values():
         if result.config.get("score") != SCORE:
             msg = f"{path} is the experiment of a network: give another folder, out=<folder>"
+            raise SetiError(msg)
+        if result.data.fingerprint != identity and Path(result.data.root) != root.resolve():
+            other = path.with_name(f"{SCORE}_{root.resolve().name}")
+            msg = (
+                f"{path} holds the scores of another data set, {result.data.root}: give this one a folder of its own, "
+                f"{hints.shell(hints.setting('out', other))}"
+            )
             raise SetiError(msg)
     for name in ("predictions.csv", "submission.csv", "predictions.json", "cv.json"):
         files.try_output(path / name)
@@ -197,9 +206,9 @@ def _report(experiment: Experiment, root: Path, table: pd.DataFrame, held_out: f
 
 def _by_coverage(root: Path) -> list[tuple[str, set[str]]]:
     """Ids of cadences that twins cover, well covered ones, and the others."""
-    if not competition.is_cleaned(root):
+    if not is_cleaned(root):
         return []
-    table = files.read_csv(root / competition.COVERAGE, ["id", "covered"])
+    table = files.read_csv(root / COVERAGE, ["id", "covered"])
     share = table["covered"]
     parts = (("covered", share > 0), (f"covered by {WELL_COVERED}", share >= WELL_COVERED), ("not covered", share == 0))
     return [(name, set(table["id"][part])) for name, part in parts]

@@ -87,7 +87,7 @@ class CadenceClassifier(pl.LightningModule):
         images, targets = self._augment(batch[0], batch[1])
         loss = self.loss(self(images).float(), targets)
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(targets))
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets), sync_dist=True)
         return loss
 
     def _augment(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,13 +106,13 @@ class CadenceClassifier(pl.LightningModule):
         return training_loss(logits, targets, **(self.hparams["loss"] or {}))
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        """Accumulate loss and exact AUC over the held-out fold."""
+        """Accumulate loss and exact AUC over the held-out fold, of all processes together."""
         images, targets, _ = batch
         logits = self(images).float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
         # Probabilities, because torchmetrics would mistake logits that all lie in 0..1 for probabilities.
         self.val_auc.update(logits.sigmoid(), targets.long())
-        self.log("val_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(targets))
+        self.log("val_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(targets), sync_dist=True)
         self.log("val_auc", self.val_auc, on_epoch=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:

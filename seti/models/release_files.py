@@ -2,7 +2,7 @@
 
 A release is a folder:
 
-    release.json            format, backbone, model options, input, calibration, training; SHA-256 of the weight files
+    release.json            format, backbone, input, calibration, training; SHA-256 of the weight files
     fold_<k>.safetensors    weights of the network that never trained on cadences of fold k, named as the network's own
     card.json               numbers of the model card (docs/pretrained.md)
 
@@ -80,13 +80,20 @@ def read_release(release: str | Path) -> Release:
         known = ", ".join(released_names()) or "none"
         msg = f"{release} is not a release: give the name of one ({known}), or a folder with {RECORD}"
         raise SetiError(msg)
-    record = files.read_json(folder / RECORD)
+    try:
+        record = files.read_json(folder / RECORD)
+    except SetiError as error:
+        msg = f"{folder / RECORD} is damaged, it cannot be read as a record: {_fix(folder)}"
+        raise SetiError(msg) from error
     wrong = [key for key, kind in FIELDS.items() if not isinstance(record.get(key), kind)]
     if wrong:
         msg = f"{folder / RECORD} is not the record of a release (its {wrong[0]} is missing or wrong): {_fix(folder)}"
         raise SetiError(msg)
     if record["format"] > FORMAT:
         msg = f"{folder / RECORD} has format {record['format']}, this version reads {FORMAT}: install a newer version"
+        raise SetiError(msg)
+    if record.get("options"):
+        msg = f"{folder / RECORD} has networks with options, which this version does not build: install a newer version"
         raise SetiError(msg)
     found = Release(folder, record["backbone"], record["spec"], record["files"], record)
     named = all(WEIGHTS.fullmatch(name) and isinstance(total, str) for name, total in found.sums.items())

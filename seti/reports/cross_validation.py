@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from seti.errors import SetiError
 from seti.evaluation import calibration
+from seti.experiments import trackers
 from seti.experiments.experiment import Experiment
 from seti.reports import figures, gallery, score_plots, training_plots
 from seti.utils import encoding, files, hints
@@ -74,6 +75,10 @@ def report(path: Path, typed: list[str] | None = None, refused: Sequence[list[st
     files.remove_stale_parts(path)
     files.write_json(experiment.cv_path, summary)
     _draw(experiment)
+    settings = experiment.first_result.config
+    run = trackers.Run(experiment.path.parent, "sweep", experiment.name)
+    scores = ("mean_auc", "deviation_auc", "pooled_auc", "calibration_error", "brier", "seconds")
+    trackers.record(settings.get("logger"), run, settings, {key: summary[key] for key in scores})
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:

@@ -11,6 +11,7 @@ from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS
 COLUMNS = 600  # of an image at most: about the pixels that a panel has in the figure
 LINE = "#FFFFFF"
 PERCENTILES = (2.0, 99.7)  # of a panel's values, drawn in the darkest and the brightest colour
+LEAST_SHOWN_HZ = 400.0  # width of a figure in addition to the drift
 GAP = 0.02  # share of the figure's width between the signal and the line on each of its sides
 
 
@@ -60,7 +61,7 @@ def draw_event(
     for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
         rows = len(panel)
         start, end = panel_start_s[number], panel_start_s[number] + rows * row_s
-        image = _thinned(np.asarray(panel, np.float32), round(abs(drift_hz_s) * row_s / resolution_hz))
+        image = thinned(panel, smeared_bins(drift_hz_s, row_s, resolution_hz))
         low, high = np.percentile(image, PERCENTILES)
         axis.imshow(
             image,
@@ -95,15 +96,36 @@ def draw_event(
     return figure
 
 
-def _thinned(panel: np.ndarray, smeared: int) -> np.ndarray:
-    """Reduce a panel to at most `COLUMNS` columns.
+def shown_columns(low_mhz: float, resolution_hz: float, f_start_mhz: float, f_end_mhz: float) -> slice:
+    """Columns of a cut-out that a figure shows: the track with half as much again on both sides.
+
+    Args:
+        low_mhz: middle of the lowest bin of the cut-out.
+        resolution_hz: width of a bin.
+        f_start_mhz, f_end_mhz: lowest and highest frequency of the track.
+    """
+    pad = max(LEAST_SHOWN_HZ / 2 / 1e6, (f_end_mhz - f_start_mhz) / 2)
+    ends = [f_start_mhz - pad - low_mhz, f_end_mhz + pad - low_mhz]
+    first, last = (round(end * 1e6 / resolution_hz) for end in ends)
+    return slice(max(0, first), last + 1)
+
+
+def smeared_bins(drift_hz_s: float, row_s: float, resolution_hz: float) -> int:
+    """Bins over which a drifting signal is spread in a row."""
+    return round(abs(drift_hz_s) * row_s / resolution_hz)
+
+
+def thinned(panel: np.ndarray, smeared: int, columns: int = COLUMNS) -> np.ndarray:
+    """Reduce a panel to at most `columns` columns.
 
     Args:
         panel: `(rows, bins)`.
         smeared: bins over which a row of the signal is spread: their mean loses nothing of it. Where more bins are to
-            be joined, the largest of these means is drawn.
+            be joined, the largest of these means is kept.
+        columns: of the result at most.
     """
-    factor = -(-panel.shape[1] // COLUMNS)
+    panel = np.asarray(panel, np.float32)
+    factor = -(-panel.shape[1] // columns)
     means = min(factor, max(1, smeared))
     for join, bins in ((np.mean, means), (np.max, -(-factor // means))):
         whole = panel.shape[1] // bins * bins  # what is left over is less than a column

@@ -32,14 +32,17 @@ def read_labels(path: Path) -> dict[str, str]:
     return dict(zip(table["id"].astype(str), table["label"], strict=True))
 
 
-def check_labels(path: Path, labels: Collection[str], known: Collection[str], owner: str) -> None:
-    """Refuse labels of another data set.
+def check_labels(
+    path: Path, labels: Collection[str], known: Collection[str], owner: str, things: str = "cadences"
+) -> None:
+    """Refuse labels of another data set, or of other observations.
 
     Args:
         path: of the labels.
         labels: their ids.
         known: ids that can have a label.
         owner: of these ids, for the message.
+        things: that have the ids.
 
     Raises:
         SetiError: an id is not known.
@@ -48,7 +51,7 @@ def check_labels(path: Path, labels: Collection[str], known: Collection[str], ow
     foreign = [one for one in labels if one not in known]
     if foreign:
         msg = (
-            f"{path} labels {len(foreign)} of {len(labels)} cadences that {owner} does not have, first {foreign[0]}: "
-            "give the labels of the same data set"
+            f"{path} labels {len(foreign)} of {len(labels)} {things} that {owner} does not have, first {foreign[0]}: "
+            f"give the labels of the same {'data set' if things == 'cadences' else 'observations'}"
         )
         raise SetiError(msg)

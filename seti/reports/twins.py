@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from seti.backgrounds.cadences import open_data_set
-from seti.backgrounds.clean_set import COVERAGE, Cleaned
+from seti.backgrounds.clean_set import Cleaned
 from seti.backgrounds.conclusions import Found
 from seti.backgrounds.shares import Shares, advice, count_shares
 from seti.backgrounds.table import TABLE
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, PANEL_LETTERS
+from seti.data.cleaned_set import COVERAGE
 from seti.errors import SetiError
 from seti.reports.figures import save_figure
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
@@ -139,12 +140,20 @@ def _thermal(panel: np.ndarray) -> float:
     return float(1.4826 / 2 * np.median(double)) or 1.0
 
 
-def report_cleaned(cleaned: Cleaned) -> None:
-    """Print what a cleaned data set holds, and the command that trains on it."""
+def report_cleaned(cleaned: Cleaned, raw: Path) -> None:
+    """Print what a cleaned data set holds, and the command that trains on it.
+
+    Args:
+        cleaned: the data set.
+        raw: folder of the one that it was made from, which serves as well where nothing repeats.
+    """
     print(cleaned.describe())
     print(f"written: {near(cleaned.folder)}, with {COVERAGE}")
-    root = hints.setting("data.root", cleaned.folder)
-    print_next(hints.command("train", "-m", "fold=all", "experiment=best_clean_cpu", root))
+    recipe, root = "best_clean_cpu", cleaned.folder
+    if not (cleaned.coverage["covered"] > 0).any():
+        print(f"no background repeats: every cadence is as it was, and {cleaned.folder} is of no more use than {raw}")
+        recipe, root = "best_cpu", raw
+    print_next(hints.command("train", "-m", "fold=all", f"experiment={recipe}", hints.setting("data.root", root)))
 
 
 def _print_counts(found: Found) -> None:

@@ -76,15 +76,11 @@ def search_channel(
         panel = np.asarray(read_panel(p))
         if planes is None:
             planes = np.empty((len(on), *panel.shape), np.float32)
-            ascending = np.empty(
-                panel.shape, np.float32
-            )  # kept: memory that is asked for again costs a fifth of the time
             times = times.with_rows(panel.shape[0])
-        np.copyto(ascending, panel)
+        np.copyto(planes[p], panel)
         del panel
-        flatten(ascending, planes[p])
+        flatten(planes[p])
         peaks.append(panel_hits(planes[p], p, times, resolution_hz, settings))
-    del ascending
     fitted = [fit(planes, np.concatenate(peaks), times, resolution_hz, settings)]
     fitted.append(fit(planes, joint_hits(planes, times, resolution_hz, settings), times, resolution_hz, settings))
     fitted = np.concatenate(fitted)

@@ -18,7 +18,6 @@ from seti.search.scan_folder import ScanFolder
 # turboSETI's plot_event shows 2.4 times the drift over the cadence, around the first frequency, and at least 500 Hz.
 DRIFT_SPANS = 2.4
 LEAST_HZ = 700.0
-LEAST_SHOWN_HZ = 400.0  # width of a figure in addition to the drift
 
 
 @dataclass(frozen=True)
@@ -154,19 +153,15 @@ def _write(path: Path, header: Header, one: Window, values: np.ndarray) -> None:
 
 
 def _draw(task: ScanTask, event: tuple, one: Window, panels: Sequence[np.ndarray]) -> None:
-    from seti.reports.event_figures import draw_event
+    from seti.reports.event_figures import draw_event, shown_columns
     from seti.reports.figures import save_figure
 
     header = task.header
     lowest = header.fch1_mhz + (one.start if header.ascending else one.stop - 1) * header.foff_mhz
-    # The track with half as much again on both sides, where the cut-out serves programs that centre its start.
-    pad = max(LEAST_SHOWN_HZ / 2 / 1e6, (event.f_end_mhz - event.f_start_mhz) / 2)
-    ends = [(event.f_start_mhz - pad - lowest), (event.f_end_mhz + pad - lowest)]
-    first, last = (round(end * 1e6 / header.resolution_hz) for end in ends)
-    first = max(0, first)
+    shown = shown_columns(lowest, header.resolution_hz, event.f_start_mhz, event.f_end_mhz)
     figure = draw_event(
-        [panel[:, first : last + 1] for panel in panels],
-        low_mhz=lowest + first * header.resolution_hz / 1e6,
+        [panel[:, shown] for panel in panels],
+        low_mhz=lowest + shown.start * header.resolution_hz / 1e6,
         resolution_hz=header.resolution_hz,
         row_s=header.tsamp_s,
         panel_start_s=task.cadence.panel_start_s,

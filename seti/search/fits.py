@@ -16,27 +16,38 @@ LONGEST = 4096  # bins in the window of one row
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
-def boxes(row, centre, width, step, count, out):
-    """Box sums at `count` positions, `step` bins apart, around `centre`; masked bins are 0."""
+def boxes(row, centre, width, step, count, sums, out):
+    """Box sums at `count` positions, `step` bins apart, around `centre`; masked bins are 0.
+
+    `sums` is scratch of `LONGEST + 1` values, whose first is 0.
+    """
     total = row.shape[0]
     first = centre - (count // 2) * step
     low = int(np.floor(first - width / 2 + 0.5)) - 1
-    length = min(int((count - 1) * step + width) + 5, LONGEST)
-    sums = np.zeros(length + 1, np.float32)
-    for i in range(length):
-        b = low + i
-        v = row[b] if 0 <= b < total else np.float32(0)
-        sums[i + 1] = sums[i] + (v if v > -500 else np.float32(0))
+    wanted = int((count - 1) * step + width) + 5
+    length = min(wanted, LONGEST)
+    begin, end = min(max(-low, 0), length), min(max(total - low, 0), length)
+    for i in range(begin):
+        sums[i + 1] = 0
+    value = np.float32(0)
+    inside = row[low + begin : low + end] if end > begin else row[:0]
+    after = sums[begin + 1 : begin + 1 + len(inside)]
+    for i in range(len(inside)):
+        v = inside[i]
+        value += v if v > -500 else np.float32(0)
+        after[i] = value
+    for i in range(max(end, begin), length):
+        sums[i + 1] = value
     # A bin b covers b - 0.5 to b + 0.5: the sum up to position x is at index x + 0.5 - low.
-    for j in range(count):
-        x = first + j * step + 0.5 - low
-        a, c = x - width / 2, x + width / 2
-        ia, ic = int(a), int(c)
-        if ic + 1 > length:
-            out[j] = 0
-            continue
+    left, right = first + 0.5 - low - width / 2, first + 0.5 - low + width / 2
+    fits = count if wanted <= LONGEST else min(count, max(0, int((LONGEST - 2 - right) / step)))
+    for j in range(fits):
+        a, c = left + j * step, right + j * step
+        ia, ic = np.uint32(a), np.uint32(c)
         fa, fc = np.float32(a - ia), np.float32(c - ic)
         out[j] = sums[ic] + fc * (sums[ic + 1] - sums[ic]) - sums[ia] - fa * (sums[ia + 1] - sums[ia])
+    for j in range(fits, count):
+        out[j] = 0
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
@@ -44,13 +55,14 @@ def stamps(planes, time, use, track, width, step, count, out, when):
     """Box sums around a track in units of noise, of all rows of the panels in use; their number."""
     panels, rows, _ = planes.shape
     scale = np.float32(1 / np.sqrt(width))
+    sums = np.zeros(LONGEST + 1, np.float32)
     n = 0
     for p in range(panels):
         if not use[p]:
             continue
         for r in range(rows):
             u = time[p, r]
-            boxes(planes[p, r], track[0] + u * (track[1] + u * track[2]), width, step, count, out[n])
+            boxes(planes[p, r], track[0] + u * (track[1] + u * track[2]), width, step, count, sums, out[n])
             for j in range(count):
                 out[n, j] *= scale
             when[n] = u
@@ -59,31 +71,90 @@ def stamps(planes, time, use, track, width, step, count, out, when):
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
+def _totals(stamp, offset, ratio, a, totals):
+    """Sums over rows for the shifts -a to a, each `ratio` columns; all of them lie within the stamp.
+
+    `offset` is the column of every row at shift 0, plus 0.5. Up to three shifts either way take one pass over the rows.
+    """
+    n = len(offset)
+    t0, t1, t2, t3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    t4, t5, t6 = np.float32(0), np.float32(0), np.float32(0)
+    if a == 1:
+        for r in range(n):
+            x, row = offset[r], stamp[r]
+            t0 += row[np.uint32(x - ratio)]
+            t1 += row[np.uint32(x)]
+            t2 += row[np.uint32(x + ratio)]
+        totals[0], totals[1], totals[2] = t0, t1, t2
+    elif a == 2:
+        for r in range(n):
+            x, row = offset[r], stamp[r]
+            t0 += row[np.uint32(x - 2 * ratio)]
+            t1 += row[np.uint32(x - ratio)]
+            t2 += row[np.uint32(x)]
+            t3 += row[np.uint32(x + ratio)]
+            t4 += row[np.uint32(x + 2 * ratio)]
+        totals[0], totals[1], totals[2], totals[3], totals[4] = t0, t1, t2, t3, t4
+    elif a == 3:
+        for r in range(n):
+            x, row = offset[r], stamp[r]
+            t0 += row[np.uint32(x - 3 * ratio)]
+            t1 += row[np.uint32(x - 2 * ratio)]
+            t2 += row[np.uint32(x - ratio)]
+            t3 += row[np.uint32(x)]
+            t4 += row[np.uint32(x + ratio)]
+            t5 += row[np.uint32(x + 2 * ratio)]
+            t6 += row[np.uint32(x + 3 * ratio)]
+        totals[0], totals[1], totals[2], totals[3], totals[4], totals[5], totals[6] = t0, t1, t2, t3, t4, t5, t6
+    else:
+        for i in range(2 * a + 1):
+            shift = (i - a) * ratio
+            total = np.float32(0)
+            for r in range(n):
+                total += stamp[r, np.uint32(offset[r] + shift)]
+            totals[i] = total
+
+
+@njit(cache=True, nogil=True, fastmath=FLAGS)
+def _limited_totals(stamp, offset, ratio, a, count, totals):
+    """Same sums where a shift may leave the stamp, `count` columns wide."""
+    for i in range(2 * a + 1):
+        shift = (i - a) * ratio
+        total = np.float32(0)
+        for r in range(len(offset)):
+            x = int(offset[r] + shift)
+            if x >= 0 and x < count:
+                total += stamp[r, x]
+        totals[i] = total
+
+
+@njit(cache=True, nogil=True, fastmath=FLAGS, error_model="numpy")
 def best_shift(stamp, when, n, count, step, centre, a, b, c, grid):
     """Best shift `i + j * v + k * v^2`, in steps of `grid`, as (snr, i, j, k); v is u - centre.
 
-    `a`, `b` and `c` are the largest i, j and k.
+    `a`, `b` and `c` are the largest i, j and k; `a` is at least 1.
     """
     middle = count // 2
     best, bi, bj, bk = np.float32(-1e9), 0.0, 0.0, 0.0
     longest = 1e-9
     for r in range(n):
         longest = max(longest, abs(when[r] - centre))
-    offset = np.empty(n, np.float32)
+    ratio = grid / step
+    within = (a + b + c) * ratio + 1 < middle
+    v, offset, totals = np.empty(n), np.empty(n), np.empty(2 * a + 1, np.float32)
+    for r in range(n):
+        v[r] = (when[r] - centre) / longest
     for k in range(-c, c + 1):
         for j in range(-b, b + 1):
             for r in range(n):
-                v = (when[r] - centre) / longest
-                offset[r] = (j * v + k * v * v) * grid / step + middle + 0.5
-            for i in range(-a, a + 1):
-                shift = i * grid / step
-                total = np.float32(0)
-                for r in range(n):
-                    x = int(offset[r] + shift)
-                    if x >= 0 and x < count:
-                        total += stamp[r, x]
-                if total > best:
-                    best, bi, bj, bk = total, i * grid, j * grid / longest, k * grid / longest / longest
+                offset[r] = np.float32((j + k * v[r]) * v[r] * ratio + middle + 0.5)
+            if within:
+                _totals(stamp, offset, ratio, a, totals)
+            else:
+                _limited_totals(stamp, offset, ratio, a, count, totals)
+            for i in range(2 * a + 1):
+                if totals[i] > best:
+                    best, bi, bj, bk = totals[i], (i - a) * grid, j * grid / longest, k * grid / longest / longest
     return best / np.sqrt(n), bi, bj, bk
 
 
@@ -123,21 +194,24 @@ def measure(planes, time, p, track, width, shift):
     for r in range(rows):
         u = time[p, r]
         x = track[0] + u * (track[1] + u * track[2]) + shift
+        row = planes[p, r]
         a, c = x - width / 2, x + width / 2
-        low, high = int(np.floor(x - far)), int(np.floor(x + far)) + 1
-        for b in range(max(low, 0), min(high, total)):
-            v = planes[p, r, b]
+        for b in range(max(int(np.floor(a + 0.5)), 0), min(int(np.ceil(c + 0.5)), total)):
+            v = row[b]
             cover = min(b + 0.5, c) - max(b - 0.5, a)
-            if cover > 0:
-                if v > -500:
-                    inside += cover * v
-                    if v > LINEAR:
-                        strong += cover * (LINEAR * np.exp((v - LINEAR) / COMPRESSION) - v)
-                    weight += cover
-                    squares += cover * cover
-            elif v > -500 and abs(b - x) > near:
-                side += min(max(v, -3.0), 3.0)
-                around += 1
+            if cover > 0 and v > -500:
+                inside += cover * v
+                if v > LINEAR:
+                    strong += cover * (LINEAR * np.exp((v - LINEAR) / COMPRESSION) - v)
+                weight += cover
+                squares += cover * cover
+        left = row[max(int(np.floor(x - far)), 0) : max(min(int(np.ceil(x - near)), total), 0)]
+        right = row[max(int(np.floor(x + near)) + 1, 0) : max(min(int(np.floor(x + far)) + 1, total), 0)]
+        for part in (left, right):
+            for i in range(len(part)):
+                v = part[i]
+                side += min(max(v, np.float32(-3)), np.float32(3)) if v > -500 else np.float32(0)
+                around += 1 if v > -500 else 0
     if weight < 0.05 * rows * width:
         return 0.0, weight / (rows * width), 0.0
     background = side / around if around > 20 else 0.0

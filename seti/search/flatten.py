@@ -13,31 +13,32 @@ ROW_BLOCK = 512  # bins of one row
 NOISE_BLOCK = 8192  # bins; all rows together
 LINEAR = 8.0  # up to this many deviations a value is kept as it is
 COMPRESSION = 2.0
-BUCKETS, LOW, HIGH = 256, 0.3, 1.9  # histogram of one row's block, in units of the band's level
+BUCKETS, GROUP, LOW, HIGH = 256, 16, 0.3, 1.9  # histogram of one row's block, in units of the band's level
 
 
-def flatten(panel: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Deviations from the local level in units of the local noise, `(rows, width)` float32.
+def flatten(panel: np.ndarray) -> np.ndarray:
+    """Replace a panel by its deviations from the local level in units of the local noise, in place.
 
     Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
     crosses it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
+
+    Args:
+        panel: `(rows, width)` float32, contiguous.
+
+    Returns:
+        The panel.
     """
-    panel = np.ascontiguousarray(panel, np.float32)
     width = panel.shape[1]
-    flat = np.empty_like(panel) if out is None else out
     gains = np.array([_finite_median(row[:: max(1, width // 16384)]) for row in panel])
     if not (gains > 0).any():
-        flat[:] = 0
-        return flat
+        panel[:] = 0
+        return panel
     scale = np.where(gains > 0, 1 / np.where(gains > 0, gains, 1), 0).astype(np.float32)
-    spectrum = _spectrum(panel, scale)
-    band = _band(spectrum)
-    inverse = np.where(band > 0, 1 / np.where(band > 0, band, 1), 0).astype(np.float32)
+    inverse = _inverse(*_band(_spectrum(panel, scale)), width)
     levels, noise = _levels(panel, scale, inverse, ROW_BLOCK, NOISE_BLOCK)
-    noise = _filled(noise)
-    _divide(panel, scale, inverse, levels, noise, ROW_BLOCK, NOISE_BLOCK, flat)
-    _remove_dc(flat)
-    return flat
+    _divide(panel, scale, inverse, levels, _filled(noise), ROW_BLOCK, NOISE_BLOCK)
+    _remove_dc(panel)
+    return panel
 
 
 def expand(value: np.ndarray) -> np.ndarray:
@@ -50,25 +51,35 @@ def _finite_median(values: np.ndarray) -> float:
     return float(np.median(finite)) if len(finite) else 0.0
 
 
-def _band(spectrum: np.ndarray) -> np.ndarray:
-    """Level of every bin: medians of blocks, joined by straight lines."""
+def _band(spectrum: np.ndarray) -> tuple[np.ndarray, int]:
+    """Medians of blocks of a spectrum, and the bins of a block; `_inverse` joins them by straight lines."""
     width = len(spectrum)
     block = min(BAND_BLOCK, width)
-    whole = width // block * block
-    blocks = spectrum[:whole].reshape(-1, block)
+    blocks = spectrum[: width // block * block].reshape(-1, block)
+    if np.isfinite(spectrum.sum()):
+        middle = block // 2
+        ordered = np.sort(blocks, axis=1)  # quicker than a partition of so few
+        medians = ordered[:, middle] if block % 2 else (ordered[:, middle - 1] + ordered[:, middle]) * np.float32(0.5)
+        return medians.astype(np.float64), block
     with np.errstate(invalid="ignore"):
-        medians = (
-            np.median(blocks, axis=1) if np.isfinite(spectrum.sum()) else np.array([_finite_median(b) for b in blocks])
-        )
-    centres = (np.arange(len(medians)) + 0.5) * block - 0.5
-    if len(medians) == 1:
-        return np.full(width, medians[0])
-    band = np.interp(np.arange(width), centres, medians)
-    half = block // 2  # beyond the outer centres: straight on, for the response falls there
-    band[:half] = medians[0] + (np.arange(half) - centres[0]) * (medians[1] - medians[0]) / block
-    outer = np.arange(int(centres[-1]), width)
-    band[outer] = medians[-1] + (outer - centres[-1]) * (medians[-1] - medians[-2]) / block
-    return band
+        return np.array([_finite_median(part) for part in blocks]), block
+
+
+@njit(cache=True, nogil=True)
+def _inverse(medians, block, width):
+    """Inverse of the level of every bin, 0 where the level is not above 0."""
+    out = np.empty(width, np.float32)
+    count = len(medians)
+    for i in range(max(1, count - 1)):
+        # Beyond the outer centres: straight on, for the response falls there.
+        first = 0 if i == 0 else int((i + 0.5) * block - 0.5) + 1
+        last = width if i >= count - 2 else int((i + 1.5) * block - 0.5) + 1
+        slope = (medians[i + 1] - medians[i]) / block if count > 1 else 0.0
+        start = medians[i] - slope * ((i + 0.5) * block - 0.5)
+        for b in range(first, last):
+            level = start + slope * b
+            out[b] = 1 / level if level > 0 else 0.0
+    return out
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
@@ -103,14 +114,30 @@ def _spectrum(panel, scale):
 
 
 @njit(cache=True, nogil=True)
-def _quantile(counts, total, share):
-    wanted = share * total
-    below = 0.0
-    for i in range(len(counts)):
+def _quantile(counts, sums, wanted):
+    """Value below which `wanted` counts lie; `sums` are those of `GROUP` buckets each."""
+    below, group = 0, 0
+    while group < len(sums) - 1 and below + sums[group] < wanted:
+        below += sums[group]
+        group += 1
+    for i in range(group * GROUP, len(counts)):
         if below + counts[i] >= wanted and counts[i] > 0:
             return LOW + (HIGH - LOW) * (i + (wanted - below) / counts[i]) / len(counts)
         below += counts[i]
     return HIGH
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+def _buckets(row, inverse, factor, out):
+    """Bucket of every value of a block, the outer ones for all beyond; the number of those that are numbers."""
+    step = BUCKETS / (HIGH - LOW)
+    total = np.int32(0)
+    for b in range(len(row)):
+        value = (row[b] * factor * inverse[b] - LOW) * step
+        total += np.int32(1) if value == value else np.int32(0)
+        value = value if value > 0 else 0.0  # what is not a number is taken back by the caller
+        out[b] = np.int32(value if value < BUCKETS - 1 else BUCKETS - 1.0)
+    return total
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
@@ -122,27 +149,37 @@ def _levels(panel, scale, inverse, row_block, noise_block):
     levels = np.ones((rows, count), np.float32)
     noise = np.zeros((count + per - 1) // per, np.float64)
     found = np.zeros(len(noise), np.int64)
-    step = BUCKETS / (HIGH - LOW)
-    counts = np.zeros(BUCKETS, np.int32)
+    # Two histograms in turn: the same bucket twice running would wait for its own first count.
+    even, odd, sums = np.zeros(BUCKETS, np.int32), np.zeros(BUCKETS, np.int32), np.zeros(BUCKETS // GROUP, np.int32)
+    places = np.empty(width - (count - 1) * row_block, np.int32)
     for r in range(rows):
         for j in range(count):
-            counts[:] = 0
             start, stop = j * row_block, (j + 1) * row_block if j < count - 1 else width
-            total = 0
-            for b in range(start, stop):
-                value = (panel[r, b] * scale[r] * inverse[b] - LOW) * step
-                if value >= 0 and value < BUCKETS:
-                    counts[int(value)] += 1
-                    total += 1
-                elif value >= BUCKETS or value < 0:
-                    counts[BUCKETS - 1 if value > 0 else 0] += 1
-                    total += 1
-            if total < (stop - start) // 2 or counts[0] > total // 4 or counts[BUCKETS - 1] > total // 2:
+            size = stop - start
+            total = _buckets(panel[r, start:stop], inverse[start:stop], scale[r], places)
+            even[:] = 0
+            odd[:] = 0
+            for b in range(size // 2):
+                even[places[2 * b]] += 1
+                odd[places[2 * b + 1]] += 1
+            if size % 2:
+                even[places[size - 1]] += 1
+            even[0] -= size - total
+            for i in range(BUCKETS):
+                even[i] += odd[i]
+            for group in range(BUCKETS // GROUP):
+                part = np.int32(0)
+                for i in range(GROUP):
+                    part += even[group * GROUP + i]
+                sums[group] = part
+            if total < size // 2 or even[0] > total // 4 or even[BUCKETS - 1] > total // 2:
                 levels[r, j] = 0.0
                 continue
-            median = _quantile(counts, total, 0.5)
+            median = _quantile(even, sums, 0.5 * total)
             levels[r, j] = median
-            noise[j // per] += (_quantile(counts, total, 0.75) - _quantile(counts, total, 0.25)) / 1.349 / median
+            noise[j // per] += (
+                (_quantile(even, sums, 0.75 * total) - _quantile(even, sums, 0.25 * total)) / 1.349 / median
+            )
             found[j // per] += 1
     for i in range(len(noise)):
         noise[i] = noise[i] / found[i] if found[i] > 0 else 0.0
@@ -158,8 +195,25 @@ def _filled(noise: np.ndarray) -> np.ndarray:
     return np.where((noise > 0) & (noise > 1.5 * middle), middle, noise)
 
 
+# Division by zero gives infinity, as in numpy: a test for it would keep the loop from being vectorised.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"}, error_model="numpy")
+def _divide_block(values, inverse, factor, level, slope, deviation):
+    """Replace the values of half a block by their deviations; the number of those over `LINEAR`."""
+    least, most = np.float32(-LINEAR), np.float32(LINEAR)
+    share = np.float32(1) / deviation
+    over = np.int32(0)
+    for b in range(len(values)):
+        value = (values[b] * factor * inverse[b] / (level + slope * np.float32(b)) - np.float32(1)) * share
+        value = value if value == value else np.float32(0)
+        value = value if value > least else least
+        values[b] = value
+        over += np.int32(1) if value > most else np.int32(0)
+    return over
+
+
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
-def _divide(panel, scale, inverse, levels, noise, row_block, noise_block, flat):
+def _divide(panel, scale, inverse, levels, noise, row_block, noise_block):
+    """Replace a panel by its deviations, in place."""
     rows, width = panel.shape
     count = levels.shape[1]
     for r in range(rows):
@@ -171,19 +225,19 @@ def _divide(panel, scale, inverse, levels, noise, row_block, noise_block, flat):
             other = own if other < 0 or other >= count or levels[r, other] == 0 else other
             deviation = noise[min(own * row_block // noise_block, len(noise) - 1)]
             if levels[r, own] == 0 or deviation < 1e-6:
-                flat[r, start:stop] = 0
+                panel[r, start:stop] = 0
                 continue
             centre = (own + 0.5) * row_block - 0.5
             slope = (levels[r, other] - levels[r, own]) / row_block * (other - own)
-            factor = scale[r]
-            for b in range(start, stop):
-                level = levels[r, own] + slope * (b - centre)
-                value = (panel[r, b] * factor * inverse[b] - level) / (deviation * level)
-                if value > LINEAR:
-                    value = LINEAR + COMPRESSION * np.log(min(value, np.float32(1e9)) / LINEAR)
-                elif not value > -LINEAR:
-                    value = -LINEAR if value <= -LINEAR else np.float32(0)  # 0 where it is not a number
-                flat[r, b] = value
+            level = levels[r, own] + slope * (start - centre)
+            part = panel[r, start:stop]
+            over = _divide_block(
+                part, inverse[start:stop], scale[r], np.float32(level), np.float32(slope), np.float32(deviation)
+            )
+            if over > 0:
+                for b in range(len(part)):
+                    if part[b] > LINEAR:
+                        part[b] = LINEAR + COMPRESSION * np.log(min(part[b], np.float32(1e9)) / LINEAR)
 
 
 def _remove_dc(flat: np.ndarray) -> None:

@@ -19,10 +19,11 @@ from seti.search.coarse_channel import ScanTask, search_coarse_channel
 from seti.search.judge import NO_JUDGE, check_judge
 from seti.search.parts import fitting_workers, one_thread_each, search_parts
 from seti.search.scan_folder import ScanFolder
-from seti.search.selection import Range, Selection, channel_range, parse_ranges, parse_shard, select, shard_of, within
+from seti.search.selection import Range, Selection, channel_range, parse_ranges, select, within
 from seti.search.settings import SearchSettings
 from seti.utils import files, locks, processes
 from seti.utils.console import console
+from seti.utils.shards import parse_shard, shard_of
 
 if TYPE_CHECKING:
     from seti.config.commands import ScanConfig
@@ -72,7 +73,7 @@ def scan_cadence(
     exclude: tuple[Range, ...] = (),
     judge: str = "",
 ) -> None:
-    """Search one cadence, and write its events unless only a shard was asked for.
+    """Search one cadence or a shard of it, and write its events once all shards are done.
 
     `judge` identifies what gave the scores: see `check_judge`.
     """
@@ -103,15 +104,16 @@ def scan_cadence(
     files.remove_stale_parts(folder.channels)
     with one_thread_each(), processes.pool(workers) as spread:
         search_parts(task, mine, search_coarse_channel, spread, "coarse channel")
-        if shard is None:
+        done = len(folder.done([str(k) for k in selection.search]))
+        if shard is not None:
+            print(
+                f"{folder.path}: shard {cfg.shard} is done, {done} of {len(selection.search)} coarse channels of the "
+                "scan are. The shard that ends last merges them",
+                flush=True,
+            )
+        if shard is None or done == len(selection.search):
             with locks.hold(folder.path, "merging a scan", patience=MERGE_PATIENCE):
                 merge(cfg, task, selection, exclude, spread)
-            return
-    done = len(folder.done([str(k) for k in selection.search]))
-    print(
-        f"{folder.path}: shard {cfg.shard} is done, {done} of {len(selection.search)} coarse channels of the scan are. "
-        "The same command without shard merges them",
-    )
 
 
 def merge(

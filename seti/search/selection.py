@@ -1,7 +1,6 @@
-"""Coarse channels of a scan, by number, frequency or shard, and excluded ranges."""
+"""Coarse channels of a scan, by number or frequency, and excluded ranges."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,29 +104,6 @@ def within(frequency_mhz: np.ndarray, ranges: Sequence[Range]) -> np.ndarray:
     for low, high in ranges:
         marked |= (frequency_mhz >= low) & (frequency_mhz <= high)
     return marked
-
-
-def parse_shard(value: str | None) -> tuple[int, int] | None:
-    """Read `i/n`: the i-th of n shards, counted from 1.
-
-    Raises:
-        SetiError: it is not of that form.
-    """
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+)/(\d+)", str(value).strip())
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        msg = f"shard={brief(value)} is not a shard: the second of four is shard=2/4"
-        raise SetiError(msg)
-    return int(match[1]), int(match[2])
-
-
-def shard_of(items: Sequence[int], shard: tuple[int, int] | None) -> tuple[int, ...]:
-    """Return the channels of a shard: consecutive, and about as many in every shard."""
-    if shard is None:
-        return tuple(items)
-    number, count = shard
-    return tuple(items[len(items) * (number - 1) // count : len(items) * number // count])
 
 
 def _is_pair(value: Any) -> bool:

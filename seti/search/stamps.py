@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from seti.search.fits import FLAGS, boxes
+from seti.search.fits import FLAGS, LONGEST, boxes
 from seti.search.tree import MASK
 
 BINS = 64
@@ -41,12 +41,13 @@ def unmask(planes):
 @njit(cache=True, nogil=True, fastmath=FLAGS)
 def _cut(planes, tracks, pixels, u, out):
     bins = out.shape[3]
+    sums = np.zeros(LONGEST + 1, np.float32)
     for n in range(len(tracks)):
         scale = np.float32(1 / np.sqrt(pixels[n]))
         for p in range(planes.shape[0]):
             for r in range(planes.shape[1]):
                 t = u[p, r]
                 centre = tracks[n, 0] + t * (tracks[n, 1] + t * tracks[n, 2])
-                boxes(planes[p, r], centre, pixels[n], pixels[n], bins, out[n, p, r])
+                boxes(planes[p, r], centre, pixels[n], pixels[n], bins, sums, out[n, p, r])
                 for j in range(bins):
                     out[n, p, r, j] *= scale

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 
 from seti.config.checks import choice
 from seti.config.commands import StackConfig
@@ -16,9 +17,10 @@ from seti.data import competition
 from seti.errors import SetiError, settings_errors
 from seti.evaluation.calibration import CALIBRATE
 from seti.evaluation.ranks import rank_mean
-from seti.experiments import predictions
+from seti.experiments import predictions, trackers
 from seti.experiments.experiment import Experiment, find_experiments
 from seti.reports import figures, score_plots
+from seti.reports.pages.report import PAGE, write_stack
 from seti.stacking.out_of_fold import (
     META_MODELS,
     NestedPredictions,
@@ -52,7 +54,7 @@ def stack(cfg: StackConfig) -> float:
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
-    for name in ("stack.json", "oof.csv", "submission.csv"):
+    for name in ("stack.json", "oof.csv", "submission.csv", *([PAGE] if cfg.report else [])):
         files.try_output(Path(cfg.output_dir) / STACK_FOLDER / name)
     oof = join_oof({experiment.name: experiment.read_oof() for experiment in experiments})
     tables, lacking = _read_predictions(experiments)
@@ -68,7 +70,16 @@ def stack(cfg: StackConfig) -> float:
     folder.mkdir(exist_ok=True)
     with locks.hold(folder, "stacking"):
         files.remove_stale_parts(folder)
-        return _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+        auc = _blend(cfg, folder, experiments, oof, test_ids, test, lacking)
+        scores = files.read_json(folder / "stack.json")["stack"]
+        settings = OmegaConf.to_container(OmegaConf.structured(cfg)) | {
+            "experiments": [one.name for one in experiments]
+        }
+        numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
+        trackers.record(cfg.logger, trackers.Run(folder.parent, "stack"), settings, numbers)
+        if cfg.report:
+            write_stack(folder, folder / PAGE)
+        return auc
 
 
 @settings_errors()
@@ -86,6 +97,11 @@ def _settle(cfg: StackConfig) -> None:
         if value not in choices:
             msg = f"{name}={value} is none of {', '.join(choices)}"
             raise SetiError(msg)
+    cfg.logger = choice(cfg.logger, trackers.PACKAGES)
+    if cfg.logger not in (None, *trackers.PACKAGES):
+        msg = f"logger={cfg.logger} is none of {', '.join(trackers.PACKAGES)}, or null for none"
+        raise SetiError(msg)
+    trackers.check_tracker(cfg.logger)
 
 
 def _blend(

@@ -46,7 +46,7 @@ def tune(cfg: DictConfig, probe: bool = False) -> tuple[int, str]:
         The number of cadences in a batch, and how it was found.
 
     Raises:
-        SetiError: not even `SMALLEST` cadences fit, or there are several devices.
+        SetiError: not even `SMALLEST` cadences fit.
     """
     config = plain(cfg)
     config["model"]["compile"] = False  # takes minutes a trial; a compiled network needs less memory
@@ -69,12 +69,6 @@ def tune(cfg: DictConfig, probe: bool = False) -> tuple[int, str]:
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        if trainer.world_size > 1:
-            msg = (
-                f"data.batch_size=auto is found on one device, and trainer.devices={cfg.trainer.devices} are "
-                f"{trainer.world_size}: set data.batch_size to a number (of cadences a device), or trainer.devices=1"
-            )
-            raise SetiError(msg)
         datamodule = _Trials(data, config["augment"], cfg.fold, cfg.seed)
         classifier = build_classifier(config, datamodule, fetch_weights=False)
         device, count = trainer.strategy.root_device, len(datamodule.train_set)

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 import sys
 import time
 import warnings
@@ -10,14 +11,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment
-from omegaconf import DictConfig
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from omegaconf import DictConfig, ListConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
+from pytorch_lightning.strategies import DDPStrategy
 
+from seti.config.device_checks import EVERY, device_numbers
 from seti.config.schema import plain
-from seti.config.trainer_checks import EVERY, FIXED, SAME_PRECISION, time_limit
+from seti.config.trainer_checks import FIXED, SAME_PRECISION, time_limit
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SettingsError
 from seti.experiments.experiment import FoldFolder
@@ -34,12 +37,14 @@ from seti.training.callbacks.step_limit import StepLimit
 from seti.training.callbacks.weight_averaging import MovingAverage
 from seti.training.earlier_round import load_start
 from seti.training.refusals import check_accelerator, lightning_refusals
+from seti.utils import ranks
 from seti.utils.device import choose_precision, configure_gpu
+from seti.utils.processes import available_cores
 
 log = logging.getLogger(__name__)
 
 # Settings that this program obeys itself: StepLimit and SaveOnSignal end a run where it can go on.
-OWN = ("max_steps", "max_time")
+OWN = ("max_steps", "max_time", "strategy", "num_nodes")
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
 
@@ -94,7 +99,7 @@ def build_classifier(
     elif fetch_weights and start is not None:
         load_start(classifier, start[0])
     classifier.backbone.check_image_size()
-    if config["data"]["batch_size"] == 1 and not config["model"]["freeze_backbone"]:
+    if datamodule.share.size == 1 and not config["model"]["freeze_backbone"]:
         _check_single(classifier)
     # Checked now, not when the optimiser is made: a forced run has removed the old fold by then.
     if config["optimizer"]["layer_decay"] is not None:
@@ -127,13 +132,18 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     settings = {key: value for key, value in given.items() if key not in (*FIXED, *OWN)} | options
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
+    elif ranks.is_joined():  # the processes of this machine divide its cores
+        cores = available_cores() // int(os.environ["LOCAL_WORLD_SIZE"])
+        torch.set_num_threads(max(min(torch.get_num_threads(), cores), 1))
     configure_gpu()
     has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     named = str(settings.get("precision", "32"))
     named = SAME_PRECISION.get(named, named)
     named = "32" if named == "64" else named  # `build_classifier` has made the weights of 64 bits
     settings["precision"] = choose_precision(named, torch.device("cuda" if has_gpu else "cpu"))
-    if str(settings.get("devices")) in EVERY:
+    if ranks.is_joined():
+        settings |= _several_devices(cfg)
+    elif str(settings.get("devices")) in EVERY:
         settings["devices"] = 1  # the only one
     # A log file gets a line an epoch from History instead of a bar.
     settings["enable_progress_bar"] = settings.get("enable_progress_bar", True) and sys.stdout.isatty()
@@ -144,16 +154,38 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     if settings.get("logger", True) is True:
         settings["logger"] = TensorBoardLogger(folder, name="tensorboard", version="")
     if "profiler" in settings:  # into a file: Lightning would send it to a log that is quiet
-        settings["profiler"] = PROFILERS[settings["profiler"]](folder / "profile", settings["profiler"])
-    # One process, whatever launched it: Lightning would ask Slurm, torchrun and MPI, and may join others to this one.
-    settings["plugins"] = [*options.get("plugins", []), LightningEnvironment()]
+        own = PROFILERS[settings["profiler"]](folder / "profile", settings["profiler"]) if ranks.leads() else None
+        settings["profiler"] = own
+    # The processes that this program has joined, or one: Lightning would ask Slurm, torchrun and MPI for others.
+    environment = TorchElasticEnvironment() if ranks.is_joined() else LightningEnvironment()
+    settings["plugins"] = [*options.get("plugins", []), environment]
     check_accelerator(settings)
     with lightning_refusals():
-        return pl.Trainer(
+        trainer = pl.Trainer(
             **({"num_sanity_val_steps": 0} | settings),
             callbacks=callbacks,
             default_root_dir=folder,
         )
+    if ranks.is_joined():
+        # SaveOnSignal shares signals. Lightning would make every step of a GPU wait for that, and its handler hangs
+        # where one process alone has a signal.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+        trainer._signal_connector.register_signal_handlers = lambda: None
+    return trainer
+
+
+def _several_devices(cfg: DictConfig) -> dict[str, Any]:
+    """Arguments of the Trainer in one of several processes, each with a device of its own."""
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    chosen = cfg.trainer.get("devices")
+    numbered = isinstance(chosen, ListConfig) or "," in str(chosen)
+    return {
+        "devices": list(device_numbers(chosen)) if numbered else local,
+        "num_nodes": ranks.count() // local,
+        # Weights that are trained later than others have no gradient until then.
+        "strategy": DDPStrategy(find_unused_parameters=cfg.model.head_epochs > 0),
+        "use_distributed_sampler": False,  # the loaders divide every batch
+    }
 
 
 def build_callbacks(

@@ -1,6 +1,7 @@
 """Checkpoints: atomic writing, the position at which training resumes, finding one."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,15 @@ class Position:
         return f"{done} and {self.batch} batch{'es' * (self.batch != 1)} done" if self.batch else f"{done} done"
 
 
-def find_checkpoint(folder: FoldFolder, identity: RunIdentity) -> tuple[int, Position] | None:
+def find_checkpoint(
+    folder: FoldFolder, identity: RunIdentity, check_processes: Callable[[int], None] = lambda _: None
+) -> tuple[int, Position] | None:
     """Find the checkpoint of an interrupted run of the same fold.
 
     Args:
         folder: the fold's.
         identity: of the run that would continue it; its seed is not compared.
+        check_processes: refuses a number of processes that trained together when the checkpoint was written.
 
     Returns:
         The seed of the run that wrote `last.ckpt`, and the position at which it continues; None without one.
@@ -91,4 +95,5 @@ def find_checkpoint(folder: FoldFolder, identity: RunIdentity) -> tuple[int, Pos
         )
         raise SetiError(msg)
     found.check_same(identity, folder.path)
+    check_processes(History.read_processes(checkpoint))
     return found.seed, position

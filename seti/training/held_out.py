@@ -10,12 +10,13 @@ from seti.experiments.experiment import OOF_COLUMNS, FoldFolder
 from seti.experiments.fold_result import Scores
 from seti.inference.ensemble import predict_probabilities
 from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.utils import ranks
 
 
 def predict_held_out(
     folder: FoldFolder, datamodule: CadenceDataModule, trainer: pl.Trainer, trained: CadenceClassifier
 ) -> pd.DataFrame:
-    """Predict the held-out cadences with the network that prediction will use.
+    """Predict the held-out cadences with the network that prediction will use; several processes divide them.
 
     Args:
         folder: of the fold, with its best checkpoint.
@@ -27,8 +28,8 @@ def predict_held_out(
         Out-of-fold table: columns id, fold, target, prob.
     """
     trained.cpu()  # frees memory on the device for the best epoch's weights
-    held_out = datamodule.val_set
-    batches = make_loader(held_out, datamodule.data["batch_size"], datamodule.data["num_workers"])
+    held_out, share = datamodule.val_set, datamodule.share
+    batches = make_loader(datamodule.held_out_rows(), share.size, datamodule.data["num_workers"])
     probs = predict_probabilities(
         [load_classifier(folder.best_checkpoint)],
         batches,
@@ -41,7 +42,7 @@ def predict_held_out(
             "id": held_out.ids,
             "fold": datamodule.fold,
             "target": held_out.targets.astype(int),
-            "prob": probs[:, 0],
+            "prob": share.put_together(ranks.gather(probs[:, 0])),
         },
         columns=OOF_COLUMNS,
     )

@@ -14,6 +14,8 @@ from seti.errors import SetiError, brief
 from seti.experiments import provenance
 from seti.experiments.experiment import Experiment
 from seti.experiments.predictions import read_predictions
+from seti.models.release_files import read_release
+from seti.models.release_names import find_release
 from seti.training.earlier_round import check_never_saw
 from seti.utils import files, hints
 from seti.utils.notices import log_once
@@ -45,6 +47,9 @@ def read_pseudo_labels(data: dict[str, Any], datamodule: CadenceDataModule) -> P
         what = "a folder" if path.is_dir() else "not a file"
         given = path / TABLE if path.is_dir() else "outputs/<exp_name>/predictions.csv"
         msg = f"data.pseudo={path} is {what}: give a table, {hints.setting('data.pseudo', given)}, or null"
+        if path.is_dir() and not (path / TABLE).is_file():
+            predicted = hints.command("predict", hints.setting("ckpt_dir", path))
+            msg = f"data.pseudo={path} is a folder without {TABLE}: {predicted} makes it, if that is an experiment"
         raise SetiError(msg)
     header = files.read_csv(path, ["id"])
     if any(name.startswith("fold_") for name in header):
@@ -77,6 +82,8 @@ def _own_fold(path: Path, datamodule: CadenceDataModule) -> tuple[pd.DataFrame, 
             "experiment's folder"
         )
         raise SetiError(msg)
+    if not experiment.results and experiment.predictions_record.is_file():
+        return _of_other_networks(path, experiment)
     table = read_predictions(experiment) if experiment.results else None
     again = hints.command("predict", hints.setting("ckpt_dir", experiment.path))
     if table is None:
@@ -96,6 +103,38 @@ def _own_fold(path: Path, datamodule: CadenceDataModule) -> tuple[pd.DataFrame, 
         line = f"{experiment.name} has learned from labels that were fed back: scores are not honest here either"
         log_once(log, logging.WARNING, line)
     return table, column, honest
+
+
+def _of_other_networks(path: Path, folder: Experiment) -> tuple[pd.DataFrame, str, bool]:
+    """Read predictions of networks that are not in the same folder.
+
+    Released networks have seen no label of this data set, so their mean is honest for every fold.
+    """
+    record = files.read_json(folder.predictions_record)
+    networks = str(record.get("networks", ""))
+    if not networks or find_release(networks) is None:
+        given = networks or "outputs/<exp_name>"
+        own = hints.setting("data.pseudo", Path(given) / TABLE)
+        again = f"{hints.command('predict')} {hints.shell(hints.setting('ckpt_dir', given))}"
+        msg = (
+            f"data.pseudo={path} is apart from the folds that predicted it, without which nothing shows what they saw: "
+            f"predict into their own folder, {again} (without out=), and give {hints.shell(own)}"
+        )
+        raise SetiError(msg)
+    again = f"{hints.command('predict', hints.setting('ckpt_dir', networks))} data.root=<folder> makes it again"
+    release = read_release(find_release(networks))
+    sums = {str(fold): release.sums[weights.name] for fold, weights in release.folds.items()}
+    if record.get("checkpoints") != sums or record.get("files", {}).get(TABLE) != provenance.sha256(path):
+        msg = f"data.pseudo={path} is not what {networks} predicted, or was edited since: {again}"
+        raise SetiError(msg)
+    if record.get("average") == "rank":
+        raise SetiError(_ranks(path))
+    table = files.read_csv(path, ["id", "prob"])
+    return table.assign(prob=pd.to_numeric(table["prob"], errors="coerce")), "prob", True
+
+
+def _ranks(path: Path) -> str:
+    return f"data.pseudo={path} holds mean ranks, which are not probabilities: predict again with average=mean"
 
 
 def _check_alive(path: Path, experiment: Experiment, fold: int, probs: pd.Series) -> None:
@@ -123,8 +162,7 @@ def _fed_back(path: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, str, bool]
         raise SetiError(msg)
     record = path.parent / "predictions.json"
     if record.is_file() and files.read_json(record).get("average") == "rank":
-        msg = f"data.pseudo={path} holds mean ranks, which are not probabilities: predict again with average=mean"
-        raise SetiError(msg)
+        raise SetiError(_ranks(path))
     line = (
         f"the pseudo-labels of {path} come from networks that saw the held-out fold: out-of-fold scores of this "
         f"experiment are not honest, and are marked; {TABLE} of an experiment gives honest ones"

@@ -1,4 +1,4 @@
-"""Errors of Lightning and torch that follow from the `trainer` settings, as one line each."""
+"""Refusals of a training run: folds that would disagree, settings of Lightning."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,13 @@ from omegaconf import DictConfig
 from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from seti.config import arguments
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SettingsError
+from seti.experiments.experiment import Experiment
+from seti.experiments.run_identity import RunIdentity
+from seti.experiments.swept_folds import swept_folds
+from seti.utils import hints
 
 
 def check_batches(trainer: DictConfig, datamodule: CadenceDataModule) -> None:
@@ -27,6 +32,43 @@ def check_batches(trainer: DictConfig, datamodule: CadenceDataModule) -> None:
                 f"as 1, or to a share of at least {math.ceil(1000 / batches) / 1000:g}"
             )
             raise SettingsError(msg)
+
+
+def check_other_folds(
+    experiment: Experiment, fold: int, identity: RunIdentity, overrides: list[str] | None = None
+) -> None:
+    """Refuse to replace one fold so that it disagrees with its experiment.
+
+    A sweep may replace all of them. Folds that disagree already are let through, or they could not be repaired.
+
+    Args:
+        experiment: with finished folds.
+        fold: that is to be replaced.
+        identity: of the run that wants to.
+        overrides: of its command line, for the message.
+
+    Raises:
+        SettingsError: naming the folds and the settings.
+    """
+    others = experiment.finished_elsewhere(fold)
+    swept = swept_folds()
+    if not others or swept is None or set(others) <= swept:
+        return
+    left = {number: other.identity for number, other in others.items() if number not in swept}
+    first = next(iter(left))
+    if any(other.differences(left[first]) for other in left.values()):
+        return
+    different = left[first].differences(identity)
+    if different:
+        every = ",".join(map(str, sorted({fold, *others})))
+        words = arguments.retyped("train", overrides) if overrides else [hints.setting("exp_name", experiment.name)]
+        kept = [word for word in words if word.lstrip("+").split("=")[0] not in ("fold", "force")]
+        msg = (
+            f"{experiment.fold_path(first)} was trained with other settings ({'; '.join(different)}), and force=true "
+            f"would replace fold {fold} alone, which then disagrees: give another exp_name, or replace every fold with "
+            f"{hints.command('train', '-m', f'fold={every}', *kept, 'force=true')}"
+        )
+        raise SettingsError(msg)
 
 
 def check_accelerator(trainer: Mapping[str, Any]) -> None:

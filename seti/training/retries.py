@@ -8,7 +8,7 @@ from seti.experiments.experiment import FoldFolder
 from seti.experiments.fold_result import Attempt, read_attempts
 from seti.experiments.run_identity import RunIdentity
 from seti.training.callbacks.dead_fold import DeadFoldError
-from seti.utils import files
+from seti.utils import files, ranks
 
 NAME = "attempts.json"
 STEP = 1000  # between the seeds of two attempts: far from seeds that users compare
@@ -53,9 +53,14 @@ class Attempts:
         return [attempt.seed for attempt in self.failed]
 
     def record_failure(self, error: DeadFoldError) -> None:
-        """Record that this attempt failed, then set its files aside, so that a kill loses nothing."""
+        """Record that this attempt failed, then set its files aside, so that a kill loses nothing.
+
+        Of several processes, which fail alike, the leader does so.
+        """
         seed = self.seed
         self.failed.append(Attempt(seed, error.epoch, error.auc, error.reason))
+        if not ranks.leads():
+            return
         attempts = [asdict(attempt) for attempt in self.failed]
         files.write_json(self.folder.path / NAME, {"origin": self.identity.plain(), "attempts": attempts})
         self.set_aside(seed)

@@ -35,15 +35,15 @@ def is_cleaned(panels: Tensor) -> bool:
     return bool(covered_bins(panels[None]).any())
 
 
-def merge(cleaned: Tensor, whitened: Tensor, covered: Tensor, scale: Tensor) -> Tensor:
+def merge(cleaned: Tensor, scaled: Tensor, covered: Tensor, scale: Tensor) -> Tensor:
     """Join covered bins, the other bins of cleaned cadences, and untouched cadences.
 
     Args:
         cleaned: `(B, panels, rows, bins)`, as they were read.
-        whitened: the same, whitened.
+        scaled: the same, by `contrast`.
         covered: `(B, bins)` bool.
         scale: `(B, bins)`, noise of each bin, which the uncovered bins of cleaned cadences are divided by.
     """
     touched = covered.any(dim=1)[:, None, None, None]
     own = torch.where(covered[:, None, None, :], cleaned, cleaned / scale[:, None, None, :])
-    return torch.where(touched, own, whitened)
+    return torch.where(touched, own, scaled)

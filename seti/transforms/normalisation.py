@@ -37,7 +37,7 @@ class Normalisation:
             searches take for terrestrial. `contrast` is `whiten`, but subtracts of each frequency only the level that
             the panels share, and broad structure: slow signals stay that only some panels hold. `cleaned` is for data
             sets of `seti twins clean=<folder>`: bins that hold a difference from a twin stay as they are, untouched
-            cadences are whitened.
+            cadences are scaled by `contrast`.
         clip: `[lowest, highest]` value afterwards, or None.
         remove_spike: replace the DC bin, where there is one, by its neighbours, before everything else.
     """
@@ -113,14 +113,14 @@ def narrow_contrast(levels: Tensor) -> Tensor:
 
 
 def _keep_differences(panels: Tensor) -> Tensor:
-    """Whiten untouched cadences; in cleaned ones, scale the bins without a difference."""
+    """Scale untouched cadences by `contrast`; in cleaned ones, the bins without a difference."""
     covered = covered_bins(panels)
-    whiten = Normalisation("whiten")
+    contrast = Normalisation("contrast")
     if panels.device.type == "cpu" and not covered.any():
-        return whiten._in_place(panels)
+        return contrast._in_place(panels)
     scale = (TO_DEVIATION * _by_frequency(panels)).clamp_(min=LEAST)
-    whitened = panels if panels.device.type == "cpu" and len(panels) == 1 else whiten._in_place(panels.clone())
-    return merge(panels, whitened, covered, scale)
+    scaled = panels if panels.device.type == "cpu" and len(panels) == 1 else contrast._in_place(panels.clone())
+    return merge(panels, scaled, covered, scale)
 
 
 def _by_frequency(panels: Tensor) -> Tensor:

@@ -2,8 +2,11 @@
 
 import functools
 import hashlib
+from pathlib import Path
 
 import numpy as np
+
+from seti.errors import SetiError
 
 _WIDTH = 1009  # words; a prime
 
@@ -48,3 +51,17 @@ def row_checksum(checksums: np.ndarray) -> str:
 def _weights(count: int) -> np.ndarray:
     # Checksums are stored in files: PCG64's raw output never changes between releases, numpy's distributions may.
     return np.random.PCG64(20_210_519).random_raw(count) | np.uint64(1)
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes.
+
+    Raises:
+        SetiError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise SetiError(msg) from error

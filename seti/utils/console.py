@@ -45,9 +45,9 @@ def cadence_progress() -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console())
 
 
-def channel_progress() -> Progress:
-    """Create a progress bar that counts coarse channels and shows the time that is left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("coarse channels"))
+def item_progress(items: str) -> Progress:
+    """Create a progress bar that counts items and shows the time that is left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(items))
     return Progress(*columns, TimeRemainingColumn(), console=console())
 
 

@@ -48,11 +48,17 @@ class _State:
     pending: signal.Signals | None = None
     owner: int | None = None
     in_hook: bool = False
+    launched: bool = False
 
 
 def pending() -> signal.Signals | None:
     """Return the signal received since the handlers were installed, if any."""
     return _State.pending
+
+
+def obey_launcher() -> None:
+    """Take one signal only: a launcher passes on those that its processes had as well, and it ends them itself."""
+    _State.launched = True
 
 
 def raise_if_pending(note: str | None = None) -> None:
@@ -157,6 +163,8 @@ def _set(handler: Callable[[int, FrameType | None], Any]) -> None:
 
 def _interrupt(signum: int, _: FrameType | None) -> None:
     _exit_if_forked(signum)
+    if _State.launched and _State.pending is not None:
+        return
     _State.pending = signal.Signals(signum)
     if not _State.in_hook:  # an exception would be dropped there, and the signal is sent again anyway
         raise Interrupted(signum)
@@ -202,7 +210,7 @@ def _send_again(signum: signal.Signals) -> None:
 def _defer(signum: int, _: FrameType | None) -> None:
     _exit_if_forked(signum)
     if _State.pending is not None:
-        if not _State.in_hook:
+        if not _State.in_hook and not _State.launched:
             raise Interrupted(signum)
         return
     _State.pending = signal.Signals(signum)

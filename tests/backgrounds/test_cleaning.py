@@ -250,3 +250,13 @@ def test_a_cleaned_set_is_trained_on_in_its_own_scale(matched_once, tmp_path):
     (folder / "coverage.csv").unlink()
     with pytest.raises(SetiError, match=r"clean has no coverage.csv: the command that writes this data set has"):
         _ = CadenceDataModule(cfg["data"], cfg["augment"], 0, 1).labels
+
+
+def test_a_cleaned_data_set_is_not_searched_or_cleaned_again(matched_once, tmp_path):
+    root, _ = matched_once
+    folder = clean(root, tmp_path / "clean", None, 1).folder
+    for again in (lambda: find_twins(folder, None, 1), lambda: clean(folder, tmp_path / "other", None, 1)):
+        with pytest.raises(SetiError, match=r"has its repeated backgrounds subtracted already, .* data\.root=.*set$"):
+            again()
+    assert not (folder / "twins.csv").exists()
+    assert not (tmp_path / "other").exists()

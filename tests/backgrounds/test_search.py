@@ -89,7 +89,8 @@ def test_packs_of_the_a_panels_alone_are_refused(tmp_path):
         shutil.rmtree(root / split)
     assert refusal(root) == (
         f"the background is compared in all six panels: {root}/packed/train-A.npy holds the A panels alone, and all "
-        f"are needed: seti pack data.root={root} panels=all"
+        "are needed, which only the cadence files have: seti pack data.root=<folder of these files> panels=all makes "
+        "the pack to give in its place"
     )
 
 

@@ -103,8 +103,8 @@ def test_only_folders_without_results_are_removed(tmp_path):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("trainer.devices=2", "trainer.devices=2 gives a fold 2 devices, "),
-        ("trainer.strategy=ddp", "trainer.strategy=ddp: a fold is trained by one process on one device: "),
+        ("trainer.devices=4096", "trainer.devices=4096 is more than there are: "),
+        ("trainer.strategy=ddp", "trainer.strategy=ddp needs several devices: "),
         ("WORLD_SIZE=2", "WORLD_SIZE=2 announces 2 processes for one run, "),
         ("LOCAL_RANK=1", "LOCAL_RANK=1 announces further processes for one run, "),
         ("exp_name=1:30,b", "exp_name='1:30' cannot name a folder of experiments: "),

@@ -89,7 +89,7 @@ REFUSED = [
     ("train trainer.max_epochs=null", "trainer.max_epochs=null must be a whole number of at least 1: "),
     ("train trainer.max_epochs=1.5", "trainer.max_epochs=1.5 must be a whole number of at least 1: "),
     ("train trainer.max_epochs=0", "trainer.max_epochs=0 must be at least 1: "),
-    ("train trainer.devices=2", "trainer.devices=2 gives a fold 2 devices, "),
+    ("train trainer.devices=4096", "trainer.devices=4096 is more than there are: "),
     ("train batch_size=8", "batch_size is not a setting: did you mean data.batch_size?"),
     ("train data.root", "data.root has no value: write data.root=<value>, without blanks around the ="),
     ("simulate test=ten", "test=ten must be a whole number, such as test=50"),

@@ -53,6 +53,9 @@ def test_a_wheel_holds_the_package_and_the_configuration(installed):
     assert files_of(installed / "seti" / "conf", "*.yaml") == files_of(ROOT / "conf", "*.yaml")
     assert files_of(installed / "seti", "*.py") == files_of(ROOT / "seti", "*.py")
     assert files_of(installed / "seti" / "pretrained", "*") == files_of(ROOT / "seti" / "pretrained", "*")
+    assert files_of(installed / "seti" / "reports" / "pages", "*.*") == files_of(
+        ROOT / "seti" / "reports" / "pages", "*.*"
+    )
     assert (installed / "seti" / "py.typed").exists()
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
     assert "seti = seti.__main__:main" in entry_points.read_text()

@@ -61,7 +61,7 @@ def test_a_typed_setting_without_effect_is_named_with_the_reason(other, typed, b
         ["augment.rotate=5"],
         ["mixup.cutmix=1", "mixup.label=union"],
         ["lr_range_test=true", "lr_range.steps=50", "optimizer.weight_decay=0", "mixup.alpha=1", "data.batch_size=8"],
-        ["experiment=best_cpu", "data.dedoppler.drifts=9", "fold=1"],
+        ["experiment=scratch_cpu", "data.dedoppler.drifts=9", "fold=1"],
         ["model.weights=w.pth", "model.pretrained=false"],
         ["data.pack_dir=packs"],
         ["data.image_size=64", "data.interpolation=area"],

@@ -20,7 +20,8 @@ SCHEMAS = (commands, schema)  # importing them registers them
 
 
 @pytest.mark.parametrize(
-    "program", ["train", "predict", "stack", "simulate", "inject", "check", "pack", "show", "report", "baseline"]
+    "program",
+    ["train", "predict", "stack", "simulate", "inject", "check", "pack", "show", "report", "baseline", "tune"],
 )
 def test_the_programs_own_configurations_pass(program):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from seti.config import process_checks
-from seti.config.process_checks import check_one_process, only_run
+from seti.config.process_checks import check_launch, check_one_process, only_run
 from seti.errors import SetiError
 from seti.training import fold as training
 from seti.training import lr_range
+from seti.utils.launchers import Launch, find_launch, meet
 
-ONE = "for one run, and a fold is trained by one process on one device: start one process a fold, such as"
+OTHERWISE = "for one run, but not as torchrun or srun do: start `"
 
 
 @pytest.mark.parametrize(
@@ -45,22 +46,22 @@ def test_environments_of_several_processes_are_refused(several):
     said = str(refused.value)
     name = said.split("=")[0]
     assert said.startswith(f"{name}={several[name]} announces ")
-    assert ONE in said
-    assert said.endswith(f"`; unset {name} if it is a leftover")
+    assert OTHERWISE in said
+    assert said.endswith(f"`, with trainer.devices=2 for two devices; unset {name} if it is a leftover")
 
 
 def test_the_line_names_what_to_do():
     with pytest.raises(SetiError) as refused:
         check_one_process({"WORLD_SIZE": "2"})
     assert str(refused.value) == (
-        f"WORLD_SIZE=2 announces 2 processes {ONE} `CUDA_VISIBLE_DEVICES=0 seti train fold=0`; "
-        "unset WORLD_SIZE if it is a leftover"
+        "WORLD_SIZE=2 announces 2 processes for one run, but not as torchrun or srun do: start `seti train fold=0`, "
+        "with trainer.devices=2 for two devices; unset WORLD_SIZE if it is a leftover"
     )
     with pytest.raises(SetiError) as refused:
         check_one_process({"SLURM_NTASKS": "4", "SLURM_PROCID": "2"})
     assert str(refused.value) == (
-        f"SLURM_NTASKS=4 announces 4 processes {ONE} `srun --ntasks=1 seti train fold=0`; "
-        "unset SLURM_NTASKS if it is a leftover"
+        "SLURM_NTASKS=4 announces 4 processes for one run, but not as torchrun or srun do: start `srun seti train "
+        "fold=0`, with trainer.devices=2 for two devices; unset SLURM_NTASKS if it is a leftover"
     )
 
 
@@ -88,11 +89,72 @@ def test_a_process_group_of_several_is_refused(monkeypatch):
     with pytest.raises(SetiError) as refused:
         check_one_process({})
     assert str(refused.value) == (
-        "torch.distributed joins 2 processes for one run, and a fold is trained by one process on one device: call "
+        "torch.distributed joins 2 processes for one run, but not as torchrun or srun do: call "
         "torch.distributed.destroy_process_group() before"
     )
     group.get_world_size = lambda: 1
     check_one_process({})
+
+
+TORCHRUN = {
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "GROUP_RANK": "1",
+    "MASTER_ADDR": "first",
+    "MASTER_PORT": "29500",
+}
+SRUN = {
+    "SLURM_PROCID": "3",
+    "SLURM_STEP_NUM_TASKS": "4",
+    "SLURM_LOCALID": "1",
+    "SLURM_STEP_NUM_NODES": "2",
+    "SLURM_STEP_NODELIST": "node[07-08]",
+    "SLURM_NODEID": "1",
+    "SLURM_NTASKS": "4",
+    "SLURM_JOB_ID": "40",
+    "SLURM_STEP_ID": "2",
+}
+
+
+@pytest.mark.parametrize(("name", "environment"), [("torchrun", TORCHRUN), ("srun", SRUN)])
+def test_processes_of_torchrun_and_srun_train_one_fold_together_and_no_sweep(name, environment):
+    assert find_launch(environment) == Launch(name, rank=3, count=4, local_rank=1, local_count=2, node=1)
+    check_launch(sweep=False, environment=environment)
+    with pytest.raises(SetiError) as refused:
+        check_launch(sweep=True, environment=environment)
+    assert str(refused.value) == (
+        f"each of the 4 processes that {name} has started would run this whole sweep: leave {name} out, with "
+        "trainer.devices=2 for several devices a fold, or start it for each fold"
+    )
+
+
+def test_tasks_of_srun_meet_as_the_processes_of_torchrun_do():
+    met = meet(find_launch(SRUN), SRUN)
+    assert met == {
+        "RANK": "3",
+        "WORLD_SIZE": "4",
+        "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "1",
+        "MASTER_ADDR": "node07",
+        "MASTER_PORT": "15282",
+    }
+    assert meet(find_launch(TORCHRUN), TORCHRUN) == {}
+
+
+@pytest.mark.parametrize("missing", ["RANK", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE"])
+def test_half_of_torchruns_variables_are_refused(missing):
+    given = {name: value for name, value in TORCHRUN.items() if name != missing}
+    assert find_launch(given) is None
+    with pytest.raises(SetiError, match="but not as torchrun or srun do"):
+        check_launch(sweep=False, environment=given)
+
+
+def test_one_process_of_a_launcher_is_none_of_several():
+    for environment in (TORCHRUN | {"WORLD_SIZE": "1", "RANK": "0"}, SRUN | {"SLURM_STEP_NUM_TASKS": "1"}):
+        assert find_launch(environment) is None
 
 
 def test_neither_training_nor_a_range_test_starts_in_one_of_several(config, outputs, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from seti.errors import SetiError
 from seti.models.release_files import read_release
 
 START = ["experiment=fine_tune"]
-END = " (experiment=fine_tune sets all of them)"
+END = " (experiment=best_cpu sets all of them), or model.weights=null for random weights"
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_the_preset_names_the_backbone_of_the_release():
 def test_an_unknown_release_is_refused():
     with pytest.raises(SetiError, match=r"^pretrained/none is not a release of this package, which has pretrained/"):
         check_settings(compose("train", [*START, "model.weights=pretrained/none"]))
+
+
+def test_options_that_change_the_network_are_refused():
+    with pytest.raises(SetiError) as error:
+        check_settings(compose("train", [*START, "model.weights=pretrained", "model.pool=gem"]))
+    assert str(error.value) == (
+        "model.pool=gem changes the network that model.weights=pretrained belongs to: set model.pool=null"
+    )

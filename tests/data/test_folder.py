@@ -143,7 +143,7 @@ def test_damaged_and_foreign_files_are_skipped_on_request(folder, caplog):
 
 
 def test_an_array_is_read_as_the_panels_asked_for():
-    cadences = np.arange(2 * 6 * 3 * 4).reshape(2, 6, 3, 4)
+    cadences = np.arange(2 * 6 * 3 * 4, dtype=np.float32).reshape(2, 6, 3, 4)
     source = CadenceArray(cadences, A).take(np.array([1]))
     assert len(source) == 1
     read = source.read(0)
@@ -156,7 +156,11 @@ def test_an_array_is_read_as_the_panels_asked_for():
     [
         (np.zeros((2, 5, 3, 4)), "cadences have the shape (N, 6, rows, bins), not (2, 5, 3, 4)"),
         (np.zeros((0, 6, 3, 4)), "cadences have the shape (N, 6, rows, bins), not (0, 6, 3, 4)"),
-        (np.zeros((1, 6, 3, 4), complex), "cadences hold numbers, not complex128: convert them to float32"),
+        (np.zeros((1, 6, 3, 4), complex), "cadences hold complex128, not floats of 2, 4 or 8 bytes: give real numbers"),
+        (
+            np.zeros((1, 6, 3, 4), np.int16),
+            "cadences hold int16, not floats of 2, 4 or 8 bytes: give cadences.astype('float32')",
+        ),
     ],
 )
 def test_other_arrays_are_refused(cadences, message):
@@ -168,7 +172,60 @@ def test_other_arrays_are_refused(cadences, message):
 def test_an_array_with_nan_is_refused():
     cadences = np.zeros((2, 6, 3, 4))
     cadences[1, 2, 0, 0] = np.nan
-    with pytest.raises(
-        SetiError, match=r"cadence number 1 of the array has 1 values that are NaN or infinite, .*panel 2"
-    ):
-        CadenceArray(cadences, ALL).read(1)
+    with pytest.raises(SetiError) as error:
+        CadenceArray(cadences, ALL).take(np.array([1])).read(0)
+    assert str(error.value) == (
+        "cadences[1] has 1 values that are NaN or infinite, first in panel 2 (A): leave that cadence out, or replace "
+        "these values"
+    )
+
+
+def test_any_case_of_the_suffix_counts_and_hidden_files_do_not(folder):
+    np.save(folder / "upper", np.zeros((6, 3, 4), np.float32))
+    (folder / "upper.npy").rename(folder / "upper.NPY")
+    np.save(folder / ".half-copied.npy", np.zeros((6, 3, 4), np.float32))
+    assert list(open_folder(folder, ALL).ids) == ["0e5", "a2", "b1", "c3", "upper"]
+
+
+def test_files_that_differ_in_the_case_of_their_suffix_alone_are_refused(folder):
+    for name in ("one.npy", "one.NPY"):
+        with (folder / name).open("wb") as stream:
+            np.save(stream, np.zeros((6, 3, 4), np.float32))
+    with pytest.raises(SetiError, match=r"one\.(npy|NPY) and one\.(npy|NPY) are one name: rename one of them$"):
+        open_folder(folder, ALL)
+
+
+def test_a_folder_of_one_cadence_is_spoken_of_as_one(tmp_path, caplog):
+    np.save(tmp_path / "a.npy", np.zeros((6, 3, 4), np.float32))
+    with caplog.at_level("INFO"):
+        open_folder(tmp_path, ALL)
+    assert f"1 cadence is read from the files under {tmp_path}" in caplog.text
+
+
+def test_the_first_three_that_are_skipped_are_named(folder, caplog):
+    for number in range(4):
+        (folder / f"x{number}.npy").write_bytes(b"")
+    open_folder(folder, ALL, on_error="skip")
+    assert "leaves out 4 of 8 cadences: x0: cannot read" in caplog.text
+    assert "; x2: " in caplog.text
+    assert caplog.text.rstrip().endswith("; ...")
+
+
+def test_packs_of_a_panels_alone_name_the_command_for_all(data_root, tmp_path):
+    pack_split(data_root, "test", "A", tmp_path / "packs")
+    with pytest.raises(SetiError) as error:
+        open_folder(tmp_path / "packs", ALL)
+    assert str(error.value) == (
+        f"{tmp_path / 'packs' / 'test-A.npy'} holds the A panels alone, and all are needed, which only the cadence "
+        "files have: seti pack data.root=<folder of these files> panels=all makes the pack to give in its place"
+    )
+
+
+def test_a_file_of_integers_is_refused_with_what_to_do(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((6, 3, 4), np.int16))
+    with pytest.raises(SetiError) as error:
+        open_folder(tmp_path, ALL)
+    assert str(error.value) == (
+        f"cadence {tmp_path / 'a.npy'} holds int16, not floats of 2, 4 or 8 bytes: save the array again with "
+        ".astype('float32')"
+    )

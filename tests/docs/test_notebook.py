@@ -1,17 +1,34 @@
 """The notebook runs from top to bottom, and is kept without results."""
 
+import ast
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "scores_from_python.ipynb"
-nbclient = pytest.importorskip("nbclient")
-nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("ipykernel")
 
 
+def cells():
+    return [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def test_every_cell_is_python_and_imports_what_there_is():
+    imported = []
+    for cell in cells():
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+                imported += [alias.name for alias in node.names]
+    assert "load_ensemble" in imported
+
+
+@pytest.mark.slow  # scoring from Python is tested in inference/test_scoring.py
 def test_the_notebook_runs_from_top_to_bottom(tmp_path):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     results = [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -9,7 +9,14 @@ from unit_helpers import seal
 from seti.config.schema import plain
 from seti.data.folds import fingerprint
 from seti.errors import SetiError
-from seti.experiments.experiment import Experiment, FoldFolder, find_experiments, open_experiment, unset_experiment
+from seti.experiments.experiment import (
+    RELEASED,
+    Experiment,
+    FoldFolder,
+    find_experiments,
+    open_experiment,
+    unset_experiment,
+)
 from seti.experiments.run_identity import RunIdentity, differences
 
 IDS = ["b2", "a1", "d4", "c3"]
@@ -224,3 +231,20 @@ def test_other_cadences_name_what_changed_them(old, new, said):
     one, other = RunIdentity({"data": old}, "1"), RunIdentity({"data": new}, "2")
     assert one.differences(other) == [said]
     assert one.differences(RunIdentity({"data": new}, "1")) == []
+
+
+def test_commands_that_take_released_networks_name_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert unset_experiment(also=RELEASED) == (
+        "ckpt_dir is not set: give an experiment's folder, ckpt_dir=outputs/<exp_name>, or ckpt_dir=pretrained, the "
+        "networks that come with the package"
+    )
+    with pytest.raises(
+        SetiError, match=r"<exp_name>, or ckpt_dir=pretrained, the networks that come with the package$"
+    ):
+        open_experiment(Path("nowhere"), RELEASED)
+    with pytest.raises(SetiError, match=r"did you mean ckpt_dir=pretrained\?$"):
+        open_experiment(Path("pretraned"), RELEASED)
+    Path("outputs/pretrained").mkdir(parents=True)
+    with pytest.raises(SetiError, match=r"or give outputs/<exp_name>, or ckpt_dir=pretrained"):
+        open_experiment(Path("outputs/pretrained"), RELEASED)

@@ -136,7 +136,29 @@ def test_a_mistake_is_one_line(here, words, message):
     assert not list(here.iterdir())
 
 
+def test_predictions_are_not_written_among_the_cadences(here, data_root):
+    shutil.copytree(data_root / "test", here / "night")
+    with pytest.raises(SetiError) as error:
+        score("data.root=night", "out=night/")
+    assert str(error.value) == "out=night is data.root: give another folder for the predictions"
+
+
 def test_an_experiments_own_folder_is_left_alone(here, finished, outputs, data_root):
     finished("trainer.max_epochs=1", "optimizer.lr=0.01")
     with pytest.raises(SetiError, match=r"is the folder of an experiment, .*: set out=<another folder>"):
         score(f"data.root={data_root}", f"out={outputs / 'exp'}")
+
+
+def test_a_cleaned_data_set_is_refused(here, own_data, finished, outputs, predict):
+    (own_data / "clean.json").write_text('{"root": "gone"}')
+    (own_data / "coverage.csv").write_text("id,split,group,covered,partners\n")
+    message = r"needle_net was trained with data\.normalise=contrast, which would divide the rounding noise"
+    for root in (own_data, own_data / "test"):
+        with pytest.raises(SetiError, match=message):
+            score(f"data.root={root}")
+        with pytest.raises(SetiError, match=message):
+            load_ensemble().score_folder(root)
+    assert not list(here.iterdir())
+    finished("trainer.max_epochs=1", "optimizer.lr=0.01", "data.normalise=whiten")
+    with pytest.raises(SetiError, match=r"exp was trained with data\.normalise=whiten"):
+        predict(f"data.root={own_data}")

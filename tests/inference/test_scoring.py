@@ -108,6 +108,7 @@ def test_a_release_is_also_loaded_from_its_folder(released, tmp_path):
             r"weights .*fold_2\.safetensors are damaged, or not those of their release\.json: copy the whole folder",
         ),
         ("gone", r"weights .*fold_2\.safetensors are missing: copy the whole folder again"),
+        ("garbled", r"release\.json is damaged, it cannot be read as a record: copy the whole folder again$"),
         ("foreign", r"release\.json is not the record of a release \(its format is missing or wrong\)"),
     ],
 )
@@ -119,6 +120,8 @@ def test_damaged_weights_are_refused_in_one_line(tmp_path, damage, message):
         path.write_bytes(path.read_bytes()[:-1])
     elif damage == "gone":
         path.unlink()
+    elif damage == "garbled":
+        (folder / RECORD).write_text('{"format": 1, "back')
     else:
         (folder / RECORD).write_text('{"weights": "of another program"}')
     with pytest.raises(SetiError, match=message) as error:

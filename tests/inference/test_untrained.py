@@ -81,3 +81,19 @@ def test_settings_of_the_baseline(tmp_path):
     ):
         with pytest.raises(SetiError, match=message):
             check_baseline(compose("baseline", words))
+
+
+def test_scores_of_another_data_set_are_not_overwritten(data_root, own_data, outputs):
+    score(settings(data_root), outputs / "residual", 1)
+    before = (outputs / "residual" / "cv.json").read_bytes()
+    labels = pd.read_csv(own_data / "train_labels.csv", dtype={"id": str})
+    labels.iloc[1:].to_csv(own_data / "train_labels.csv", index=False)
+    with pytest.raises(SetiError) as error:
+        score(settings(own_data), outputs / "residual", 1)
+    assert str(error.value) == (
+        f"{outputs / 'residual'} holds the scores of another data set, {data_root}: give this one a folder of its own, "
+        f"out={outputs / 'residual_own_data'}"
+    )
+    assert (outputs / "residual" / "cv.json").read_bytes() == before
+    score(settings(data_root, n_folds=4), outputs / "other", 1)
+    score(settings(data_root, n_folds=4, fold_seed=1), outputs / "other", 1)  # the same data set, other folds

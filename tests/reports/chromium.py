@@ -1,6 +1,6 @@
 """Headless Chromium for the tests of pages, driven over its DevTools protocol: neither a driver nor a port is needed.
 
-Install it with `apt-get install chromium`; the tests are skipped where it is not.
+Install it with `apt-get install chromium`; the tests are skipped where it is not, unless SETI_BROWSER=required.
 """
 
 import base64
@@ -22,6 +22,11 @@ def find() -> str | None:
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
+def skip() -> bool:
+    """True where tests are to be skipped: no browser is installed, and none is required."""
+    return find() is None and os.environ.get("SETI_BROWSER") != "required"
+
+
 class Browser:
     """A browser with one tab.
 
@@ -31,6 +36,7 @@ class Browser:
     """
 
     def __init__(self, profile: Path) -> None:
+        assert find(), "no browser is installed, and SETI_BROWSER=required: apt-get install chromium"
         # DevTools reads commands from descriptor 3 and answers on 4; the shell puts them there.
         read_end, self._commands = os.pipe()
         self._answers, write_end = os.pipe()

@@ -1,4 +1,5 @@
 import shlex
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,7 @@ def test_the_next_command_trains_the_missing_folds_with_the_same_settings(run, s
 
 def test_folds_trained_with_different_settings_are_refused(finished, train, outputs):
     finished("trainer.max_epochs=1")
-    train("trainer.max_epochs=1", "fold=1", "optimizer.lr=0.01", "force=true")
+    train("trainer.max_epochs=1", "fold=1", "optimizer.lr=0.01", "exp_name=other")
+    shutil.move(outputs / "other" / "fold_1", outputs / "exp" / "fold_1")
     with pytest.raises(SetiError, match=r"folds 0 and 1 were trained differently \(optimizer.lr: 0.0006 -> 0.01\)"):
         cross_validation.report(outputs / "exp")

@@ -16,7 +16,7 @@ from seti.evaluation.recall import recall_at
 from seti.experiments.experiment import Experiment
 from seti.reports import cross_validation
 from seti.reports.gallery import show
-from seti.reports.pages import cadences, images
+from seti.reports.pages import cadences, image_files, images, ranking
 from seti.reports.pages.report import report
 
 EVIL = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
@@ -126,7 +126,7 @@ def test_the_gallery_holds_every_cadence_with_its_score_label_and_kind(whole):
 
 
 def test_thumbnails_that_a_page_cannot_hold_are_files_next_to_it(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(cadences, "INLINE", 0)
+    monkeypatch.setattr(image_files, "INLINE", 0)
     out = tmp_path / "a page #1.html"
     rows = write(f"ckpt_dir={whole}", f"out={out}", "cadences=6").data["data"]["rows"]
     assert rows[0]["small"] == f"a%20page%20%231_files/small/{rows[0]['id']}.jpg"
@@ -282,3 +282,40 @@ def test_labelled_cadences_are_drawn(data_root, tmp_path):
     path.write_text("id,label\n")
     with pytest.raises(SetiError, match=r"labels no cadence: label some on the page of seti report"):
         show([], tmp_path / "figures", data_root, labels_path=path)
+
+
+def test_cadences_of_known_snr_have_it(whole, own_data):
+    oof = Experiment(whole).read_oof().set_index("id")
+    truth = pd.read_csv(own_data / "truth.csv").set_index("id")["snr"]
+    data = write(f"ckpt_dir={whole}").data["data"]
+    assert data["has_snr"]
+    for row in data["rows"]:
+        known = truth.get(row["id"])
+        assert row["snr"] == (None if pd.isna(known) else pytest.approx(known, abs=0.06))
+        assert (row["snr"] is None) <= (oof["target"][row["id"]] == 0)
+
+
+def test_an_snr_column_of_the_labels_is_used_and_a_data_set_without_has_no_filter(own_data):
+    (own_data / "truth.csv").unlink()
+    assert ranking.read_snrs(own_data).empty
+    labels = competition.read_labels(own_data)
+    labels.assign(snr=[*range(39), None]).to_csv(own_data / "train_labels.csv", index=False)
+    assert ranking.read_snrs(own_data).to_dict() == dict(zip(labels["id"][:39], range(39), strict=True))
+
+
+def test_predict_writes_the_page_too(half_trained, predict, capsys):
+    predict("report=true")
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {half_trained / 'report.html'}: open it in a browser"
+    assert {row["split"] for row in Page((half_trained / "report.html").read_text()).data["data"]["rows"]} == {
+        "train",
+        "test",
+    }
+
+
+def test_predictions_elsewhere_have_no_page(half_trained, predict, tmp_path):
+    message = (
+        f"report=true is of an experiment with its own predictions, and ckpt_dir={half_trained} is predicted "
+        "elsewhere: set report=false"
+    )
+    with pytest.raises(SetiError, match=f"^{re.escape(message)}$"):
+        predict("report=true", f"out={tmp_path / 'elsewhere'}")

@@ -15,7 +15,7 @@ from seti.experiments.experiment import Experiment
 from seti.reports.pages.report import report
 
 pytestmark = pytest.mark.skipif(
-    chromium.find() is None, reason="no browser: apt-get install chromium, and these tests open the pages in it"
+    chromium.skip(), reason="no browser: apt-get install chromium, and these tests open the pages in it"
 )
 
 MANY = 2000

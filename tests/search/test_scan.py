@@ -184,17 +184,22 @@ def test_a_scan_that_is_stopped_anywhere_goes_on_to_the_same_files(scan, monkeyp
     assert names[0] == names[1]
 
 
-def test_shards_are_merged_by_a_run_without_shard(scan, monkeypatch, capsys):
+def test_shards_are_merged_by_the_last_one_or_by_a_run_without_shard(scan, monkeypatch, capsys):
     whole = scan(out="whole")
-    for shard in ("1/3", "2/3", "3/3"):
+    for shard in ("3/3", "1/3"):
         folder = scan(f"shard={shard}", out="parts")
         assert not (folder / "events.csv").exists()
         assert not (folder / "scan.json").exists()
     said = capsys.readouterr().out
-    assert f"{folder}: shard 1/3 is done, 1 of 4 coarse channels of the scan are. " in said
-    assert "shard 3/3 is done, 4 of 4 coarse channels" in said
+    assert f"{folder}: shard 3/3 is done, 2 of 4 coarse channels of the scan are. " in said
+    assert "shard 1/3 is done, 3 of 4 coarse channels" in said
+    scan("shard=2/3", out="parts")
+    assert "shard 2/3 is done, 4 of 4 coarse channels" in capsys.readouterr().out
+    assert (folder / "events.csv").read_bytes() == (whole / "events.csv").read_bytes()
     monkeypatch.setattr(run, "search_coarse_channel", None)
-    assert (scan(out="parts") / "events.csv").read_bytes() == (whole / "events.csv").read_bytes()
+    for again in (("shard=1/3",), ()):
+        (folder / "events.csv").unlink()
+        assert (scan(*again, out="parts") / "events.csv").read_bytes() == (whole / "events.csv").read_bytes()
 
 
 def test_other_settings_and_other_files_are_refused(scan, tmp_path):

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from seti.config.commands import StackConfig
 from seti.errors import SetiError
 from seti.evaluation.calibration import CALIBRATE, calibration_error
 from seti.experiments.experiment import Experiment
+from seti.reports.pages import images
+from seti.reports.pages.report import write_stack
 from seti.stacking import out_of_fold, stack
 from seti.stacking.meta_models import boosted_trees, logistic
 from seti.stacking.meta_models.base import Rows
@@ -492,3 +495,40 @@ def test_a_full_disk_is_reported_with_the_files_final_name(outputs, monkeypatch)
     left = {path.name: path.read_bytes() for path in (outputs / "stack").iterdir()}
     assert left.pop(".roc.another-4194305.part.png")  # from another machine, on which it may still run
     assert left == before
+
+
+def test_the_page_of_a_stack_holds_its_scores_its_experiments_and_their_correlation(outputs, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(images, "figure_uri", lambda figure: drawn.append(figure) or "data:,")
+    stack.stack(config(outputs, report=True))
+    page = outputs / "stack" / "report.html"
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {page}: open it in a browser"
+    html, (scores, oof, submission) = page.read_text(), read_stack(outputs)
+    for name in MODELS:
+        assert f"<td>{scores['experiments'][name]['weight']:+.3f}</td>" in html
+        assert f">{name}</a></th><td>" in html
+    assert f"<td>{scores['stack']['mean_auc']:.4f}</td>" in html
+    assert "Rank correlation of the experiments" in html
+    gallery = json.loads(html.split('id="data">')[1].split("</script>")[0])
+    assert gallery["all"] == len(oof) + len(submission)
+    shown = {row["id"]: row["score"] for row in gallery["rows"]}
+    known = oof.set_index("id")["prob"].to_dict() | submission.set_index("id")["target"].to_dict()
+    assert shown == {one: pytest.approx(known[one], abs=1e-6) for one in shown}
+    assert gallery["remark"].startswith("no images: ")
+
+
+def test_a_stack_whose_experiments_are_gone_says_so(outputs, monkeypatch, caplog):
+    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:,")
+    stack.stack(config(outputs))
+    folder = outputs / "stack"
+    shutil.rmtree(outputs / "beta")
+    write_stack(folder, folder / "report.html", 0)
+    assert caplog.messages == [f"{folder} blends beta, which {outputs} no longer has"]
+    assert "No longer there, and left out below: beta." in (folder / "report.html").read_text()
+    for name in ("alpha", "gamma"):
+        shutil.rmtree(outputs / name)
+    with pytest.raises(SetiError, match=f"^{folder} blends alpha, beta, gamma, and {outputs} has none of them: "):
+        write_stack(folder, folder / "report.html", 0)
+    (folder / "stack.json").write_text("{}")
+    with pytest.raises(SetiError, match=r"stack.json is damaged: make it again with seti stack output_dir="):
+        write_stack(folder, folder / "report.html", 0)

@@ -166,11 +166,6 @@ def test_a_processor_is_not_tried_until_it_swaps(config, outputs, monkeypatch, f
     assert not outputs.exists()
 
 
-def test_several_devices_are_refused_by_name(config):
-    with pytest.raises(SetiError, match=r"data\.batch_size=auto .* trainer\.devices=2 are 2: set"):
-        batch_size_tuner.tune(config("data.batch_size=auto", "trainer.devices=2"))
-
-
 def test_auto_trains_as_its_number_does(train, outputs, fold):
     train("data.batch_size=auto")
     assert size_of(fold) == 16

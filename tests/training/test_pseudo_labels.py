@@ -14,7 +14,9 @@ from seti.data import competition
 from seti.dataloading.pseudo import PseudoLabels
 from seti.dataloading.sampler import EpochSampler
 from seti.errors import SetiError, SettingsError
+from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
+from seti.models.release_files import read_release
 from seti.reports import cross_validation
 from seti.stacking.stack import stack as blend
 from seti.training import fold as training
@@ -219,3 +221,46 @@ def test_the_weight_is_how_often_a_cadence_is_seen(weight, balanced):
         parts = [[part.sum() for part in np.split(values, [80, 100])] for values in (seen, expected)]
         np.testing.assert_allclose(*parts, rtol=0.1)
     assert [*sampler][5:] == [*EpochSampler(targets, (1, 2), balanced, 59, 5, 100, weight)]
+
+
+def write_predictions(folder, data_root, networks, checkpoints, **changes):
+    """Predictions as `predict` writes them apart from an experiment."""
+    folder.mkdir(parents=True)
+    target = Experiment(folder)
+    ids = competition.read_test_ids(data_root)
+    probs = np.linspace(0.1, 0.9, len(ids))
+    pd.DataFrame({"id": ids, "fold_0": probs, "prob": probs}).to_csv(target.predictions_path, index=False)
+    target.submission_path.write_text("id,target\n")
+    record = predictions.describe(target, checkpoints, data_root, ids, "32 on cpu", "mean")
+    target.predictions_record.write_text(json.dumps({**record, "networks": networks, **changes}))
+    return target.predictions_path
+
+
+def test_released_networks_give_honest_labels(train, outputs, data_root, tmp_path):
+    release = read_release("needle_net")
+    sums = {str(fold): release.sums[path.name] for fold, path in release.folds.items()}
+    path = write_predictions(tmp_path / "pretrained", data_root, "pretrained", sums)
+    train(ONE, "exp_name=second", f"data.pseudo={path}")
+    result = json.loads((outputs / "second" / "fold_0" / "result.json").read_text())
+    assert result["honest"]
+    assert result["pseudo"]["column"] == "prob"
+    with path.open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(
+        SetiError, match=r"is not what pretrained predicted, or was edited since: seti predict ckpt_dir="
+    ):
+        train(ONE, "exp_name=third", f"data.pseudo={path}")
+    ranks = write_predictions(tmp_path / "ranks", data_root, "pretrained", sums, average="rank")
+    with pytest.raises(SetiError, match=r"holds mean ranks, .*: predict again with average=mean"):
+        train(ONE, "exp_name=third", f"data.pseudo={ranks}")
+
+
+def test_predictions_apart_from_their_experiment_are_refused_with_the_command(train, data_root, tmp_path):
+    path = write_predictions(tmp_path / "elsewhere", data_root, "outputs/exp", {"0": "ab"})
+    with pytest.raises(SetiError) as error:
+        train(ONE, "exp_name=second", f"data.pseudo={path}")
+    assert str(error.value) == (
+        f"data.pseudo={path} is apart from the folds that predicted it, without which nothing shows what they saw: "
+        "predict into their own folder, seti predict ckpt_dir=outputs/exp (without out=), and give "
+        "data.pseudo=outputs/exp/predictions.csv"
+    )

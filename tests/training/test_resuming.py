@@ -1,14 +1,19 @@
 """A fold that was stopped, killed, finished or forced, and trained again."""
 
+import re
 import signal
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import read_json
 from unit_helpers import assert_same_run, losses
 
-from seti.errors import SetiError
+from seti.data.competition import read_labels
+from seti.errors import SetiError, SettingsError
+from seti.experiments import swept_folds
+from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
 from seti.training.callbacks.history import History
@@ -188,6 +193,45 @@ def test_a_fold_unlike_its_finished_siblings_is_refused_before_it_is_trained(tra
         train("trainer.max_epochs=1", "fold=1", "optimizer.lr=0.01")
     assert not (outputs / "exp" / "fold_1" / "checkpoints").exists()
     train("trainer.max_epochs=1", "fold=1")
+
+
+def test_force_replaces_no_fold_that_would_disagree_with_finished_ones(train, fold, outputs, data_root, tmp_path):
+    groups = tmp_path / "groups.csv"
+    labels = read_labels(data_root)
+    pd.DataFrame({"id": labels["id"], "group": np.arange(len(labels)) // 2}).to_csv(groups, index=False)
+    for number in (0, 1):
+        train("trainer.max_epochs=1", f"fold={number}")
+    before = {path: path.read_bytes() for path in (outputs / "exp").rglob("*") if path.is_file()}
+    other = {
+        f"data.groups={groups}": "folds that keep no groups together, as data.groups=none",
+        "optimizer.lr=0.01": r"optimizer\.lr: 0\.0006 -> 0\.01",
+        "data.n_folds=4": r"data\.n_folds: 2 -> 4",
+    }
+    for word, difference in other.items():
+        with pytest.raises(SettingsError) as error:
+            train("trainer.max_epochs=1", "force=true", word)
+        assert re.fullmatch(
+            rf".*exp/fold_1 was trained with other settings \({difference}\), and force=true would replace fold 0 "
+            r"alone, "
+            r"which then disagrees: give another exp_name, or replace every fold with "
+            r"seti train -m fold=0,1 exp_name=exp force=true",
+            str(error.value),
+        )
+    assert {path: path.read_bytes() for path in (outputs / "exp").rglob("*") if path.is_file()} == before
+    assert train("trainer.max_epochs=1", "force=true") == read_json(fold / "result.json")["scores"]["auc"]
+
+
+def test_force_in_a_sweep_replaces_every_fold(train, outputs):
+    for number in (0, 1):
+        train("trainer.max_epochs=1", f"fold={number}")
+    swept_folds.announce({0, 1})
+    try:
+        train("trainer.max_epochs=1", "force=true", "optimizer.lr=0.01")
+    finally:
+        swept_folds.forget()
+    # Folds disagree now, as after a sweep that was stopped: each may be replaced.
+    train("trainer.max_epochs=1", "force=true", "optimizer.lr=0.01", "fold=1")
+    assert Experiment(outputs / "exp").finished_folds() == [0, 1]
 
 
 def test_force_that_is_refused_takes_nothing_away(train, outputs):

@@ -13,21 +13,21 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from unit_helpers import losses
 
-from seti.config import trainer_checks
-from seti.errors import SetiError
+from seti.config import device_checks, trainer_checks
+from seti.errors import SetiError, SettingsError
 from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
 from seti.training import lr_range
 
-ONE = "a fold is trained by one process on one device"
 JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
 WHOLE = "must be a whole number of at least 1"
 SHARE = "is neither a share of the batches (up to 1.0) nor a number of them"
 FORMS = "write days:hours:minutes:seconds, such as 00:08:30:00, or {hours: 8, minutes: 30}"
 TIME = f"is not a time: {FORMS}"
 PLANNED = "must be at least 1: the learning rate is planned over all epochs"
-DEVICE = f"{ONE}: set trainer.devices=1 and train one fold on each device, such as `seti train fold=0`"
-NO_DEVICE = "is not a device: set it to 1, or to the number of one such as [0]"
+NO_DEVICE = "is not a device: set it to a number of devices such as 1 or 2, or to their numbers such as [0] or [0,1]"
+NO_STRATEGY = "is not how several devices train here: leave it at auto, which takes ddp for them"
+NO_GPU = "names GPUs, and none is used: set it to"
 
 # Values as they are typed, of those that train a fold (`test_...works` below runs each).
 WORKS = {
@@ -77,18 +77,19 @@ WORKS = {
 REFUSED = {
     "accelerator": {"tpu": " is none of auto, cpu, gpu, cuda, mps", "GPU": " is none of auto, cpu, gpu, cuda, mps"},
     "strategy": {
-        "ddp": f": {ONE}: leave it at auto and train one fold on each device, such as `seti train fold=0`",
-        "ddp_spawn": f": {ONE}: leave it",
-        "fsdp": f": {ONE}: leave it",
-        "deepspeed": f": {ONE}: leave it",
-        "single_device": f": {ONE}: leave it",
+        "ddp": " needs several devices: set trainer.devices=2 or more, or leave it at auto",
+        "ddp_spawn": f" {NO_STRATEGY}",
+        "fsdp": f" {NO_STRATEGY}",
+        "deepspeed": f" {NO_STRATEGY}",
+        "single_device": f" {NO_STRATEGY}",
     },
     "devices": {
-        "2": f" gives a fold 2 devices, and {DEVICE}",
-        '"2"': " gives a fold 2 devices",
-        "[0,1]": " gives a fold 2 devices",
-        '"0,1"': " gives a fold 2 devices",
-        '"0,1,2,"': " gives a fold 3 devices",
+        "4096": " is more than there are: this process may use ",
+        "[0,1]": f" {NO_GPU} 2 for as many processes of a CPU",
+        '"0,1"': f" {NO_GPU} 2",
+        '"0,1,2,"': f" {NO_GPU} 3",
+        "[0,0]": " names a device twice: name each one once",
+        "[a]": f" {NO_DEVICE}",
         "0": f" {NO_DEVICE}",
         "[]": f" {NO_DEVICE}",
         "1.5": f" {NO_DEVICE}",
@@ -96,7 +97,10 @@ REFUSED = {
         "-2": f" {NO_DEVICE}",
         "true": f" {NO_DEVICE}",
     },
-    "num_nodes": {"2": f": {ONE}: leave it at 1 and train one fold on each machine, such as `seti train fold=0`"},
+    "num_nodes": {
+        "2": " is the launcher's to say: leave it out, and start the command on each machine, as `torchrun --nnodes 2 "
+        "--nproc-per-node 2 --rdzv-backend c10d --rdzv-endpoint <first machine> -m seti train fold=0` or by srun"
+    },
     "precision": {
         "8": " is none of auto, 32, 16, bf16, 64, 16-mixed, bf16-mixed, 32-true, 64-true",
         "16-true": " is none of auto, 32,",
@@ -183,7 +187,7 @@ REFUSED = {
     "detect_anomaly": {"1": " is neither true nor false"},
     "barebones": {"true": ": it keeps no checkpoint to judge a fold by; leave it out"},
     "plugins": {"[x]": ": plugins are objects of Python, and the command line has none; leave it out"},
-    "sync_batchnorm": {"true": f": {ONE}, where there is nothing to synchronise; leave it out"},
+    "sync_batchnorm": {"true": ": every device normalises its own part of a batch; leave it out"},
     "reload_dataloaders_every_n_epochs": {"1": ": every epoch shuffles its cadences anyway; leave it out"},
     "default_root_dir": {"here": ": output_dir and exp_name say where a fold is kept; leave it out"},
     "enable_autolog_hparams": {"1": " is neither true nor false"},
@@ -225,7 +229,7 @@ def test_a_value_that_cannot_train_is_refused_in_one_line(name):
     [
         ("+trainer.strategy=ddp", REFUSED["strategy"]["ddp"]),
         ("trainer.strategy=ddp", REFUSED["strategy"]["ddp"]),
-        ("trainer.devices=2", REFUSED["devices"]["2"]),
+        ("trainer.devices=4096", REFUSED["devices"]["4096"]),
         ("+trainer.num_nodes=2", REFUSED["num_nodes"]["2"]),
         ("+trainer.barebones=true", REFUSED["barebones"]["true"]),
         *((f"trainer.{name}={value}", REFUSED[name][value]) for name, value in SHORT),
@@ -286,28 +290,90 @@ def test_arguments_of_no_trainer_are_refused_with_the_nearest(monkeypatch):
         assert str(refused.value) == said
 
 
+@pytest.fixture
+def gpus(monkeypatch):
+    """Set how many GPUs the machine has."""
+
+    def has(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return has
+
+
 @pytest.mark.parametrize(
-    ("value", "count"), [("auto", 4), ("-1", 4), ('"-1"', 4), ("[1]", 1), ("1", 1), ('"3,"', 1), ("4", 4)]
+    ("value", "count"),
+    [("auto", 4), ("-1", 4), ('"-1"', 4), ("[1]", 1), ("1", 1), ('"3,"', 1), ("4", 4), ("[3,1]", 2), ('"0,2"', 2)],
 )
-def test_every_device_of_a_machine_counts(monkeypatch, value, count):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+def test_devices_of_a_machine_are_counted(gpus, value, count):
+    gpus(4)
+    for accelerator in ("auto", "gpu", "cuda"):
+        settings = typed("devices", value)
+        settings.accelerator = accelerator
+        trainer_checks.check_trainer(settings)
+        assert device_checks.count_devices(settings) == count
+        settings.strategy = "ddp" if count > 1 else "auto"
+        trainer_checks.check_trainer(settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "there", "said"),
+    [
+        ("2", 1, "is more than there are: this machine has 1 GPU: set it to 1 or fewer"),
+        ("5", 4, "is more than there are: this machine has 4 GPUs: set it to 4 or fewer"),
+        ("[0,4]", 4, "is more than there are: this machine has 4 GPUs, numbered from 0 to 3"),
+        ("[1,1]", 4, "names a device twice: name each one once"),
+    ],
+)
+def test_more_devices_than_there_are_are_refused(gpus, value, there, said):
+    gpus(there)
     settings = typed("devices", value)
     settings.accelerator = "auto"
-    if count == 1:
-        trainer_checks.check_trainer(settings)
-        return
     with pytest.raises(SetiError) as refused:
         trainer_checks.check_trainer(settings)
-    said = value.strip('"')
-    assert str(refused.value) == (
-        f"trainer.devices={said} gives a fold 4 devices, and {ONE}: set trainer.devices=1 and train one fold on each "
-        "device, such as `CUDA_VISIBLE_DEVICES=0 seti train fold=0`"
-    )
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    if value != "4":
-        trainer_checks.check_trainer(settings)
-    trainer_checks.check_trainer(typed("devices", "auto"))  # of a CPU
+    assert str(refused.value).replace(" ", "") == f"trainer.devices={value} {said}".replace(" ", "")
+
+
+def test_processes_on_a_cpu_are_at_most_its_cores_and_two_anywhere(gpus, monkeypatch):
+    gpus(0)
+    for cores, most in ((1, 2), (2, 2), (8, 8)):
+        monkeypatch.setattr(device_checks, "available_cores", lambda cores=cores: cores)
+        trainer_checks.check_trainer(typed("devices", str(most)))
+        with pytest.raises(SetiError) as refused:
+            trainer_checks.check_trainer(typed("devices", str(most + 1)))
+        assert str(refused.value) == (
+            f"trainer.devices={most + 1} is more than there are: this process may use {cores} core{'s' * (cores > 1)} "
+            f"of a CPU: set it to {most} or fewer"
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"data.batch_size": "auto"},
+            "data.batch_size=auto is found on one device, and 2 are given: set it to a number",
+        ),
+        (
+            {"data.batch_size": "7"},
+            "data.batch_size=7 is divided among 2 devices, at least 2 cadences for each: set it ",
+        ),
+        (
+            {"data.batch_size": "2"},
+            "data.batch_size=2 is divided among 2 devices, at least 2 cadences for each: set it ",
+        ),
+        (
+            {"lr_range_test": "true"},
+            "lr_range_test=true runs on one device, and 2 are given: set trainer.devices=1 for ",
+        ),
+    ],
+)
+def test_what_several_devices_cannot_share_is_refused(config, outputs, settings, said):
+    words = [f"{key}={value}" for key, value in settings.items()]
+    with pytest.raises(SettingsError) as refused:
+        training.train(config("trainer.devices=2", *words))
+    assert str(refused.value).startswith(said)
+    assert not outputs.exists()
 
 
 @pytest.mark.parametrize(

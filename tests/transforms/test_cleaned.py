@@ -35,15 +35,15 @@ def test_bins_that_hold_differences_are_recognised():
     assert not covered_bins(cleaned(slice(10, 13))).any()  # shorter than any overlap
 
 
-def test_differences_stay_as_they_are_and_untouched_cadences_are_whitened():
-    how, whiten = Normalisation("cleaned", (-4, 10)), Normalisation("whiten", (-4, 10))
+def test_differences_stay_as_they_are_and_untouched_cadences_get_contrast():
+    how, contrast = Normalisation("cleaned", (-4, 10)), Normalisation("contrast", (-4, 10))
     batch = torch.cat([cleaned(), flattened(3) * 7 + 2])
     made = how(batch)
     assert torch.equal(made[0][..., 10:40], batch[0][..., 10:40])
     assert made[0, 0, 20, 17] == pytest.approx(3, abs=0.01)
     spread = made[0][..., :10].std()
     assert 0.8 < spread < 1.2
-    assert torch.equal(made[1], whiten(batch)[1])
+    assert torch.equal(made[1], contrast(batch)[1])
     # The same at once as one by one, as a device does it.
     assert torch.allclose(how._in_place(batch.clone()), made)
 

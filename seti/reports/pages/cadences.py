@@ -1,64 +1,82 @@
-"""Cadences of a gallery: which are shown, and their images in files next to the page."""
+"""Gallery of cadences: which are shown, with which facts and images."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 import pandas as pd
 
 from seti.data import competition
 from seti.data.cadence import read_cadence
 from seti.errors import SetiError
-from seti.evaluation.recall import OperatingPoint
-from seti.experiments import predictions
-from seti.experiments.experiment import Experiment
-from seti.reports import gallery
+from seti.reports import gallery, labels
 from seti.reports.pages import images
-from seti.utils import console, files
+from seti.reports.pages.image_files import ImageFiles
+from seti.reports.pages.ranking import Ranking
+from seti.utils import console
 
 log = logging.getLogger(__name__)
 
-INLINE = 4_000_000  # bytes of thumbnails in the page itself: a page that is sent alone still shows the first ones
-FOUND, MISSED, FALSE_ALARM, REJECTED = "found", "missed", "false alarm", "rejected"
 
+def gallery_of(
+    ranking: Ranking, out: Path, count: int, given: Mapping[str, str], labels_path: Path | None, inline: int
+) -> dict[str, Any]:
+    """Content of the gallery, for the page's template and script.
 
-@dataclass(frozen=True)
-class Drawn:
-    """Images of a gallery.
+    Args:
+        ranking: the scored cadences.
+        out: the page.
+        count: cadences at most; labelled ones are added.
+        given: labels by id.
+        labels_path: their file.
+        inline: bytes of thumbnails in the page itself at most.
 
-    Attributes:
-        small, large: URIs of the thumbnails and the images in full size by id, relative to the page.
-        remark: one line about cadences without an image; empty where all have one.
+    Raises:
+        SetiError: the labels are of another data set.
     """
+    table = ranking.table
+    if labels_path is not None:
+        labels.check_labels(labels_path, given, table["id"], ranking.name)
+    chosen = choose(table, count)
+    labelled = table[table["id"].isin(given.keys()) & ~table["id"].isin(chosen["id"])]
+    chosen = pd.concat([chosen, labelled], ignore_index=True)
+    drawn = draw(chosen, ranking.roots, out, inline)
+    return {
+        "identity": ranking.identity,
+        "name": ranking.name,
+        "thing": "cadence",
+        "all": len(table),
+        "threshold": ranking.point.threshold,
+        "has_snr": bool(chosen["snr"].notna().any()),
+        "remark": drawn.remark,
+        "labels": dict(given),
+        "exported": [],
+        "rows": [_row(one, drawn) for one in chosen.itertuples()],
+    }
 
-    small: dict[str, str]
-    large: dict[str, str]
-    remark: str = ""
 
-
-def all_cadences(experiment: Experiment, point: OperatingPoint) -> pd.DataFrame:
-    """Tabulate the cadences that an experiment has scored.
-
-    Returns:
-        Columns id, split, fold and target (missing for the test set, unless its labels are known), score and kind:
-        `found`, `missed`, `false alarm` or `rejected` at the threshold, empty where the label is unknown.
-    """
-    oof = experiment.read_oof().rename(columns={"prob": "score"}).assign(split="train")
-    tables = [oof]
-    test = _predicted(experiment)
-    if test is not None:
-        tables.append(test)
-    table = pd.concat(tables, ignore_index=True)
-    threshold = float("inf") if point.threshold is None else point.threshold
-    high, needle = table["score"] >= threshold, table["target"] == 1
-    table["kind"] = ""
-    table.loc[needle, "kind"] = MISSED
-    table.loc[needle & high, "kind"] = FOUND
-    table.loc[table["target"] == 0, "kind"] = REJECTED
-    table.loc[(table["target"] == 0) & high, "kind"] = FALSE_ALARM
-    return table
+def _row(row: Any, drawn: ImageFiles) -> dict[str, Any]:
+    fold = None if pd.isna(row.fold) else int(row.fold)
+    target = None if pd.isna(row.target) else int(row.target)
+    snr = None if pd.isna(row.snr) else round(float(row.snr), 1)
+    place = row.split if fold is None else f"fold {fold}"
+    words = [f"score {row.score:.4f}", {None: "", 0: "no needle", 1: "needle"}[target], row.kind, place]
+    return {
+        "id": row.id,
+        "facts": [", ".join([word for word in words if word] + ([] if snr is None else [f"SNR {snr:g}"]))],
+        "place": row.split if fold is None else str(fold),
+        "fold": fold,
+        "split": row.split,
+        "target": target,
+        "score": round(float(row.score), 6),
+        "error": -1 if target is None else round(abs(target - float(row.score)), 6),
+        "snr": snr,
+        "kind": row.kind,
+        "small": drawn.small.get(row.id),
+        "large": drawn.large.get(row.id),
+    }
 
 
 def choose(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -68,7 +86,7 @@ def choose(table: pd.DataFrame, count: int) -> pd.DataFrame:
     needles from the highest.
 
     Args:
-        table: of `all_cadences`.
+        table: of a `Ranking`.
         count: how many at most.
     """
     rising = table.sort_values(["score", "id"], kind="stable")
@@ -87,82 +105,51 @@ def choose(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.loc[list(chosen)[:count]].reset_index(drop=True)
 
 
-def draw(table: pd.DataFrame, root: Path, folder: Path, inline: int) -> Drawn:
+def draw(table: pd.DataFrame, roots: Mapping[str, Path], page: Path, inline: int) -> ImageFiles:
     """Draw cadences into files, thumbnails and full sizes.
 
     A page without the images of a data set that is gone, or of a damaged file, is still of use.
 
     Args:
         table: chosen cadences.
-        root: the data set.
-        inline: bytes of thumbnails that the page itself takes at most, `INLINE` or fewer.
-        folder: of the files, next to the page. Images of an earlier page in it are removed.
+        roots: data set of each split.
+        page: the page.
+        inline: bytes of thumbnails that the page itself takes at most.
     """
-    remark = _unlisted(table, root)
-    if remark:
-        return Drawn({}, {}, remark)
-    small, large, written, failed, used = {}, {}, set(), [], 0
+    drawn = ImageFiles(page, inline)
+    drawn.remark = _unlisted(table, roots)
+    if drawn.remark:
+        return drawn
+    failed = []
     with console.cadence_progress() as progress:
         for row in progress.track(list(table.itertuples()), description="drawing"):
             try:
-                panels = read_cadence(competition.cadence_path(root, row.split, row.id))
+                panels = read_cadence(competition.cadence_path(roots[row.split], row.split, row.id))
             except SetiError as error:
                 failed.append(str(error))
                 continue
-            thumbnail = images.draw_cadence(panels, images.SMALL)
-            if used + len(thumbnail) <= min(inline, INLINE):
-                used += len(thumbnail)
-                small[row.id] = images.data_uri("jpeg", thumbnail)
-            else:
-                small[row.id] = _write(folder / "small" / f"{row.id}.jpg", thumbnail, folder, written)
-            full = images.draw_cadence(panels, images.LARGE, letters=True)
-            large[row.id] = _write(folder / "full" / f"{row.id}.jpg", full, folder, written)
-    for path in folder.glob("*/*.jpg"):
-        if path not in written:
-            path.unlink()
+            small = images.draw_cadence(panels, images.SMALL)
+            drawn.add(row.id, row.id, small, images.draw_cadence(panels, images.LARGE, letters=True))
+    drawn.remove_others()
     if failed:
-        remark = f"{len(failed)} of {len(table)} cadences have no image, first: {failed[0]}"
+        drawn.remark = f"{len(failed)} of {len(table)} cadences have no image, first: {failed[0]}"
+        log.warning("%s", drawn.remark)
+    return drawn
+
+
+def _unlisted(table: pd.DataFrame, roots: Mapping[str, Path]) -> str:
+    """One line if a data set is gone or is another one."""
+    for split, rows in table.groupby("split"):
+        try:
+            known = set(gallery.read_ids(roots[split]).index)
+        except SetiError as error:
+            remark = f"no images: {error}"
+        else:
+            unknown = [one for one in rows["id"] if one not in known]
+            if not unknown:
+                continue
+            remark = f"no images: {roots[split]} does not list {unknown[0]}"
+        remark += "; data.root=<folder> names the data set that the experiment was trained on"
         log.warning("%s", remark)
-    return Drawn(small, large, remark)
-
-
-def _write(path: Path, content: bytes, folder: Path, written: set[Path]) -> str:
-    with files.atomic_write(path, durable=False) as temporary:
-        temporary.write_bytes(content)
-    written.add(path)
-    return quote(path.relative_to(folder.parent).as_posix())
-
-
-def _unlisted(table: pd.DataFrame, root: Path) -> str:
-    """One line if the data set is gone or is another one."""
-    try:
-        known = set(gallery.read_ids(root).index)
-    except SetiError as error:
-        remark = f"no images: {error}"
-    else:
-        unknown = [one for one in table["id"] if one not in known]
-        if not unknown:
-            return ""
-        remark = f"no images: {root} does not list {unknown[0]}"
-    remark += "; data.root=<folder> names the data set that the experiment was trained on"
-    log.warning("%s", remark)
-    return remark
-
-
-def _predicted(experiment: Experiment) -> pd.DataFrame | None:
-    try:
-        table = predictions.read_probabilities(experiment)
-    except SetiError as error:
-        log.warning("no test cadences: %s", error)
-        return None
-    if table is None:
-        return None
-    test = table[["id"]].assign(split="test", score=table["prob"]).dropna(subset="score")
-    root = Path(files.read_json(experiment.predictions_record)["data"].get("root", ""))
-    try:
-        known = competition.read_test_labels(root)
-    except SetiError:
-        known = None
-    if known is None:
-        return test
-    return test.merge(known[["id", "target"]], on="id", how="left")
+        return remark
+    return ""

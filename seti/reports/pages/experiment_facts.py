@@ -1,7 +1,6 @@
 """Facts of one experiment on a page: scores, settings, versions and figures."""
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -68,12 +67,6 @@ class Facts:
         """Folds that are not finished."""
         return self.experiment.missing_folds()
 
-    @property
-    def identity(self) -> str:
-        """Key of the labels in the user's browser: the same if the page is written again."""
-        text = f"{self.name}\n{self.experiment.first_result.data.fingerprint}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
 
 def collect(experiment: Experiment) -> Facts:
     """Collect what a page shows about an experiment with at least one finished fold.
@@ -98,7 +91,7 @@ def collect(experiment: Experiment) -> Facts:
 
 def changed_settings(config: dict[str, Any]) -> list[Setting]:
     """List the settings of a run that are not the defaults of `train`."""
-    defaults = _defaults()
+    defaults = default_settings("train")
     own = dict(flatten(config))
     return [
         Setting(key, show(defaults.get(key, "not set")), show(own[key]))
@@ -108,8 +101,14 @@ def changed_settings(config: dict[str, Any]) -> list[Setting]:
 
 
 @functools.cache
-def _defaults() -> dict[str, Any]:
-    return dict(flatten(plain(compose("train"))))
+def default_settings(command: str, *given: str) -> dict[str, Any]:
+    """Defaults of a command's settings by dotted key.
+
+    Args:
+        command: its name.
+        given: a value for each setting that has no default.
+    """
+    return dict(flatten(plain(compose(command, *given))))
 
 
 def show(value: Any) -> str:

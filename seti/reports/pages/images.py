@@ -3,6 +3,8 @@
 import base64
 import functools
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -40,18 +42,26 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def draw_cadence(panels: np.ndarray, size: tuple[int, int], letters: bool = False) -> bytes:
+def draw_cadence(
+    panels: Sequence[np.ndarray] | np.ndarray,
+    size: tuple[int, int],
+    letters: bool = False,
+    on: Sequence[bool] | None = None,
+) -> bytes:
     """Draw all panels of a cadence below one another, each on its own colour scale.
 
     Args:
         panels: `(panels, rows, bins)`.
         size: columns and rows of a panel in the image.
         letters: write each panel's target into its corner.
+        on: of each panel, whether it is of the target; None: the panels A of A B A C A D.
 
     Returns:
         A JPEG.
     """
     width, height = size
+    if on is None:
+        on = [letter == "A" for letter in PANEL_LETTERS] if len(panels) == len(PANEL_LETTERS) else [False] * len(panels)
     image = np.full((len(panels) * (height + GAP) - GAP, BAR + width, 3), 255, np.uint8)
     for number, panel in enumerate(panels):
         resized = Image.fromarray(np.ascontiguousarray(panel, np.float32)).resize(size, Image.Resampling.BOX)
@@ -60,7 +70,7 @@ def draw_cadence(panels: np.ndarray, size: tuple[int, int], letters: bool = Fals
         top = number * (height + GAP)
         colours = _colours()[(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)]
         image[top : top + height, BAR:] = colours
-        image[top : top + height, :BAR] = _bar(number, len(panels))
+        image[top : top + height, :BAR] = _bar(on[number])
     drawn = Image.fromarray(image)
     if letters and len(panels) == len(PANEL_LETTERS):
         pen = ImageDraw.Draw(drawn)
@@ -72,11 +82,23 @@ def draw_cadence(panels: np.ndarray, size: tuple[int, int], letters: bool = Fals
     return out.getvalue()
 
 
-def _bar(number: int, count: int) -> np.ndarray:
-    on = count == len(PANEL_LETTERS) and PANEL_LETTERS[number] == "A"
+def _bar(on: bool) -> np.ndarray:
     return np.round(np.array(to_rgb(ON_COLOUR if on else OFF_COLOUR)) * 255).astype(np.uint8)
 
 
 @functools.cache
 def _colours() -> np.ndarray:
     return np.round(mpl.colormaps[PANEL_COLOURS](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+def shrink(path: Path, size: tuple[int, int]) -> bytes:
+    """Encode an image file as a JPEG of another size.
+
+    Raises:
+        OSError: it is damaged.
+    """
+    with Image.open(path) as image:
+        small = image.convert("RGB").resize(size, Image.Resampling.BOX)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=QUALITY, optimize=True)
+    return out.getvalue()

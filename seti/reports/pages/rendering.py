@@ -12,14 +12,15 @@ from markupsafe import Markup
 FOLDER = Path(__file__).parent
 
 
-def render(content: Mapping[str, Any]) -> str:
-    """Fill `report.html.j2`.
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """Fill a template.
 
     The page's policy names the digest of its own script, so that a browser runs no other one and asks no other
     machine for anything.
 
     Args:
-        content: names that the template uses.
+        template: a file next to this module.
+        content: names that it uses.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -30,7 +31,7 @@ def render(content: Mapping[str, Any]) -> str:
     )
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(template).render(
         script=Markup(script),
         style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
         script_digest=digest,

@@ -33,12 +33,7 @@
     return made;
   }
 
-  const described = (row) => [
-    "score " + row.score.toFixed(4),
-    row.target === null ? "" : row.target ? "needle" : "no needle",
-    row.kind,
-    row.fold === null ? row.split : "fold " + row.fold,
-  ].filter(Boolean).join(", ");
+  const described = (row) => row.facts.join(", ");
 
   const cards = data.rows.map((row, number) => {
     const card = element("li");
@@ -48,15 +43,15 @@
       const image = element("img");
       image.loading = "lazy";
       image.decoding = "async";
-      image.alt = "cadence " + row.id;
+      image.alt = `${data.thing} ${row.id}`;
       image.src = row.small;
       card.append(image);
     } else {
       card.append(element("div", "none", "no image"));
     }
     const mark = element("span", "mark");
-    card.append(mark, element("div", "id", row.id), element("div", "facts", described(row)));
-    const one = { row, number, card, mark, error: row.target === null ? -1 : Math.abs(row.target - row.score) };
+    card.append(mark, element("div", "id", row.id), ...row.facts.map((line) => element("div", "facts", line)));
+    const one = { row, number, card, mark };
     show(one);
     return one;
   });
@@ -69,39 +64,46 @@
     one.mark.hidden = label === "";
   }
 
-  const compare = {
-    page: (a, b) => a.number - b.number,
-    high: (a, b) => b.row.score - a.row.score,
-    low: (a, b) => a.row.score - b.row.score,
-    wrong: (a, b) => b.error - a.error,
-    fold: (a, b) => (a.row.fold ?? Infinity) - (b.row.fold ?? Infinity) || 0,
-    id: (a, b) => (a.row.id < b.row.id ? -1 : a.row.id > b.row.id ? 1 : 0),
-  };
+  // Rows without a value come last, both ways.
+  function compare(option) {
+    const key = option.dataset.by, sign = "down" in option.dataset ? -1 : 1;
+    if (!key) return () => 0;
+    return ({ row: a }, { row: b }) => {
+      if (a[key] === null || b[key] === null) return (a[key] === null) - (b[key] === null);
+      return a[key] < b[key] ? -sign : a[key] > b[key] ? sign : 0;
+    };
+  }
 
   function sort() {
-    order = [...cards].sort((a, b) => compare[find("sort").value](a, b) || a.number - b.number);
+    const [option] = find("sort").selectedOptions, by = compare(option);
+    order = [...cards].sort((a, b) => by(a, b) || a.number - b.number);
     list.replaceChildren(...order.map((one) => one.card));
     filter();
   }
 
+  // Controls say what they are about: data-filter names a column of equal values, data-from and data-to a limited one.
+  const controls = (attribute) => [...document.querySelectorAll(`#controls [data-${attribute}]`)];
+  const equal = controls("filter"), lowest = controls("from"), highest = controls("to");
+
   function filter() {
-    const value = (id) => find(id).value;
-    const target = value("target"), kind = value("kind"), fold = value("fold"), label = value("label");
-    const from = value("from") === "" ? -Infinity : Number(value("from"));
-    const to = value("to") === "" ? Infinity : Number(value("to"));
-    const text = value("search").trim().toLowerCase();
+    const conditions = [];
+    for (const { value, dataset } of equal) {
+      if (value) conditions.push((row) => value === String(row[dataset.filter] ?? "unknown"));
+    }
+    // Where a limit is set, rows without a value are left out.
+    for (const { value, dataset } of lowest) {
+      if (value !== "") conditions.push((row) => row[dataset.from] !== null && row[dataset.from] >= Number(value));
+    }
+    for (const { value, dataset } of highest) {
+      if (value !== "") conditions.push((row) => row[dataset.to] !== null && row[dataset.to] <= Number(value));
+    }
+    const label = find("label").value, text = find("search").value.trim().toLowerCase();
+    if (label) conditions.push((row) => (labelOf(row.id) || "none") === label);
+    if (text) conditions.push((row) => row.id.toLowerCase().includes(text));
     let shown = 0;
     for (const { row, card } of order) {
-      const own = labelOf(row.id);
-      const fits =
-        (!target || target === (row.target === null ? "unknown" : String(row.target))) &&
-        (!kind || kind === row.kind) &&
-        (!fold || fold === (row.fold === null ? row.split : String(row.fold))) &&
-        (!label || (label === "none" ? own === "" : own === label)) &&
-        row.score >= from && row.score <= to &&
-        row.id.toLowerCase().includes(text);
-      card.hidden = !fits;
-      shown += fits;
+      card.hidden = !conditions.every((holds) => holds(row));
+      shown += !card.hidden;
     }
     count.textContent = `${shown} of ${cards.length} shown, ${cards.filter((one) => labelOf(one.row.id)).length} labelled`;
     choose(current && !current.card.hidden ? current : visible()[0] || null);
@@ -131,7 +133,7 @@
     const image = dialog.querySelector("img");
     image.onerror = () => { image.onerror = null; image.src = one.row.small || "data:,"; }; // the page was sent alone
     image.src = one.row.large || one.row.small || "data:,";
-    image.alt = "cadence " + one.row.id;
+    image.alt = `${data.thing} ${one.row.id}`;
     dialog.querySelector("p").textContent = [one.row.id, described(one.row), labelOf(one.row.id)].filter(Boolean).join(" - ");
   }
 
@@ -177,22 +179,29 @@
   // The browser gives the focus back to the card that was clicked, not to the one that was reached by the arrows.
   dialog.addEventListener("close", () => choose(viewed, true));
 
-  const quoted = (text) => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  // Labels of what this page does not show are exported too: a smaller gallery loses none.
+  const quoted = (value) => /[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
   find("export").addEventListener("click", () => {
-    const rows = cards.filter((one) => labelOf(one.row.id)).map(({ row }) => `${quoted(row.id)},${labelOf(row.id)}\n`);
+    const line = (values) => values.map((value) => quoted(value ?? "")).join(",") + "\n";
+    const shown = cards.map((one) => one.row), ids = new Set(shown.map((row) => row.id));
+    const others = [...new Set([...given.keys(), ...own.keys()])].filter((id) => !ids.has(id)).map((id) => ({ id }));
+    const rows = [...shown, ...others].filter((row) => labelOf(row.id));
+    const lines = rows.map((row) => line([row.id, labelOf(row.id), ...data.exported.map((key) => row[key])]));
     const link = element("a");
-    link.href = URL.createObjectURL(new Blob(["id,label\n", ...rows], { type: "text/csv" }));
+    link.href = URL.createObjectURL(new Blob([line(["id", "label", ...data.exported]), ...lines], { type: "text/csv" }));
     link.download = "labels.csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });
 
-  const folds = [...new Set(data.rows.map((row) => row.fold === null ? row.split : String(row.fold)))].sort();
-  for (const fold of folds) find("fold").append(element("option", "", fold));
+  for (const control of equal.filter((one) => "fill" in one.dataset)) {
+    const values = [...new Set(data.rows.map((row) => String(row[control.dataset.filter])))].sort();
+    for (const value of values) control.append(element("option", "", value));
+  }
   find("controls").addEventListener("submit", (event) => event.preventDefault());
   find("sort").addEventListener("change", sort);
-  for (const id of ["target", "kind", "fold", "label"]) find(id).addEventListener("change", filter);
-  for (const id of ["from", "to", "search"]) find(id).addEventListener("input", filter);
+  for (const control of [...equal, find("label")]) control.addEventListener("change", filter);
+  for (const control of [...lowest, ...highest, find("search")]) control.addEventListener("input", filter);
   window.addEventListener("storage", (event) => { if (event.key === place) location.reload(); });
   sort();
 })();

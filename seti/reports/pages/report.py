@@ -1,4 +1,4 @@
-"""Write the page of one experiment or of several, with the gallery's images next to it."""
+"""Write the page of one experiment, of several, or of a stack."""
 
 import logging
 import os
@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import seti
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
 from seti.reports import labels
-from seti.reports.pages import cadences, comparison, experiment_facts
-from seti.reports.pages.experiment_facts import Facts
+from seti.reports.pages import cadences, comparison, experiment_facts, ranking, scan, stack_facts
+from seti.reports.pages.experiment_facts import Facts, Illustration
 from seti.reports.pages.rendering import render
+from seti.reports.pages.stack_facts import StackFacts
 from seti.utils import console, files, hints
 
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
+CADENCES = 500  # in the gallery of a page that another command writes; the default of conf/report.yaml
 LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to stay below 10 MB
 
 
@@ -34,39 +35,59 @@ def report(cfg: DictConfig) -> Path:
         The page's path.
 
     Raises:
-        SetiError: a setting is wrong, or an experiment is missing, not started or damaged.
+        SetiError: a setting is wrong, or an experiment or a scan is missing, not started or damaged.
     """
-    if OmegaConf.is_missing(cfg, "ckpt_dir"):
-        raise SetiError(unset_experiment())
+    unset = OmegaConf.is_missing(cfg, "ckpt_dir")
+    if unset and cfg.scan is None:
+        msg = f"{unset_experiment()}; or of a scan, scan=scans/<name>"
+        raise SetiError(msg)
+    if not unset and cfg.scan is not None:
+        msg = f"ckpt_dir={cfg.ckpt_dir} and scan={cfg.scan} are two pages: give one of them"
+        raise SetiError(msg)
     if cfg.cadences < 0:
         msg = f"cadences={cfg.cadences} must be at least 0; 0 leaves the gallery out"
         raise SetiError(msg)
-    experiments = [open_experiment(Path(name)) for name in _names(cfg.ckpt_dir)]
-    out = page_path(experiments) if cfg.out is None else Path(cfg.out)
-    if out.suffix.lower() not in (".html", ".htm"):
-        msg = f"out={out} is the page itself: give a file that ends in .html"
-        raise SetiError(msg)
-    files.try_output(out)
-    root = None if cfg.data.root is None else Path(cfg.data.root)
     given = None if cfg.labels is None else Path(cfg.labels)
-    return write(experiments, out, cfg.cadences, root, given)
+    if cfg.scan is not None:
+        if cfg.data.root is not None:
+            msg = (
+                f"data.root={cfg.data.root} is for the cadences of an experiment: a scan's folder holds its own images"
+            )
+            raise SetiError(msg)
+        scans = scan.open_scans(_names("scan", cfg.scan, "scans/"))
+        out = _out(cfg, [one.path for one in scans])
+        return scan.write(scans, out, cfg.cadences, given)
+    paths = [Path(name) for name in _names("ckpt_dir", cfg.ckpt_dir, "outputs/")]
+    root = None if cfg.data.root is None else Path(cfg.data.root)
+    stacks = [path for path in paths if stack_facts.is_stack(path)]
+    if stacks and len(paths) > 1:
+        msg = f"ckpt_dir={cfg.ckpt_dir}: the page of a stack has its experiments side by side; give {stacks[0]} alone"
+        raise SetiError(msg)
+    for path in paths:
+        if scan.is_scan(path):
+            msg = f"ckpt_dir={path} is the folder of a scan: {hints.command('report', hints.setting('scan', path))}"
+            raise SetiError(msg)
+    if stacks:
+        return write_stack(stacks[0], _out(cfg, stacks), cfg.cadences, root, given)
+    experiments = [open_experiment(path) for path in paths]
+    return write(experiments, _out(cfg, paths), cfg.cadences, root, given)
 
 
-def page_path(experiments: Sequence[Experiment]) -> Path:
-    """The page in the experiment's folder, or in the folder that holds several."""
-    if len(experiments) == 1:
-        return experiments[0].path / PAGE
-    return Path(os.path.commonpath([one.path.resolve().parent for one in experiments])) / PAGE
+def page_path(folders: Sequence[Path]) -> Path:
+    """The page in the folder that it is about, or in the folder that holds several."""
+    if len(folders) == 1:
+        return folders[0] / PAGE
+    return Path(os.path.commonpath([one.resolve().parent for one in folders])) / PAGE
 
 
 def write(
     experiments: Sequence[Experiment],
     out: Path,
-    count: int,
+    count: int = CADENCES,
     root: Path | None = None,
     labels_path: Path | None = None,
 ) -> Path:
-    """Write a page, and print its path.
+    """Write the page of experiments, and print its path.
 
     Args:
         experiments: each with at least one finished fold; the gallery is the best one's.
@@ -79,90 +100,113 @@ def write(
         SetiError: a table is damaged, or the labels are of another data set.
     """
     given = {} if labels_path is None else labels.read_labels(labels_path)
-    facts = comparison.ranked([experiment_facts.collect(one) for one in experiments])
-    for one in facts:
-        _say_missing(one)
-    figures = sum(len(figure.uri) for one in facts for figure in one.illustrations)
-    inline = max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
-    shown = {} if count == 0 else _gallery(facts[0], out, count, root, given, labels_path, inline)
-    several = len(facts) > 1
-    words = [hints.setting("ckpt_dir", facts[0].experiment.path)]
-    if several:
+    facts = _collect(experiments)
+    words = [hints.setting("ckpt_dir", experiments[0].path)]
+    if len(facts) > 1:
         words = [f"ckpt_dir=[{','.join(str(one.path) for one in experiments)}]"]
-    html = render(
-        {
-            "facts": facts,
-            "several": several,
-            "differences": comparison.differing_settings(facts) if several else None,
-            "common": comparison.illustrations(facts) if several else [],
-            "gallery": shown,
-            "labels": labels.LABELS,
-            "command": hints.command("report", *words),
-            "version": seti.__version__,
-        }
-    )
+    common = comparison.illustrations(facts) if len(facts) > 1 else []
+    ranked = ranking.rank_experiment(facts[0].experiment) if count else None
+    title = facts[0].name if len(facts) == 1 else f"{len(facts)} experiments"
+    return _write(out, facts, common, None, ranked, count, root, given, labels_path, title, words)
+
+
+def write_stack(
+    folder: Path, out: Path, count: int = CADENCES, root: Path | None = None, labels_path: Path | None = None
+) -> Path:
+    """Write the page of a stack and its experiments, and print its path.
+
+    Args:
+        folder: of the stack.
+        out, count, root, labels_path: as for `write`; the gallery is the stack's.
+
+    Raises:
+        SetiError: a table is damaged, or the labels are of another data set.
+    """
+    given = {} if labels_path is None else labels.read_labels(labels_path)
+    stack = stack_facts.collect(folder)
+    if stack.gone:
+        log.warning("%s blends %s, which %s no longer has", folder, ", ".join(stack.gone), folder.parent)
+    facts = _collect(stack.experiments)
+    ranked = None
+    if count:
+        earlier = ranking.rank_experiment(facts[0].experiment)
+        ranked = ranking.rank("stack", facts[0].experiment, stack.oof, stack.test, earlier.roots["test"])
+    words = [hints.setting("ckpt_dir", folder)]
+    title = f"Stack of {len(facts)} experiment{'s' * (len(facts) > 1)}"
+    return _write(out, facts, [], stack, ranked, count, root, given, labels_path, title, words)
+
+
+def _write(
+    out: Path,
+    facts: Sequence[Facts],
+    common: Sequence[Illustration],
+    stack: StackFacts | None,
+    ranked: ranking.Ranking | None,
+    count: int,
+    root: Path | None,
+    given: dict[str, str],
+    labels_path: Path | None,
+    title: str,
+    words: Sequence[str],
+) -> Path:
+    drawn = [*common, *(() if stack is None else stack.illustrations)]
+    drawn += [figure for one in facts for figure in one.illustrations]
+    figures = sum(len(figure.uri) for figure in drawn)
+    inline = max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
+    shown = {}
+    if ranked is not None:
+        if root is not None:
+            ranked = ranked.of(root)
+        shown = cadences.gallery_of(ranked, out, count, given, labels_path, inline)
+    several = len(facts) > 1
+    content = {
+        "title": title,
+        "titled": several or stack is not None,
+        "facts": facts,
+        "several": several,
+        "differences": comparison.differing_settings(facts) if several else None,
+        "common": common,
+        "stack": stack,
+        "gallery": shown,
+        "labels": labels.LABELS,
+        "command": hints.command("report", *words),
+        "version": seti.__version__,
+    }
+    html = render("report.html.j2", content)
     with files.atomic_write(out) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print(f"wrote {console.near(out)}: open it in a browser")
     return out
 
 
-def _names(given: Any) -> list[str]:
+def _collect(experiments: Sequence[Experiment]) -> list[Facts]:
+    facts = comparison.ranked([experiment_facts.collect(one) for one in experiments])
+    for one in facts:
+        if one.missing:
+            numbers = ", ".join(map(str, one.missing))
+            log.warning(
+                "folds %s of %s are not finished: the report is of the others; train them with: %s",
+                numbers,
+                one.name,
+                one.remaining,
+            )
+    return facts
+
+
+def _out(cfg: DictConfig, folders: Sequence[Path]) -> Path:
+    """The page, which can be written."""
+    out = page_path(folders) if cfg.out is None else Path(cfg.out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        msg = f"out={out} is the page itself: give a file that ends in .html"
+        raise SetiError(msg)
+    files.try_output(out)
+    return out
+
+
+def _names(key: str, given: Any, above: str) -> list[str]:
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
-        msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
+        what = "an experiment's" if key == "ckpt_dir" else "a scan's"
+        msg = f"{key}={given} is neither {what} folder nor a list: {key}=[{above}<a>,{above}<b>]"
         raise SetiError(msg)
     return list({Path(name).resolve(): name for name in names}.values())
-
-
-def _say_missing(facts: Facts) -> None:
-    if facts.missing:
-        numbers = ", ".join(map(str, facts.missing))
-        log.warning(
-            "folds %s of %s are not finished: the report is of the others; train them with: %s",
-            numbers,
-            facts.name,
-            facts.remaining,
-        )
-
-
-def _gallery(
-    facts: Facts,
-    out: Path,
-    count: int,
-    root: Path | None,
-    given: dict[str, str],
-    labels_path: Path | None,
-    inline: int,
-) -> dict[str, Any]:
-    """Content of the gallery, for the page's script."""
-    table = cadences.all_cadences(facts.experiment, facts.point)
-    if labels_path is not None:
-        labels.check_labels(labels_path, given, table["id"], facts.name)
-    chosen = cadences.choose(table, count)
-    labelled = table[table["id"].isin(given.keys()) & ~table["id"].isin(chosen["id"])]
-    chosen = pd.concat([chosen, labelled], ignore_index=True)
-    root = Path(facts.experiment.first_result.data.root) if root is None else root
-    folder = out.with_name(f"{out.stem}_files")
-    drawn = cadences.draw(chosen, root, folder, inline)
-    rows = [
-        {
-            "id": row.id,
-            "split": row.split,
-            "fold": None if pd.isna(row.fold) else int(row.fold),
-            "target": None if pd.isna(row.target) else int(row.target),
-            "score": round(float(row.score), 6),
-            "kind": row.kind,
-            "small": drawn.small.get(row.id),
-            "large": drawn.large.get(row.id),
-        }
-        for row in chosen.itertuples()
-    ]
-    return {
-        "identity": facts.identity,
-        "name": facts.name,
-        "all": len(table),
-        "remark": drawn.remark,
-        "labels": given,
-        "rows": rows,
-    }

@@ -10,6 +10,7 @@ import torch
 
 from seti.errors import SettingsError
 from seti.training.callbacks.history import History
+from seti.utils import ranks
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class DeadFoldStopping(pl.Callback):
         """Check the validation loss, and measure the range of the validation's probabilities."""
         self._check("validation", np.array([float(trainer.callback_metrics["val_loss"])]), trainer, pl_module)
         probs = torch.cat([part.flatten() for part in pl_module.val_auc.preds])
-        self.spread = float(probs.max() - probs.min())
+        self.spread = ranks.largest(float(probs.max())) + ranks.largest(-float(probs.min()))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the fold."""

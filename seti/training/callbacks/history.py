@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from seti.experiments.run_identity import RunIdentity
-from seti.utils import files
+from seti.utils import files, ranks
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ class History(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Record the batch's loss, which Lightning has divided by the number of batches a step."""
-        self.losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
-        self.sizes.append(len(batch[1]))
+        """Record the loss of the whole batch, which Lightning has divided by the number of batches a step."""
+        self.losses.append(ranks.mean(outputs["loss"].detach()) * trainer.accumulate_grad_batches)
+        self.sizes.append(len(batch[1]) * ranks.count())
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -68,7 +68,8 @@ class History(pl.Callback):
             "seconds": round(time.monotonic() - self.started, 2),
         }
         self.rows.append(row)
-        files.write_csv(self.path, pd.DataFrame(self.rows))
+        if ranks.leads():
+            files.write_csv(self.path, pd.DataFrame(self.rows))
         log.info(
             "epoch %d of %s: train loss %.4f, validation loss %.4f, AUC %.4f (%.0f s)",
             row["epoch"] + 1,
@@ -92,6 +93,7 @@ class History(pl.Callback):
             "sizes": list(self.sizes),
             "lr": self.lr,
             "seconds": time.monotonic() - self.started,
+            "processes": ranks.count(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -110,6 +112,11 @@ class History(pl.Callback):
             found = found.get(key) if isinstance(found, dict) else None
         return RunIdentity.from_plain(found)
 
+    @staticmethod
+    def read_processes(checkpoint: dict[str, Any]) -> int:
+        """Number of processes that trained together when a checkpoint of this program was written."""
+        return int(checkpoint["callbacks"][History.__name__].get("processes", 1))
+
     @property
     def state_key(self) -> str:
         """The callback's key in a checkpoint."""
@@ -119,14 +126,15 @@ class History(pl.Callback):
 class StepSeed(pl.Callback):
     """Seed torch before every batch from the run's seed and the batch's number.
 
-    Mixup and dropout then draw the same numbers, whether the batch follows another one or a resumed checkpoint.
+    Mixup and dropout then draw the same numbers, whether the batch follows another one or a resumed checkpoint. Each
+    of several processes draws numbers of its own.
 
     Args:
         seed: integers that distinguish this run from others.
     """
 
     def __init__(self, seed: tuple[int, ...]) -> None:
-        self.seed = seed
+        self.seed = (*seed, ranks.rank()) if ranks.rank() else seed
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

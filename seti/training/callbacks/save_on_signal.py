@@ -1,5 +1,6 @@
 """A checkpoint in the middle of an epoch when a signal, or a limit of time, stops the run."""
 
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytorch_lightning as pl
 
 from seti.training.callbacks.history import History
 from seti.training.checkpoints import Position
-from seti.utils import files, shutdown
+from seti.utils import files, ranks, shutdown
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class SaveOnSignal(pl.Callback):
 
     A run that is resumed from there takes the very next batch. An interrupted validation starts over: it changes
     nothing that is trained. A limit of time ends no run that has not made a step, for the next one would end there too.
+    What ends one of several processes ends all of them, after the same step.
 
     Args:
         path: the checkpoint.
@@ -46,11 +48,13 @@ class SaveOnSignal(pl.Callback):
         self.limit = limit
         self.validating = False
         self.stepped = False  # in this run
+        self.reason: signal.Signals | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over signals from Lightning, which would end in the middle of accumulated gradients."""
         shutdown.defer_again()
-        shutdown.raise_if_pending(self.advice)
+        if self._is_told():
+            self._end(self.advice)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End between epochs: the last one's end was saved."""
@@ -79,7 +83,7 @@ class SaveOnSignal(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End after the last epoch, which was saved; time that is over only now is not a reason to."""
-        if shutdown.pending() is not None:
+        if self._is_told():
             self._end(self._saved(Position(len(self.history.rows), 0)))
 
     def on_save_checkpoint(
@@ -92,8 +96,17 @@ class SaveOnSignal(pl.Callback):
             progress |= {"total": started, "current": dict(started), "is_last_batch": False}
 
     def _due(self) -> bool:
-        over = self.limit is not None and self.stepped and time.monotonic() >= self.limit.end
-        return over or shutdown.pending() is not None
+        return self._is_told(self.limit is not None and self.stepped and time.monotonic() >= self.limit.end)
+
+    def _is_told(self, over: bool = False) -> bool:
+        """Ask all processes if one of them was told to end by a signal, or by a time that is over.
+
+        Every process must come here after the same step.
+        """
+        told = shutdown.pending()
+        found = int(ranks.largest(0 if told is None and not over else shutdown.TIME_OVER if told is None else told))
+        self.reason = signal.Signals(found) if found else None
+        return found > 0
 
     def _saved(self, position: Position) -> str:
         return f"saved {position} in {self.path}; {self.advice}"
@@ -110,5 +123,6 @@ class SaveOnSignal(pl.Callback):
         self._end(note)
 
     def _end(self, note: str) -> None:
-        shutdown.raise_if_pending(note)
-        raise shutdown.Interrupted(shutdown.TIME_OVER, f"{self.limit.name} is over, the fold is unfinished: {note}")
+        if self.reason == shutdown.TIME_OVER:
+            note = f"{self.limit.name} is over, the fold is unfinished: {note}"
+        raise shutdown.Interrupted(self.reason, note)

@@ -1,0 +1,70 @@
+"""Engines of a sweep for Hydra: `hydra/launcher=slurm` and `hydra/launcher=ray`.
+
+Settings: conf/hydra/launcher/. Hydra takes plugins from a package of its own alone, of which an editable install would
+need a second copy; `register` lets it take these.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class SlurmLauncher(Launcher):
+    """Runs the jobs of a sweep as an array of Slurm jobs, through submitit."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what the jobs need."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, and wait for the last one."""
+        from seti.cli import slurm_jobs
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        return slurm_jobs.launch(self, job_overrides, initial_job_idx)
+
+
+class RayLauncher(Launcher):
+    """Runs the jobs of a sweep as tasks of Ray, on this machine or on a cluster."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what the jobs need."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, and wait for the last one."""
+        from seti.cli import ray_jobs
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        return ray_jobs.launch(self, job_overrides, initial_job_idx)
+
+
+OWN = tuple(f"{kind.__module__}.{kind.__name__}" for kind in (SlurmLauncher, RayLauncher))
+
+
+def register() -> None:
+    """Let Hydra instantiate these classes from now on."""
+    plugins = Plugins.instance()
+    for kind in (SlurmLauncher, RayLauncher):
+        plugins.register(kind)
+    if not hasattr(Plugins.is_in_toplevel_plugins_module, "own"):
+        allowed = Plugins.is_in_toplevel_plugins_module
+
+        def is_allowed(name: str) -> bool:
+            return name in OWN or allowed(name)
+
+        is_allowed.own = True
+        Plugins.is_in_toplevel_plugins_module = staticmethod(is_allowed)

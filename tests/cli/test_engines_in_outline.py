@@ -1,0 +1,155 @@
+"""Engines of sweeps by parts; `commands/test_engines.py` runs real ones."""
+
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from conftest import compose
+
+from seti.cli import journal, ray_jobs, slurm_jobs
+from seti.cli.launchers import OWN
+from seti.cli.sweep_report import OWN as OWN_BY_NAME
+from seti.config import arguments, instantiation_guard
+from seti.errors import SetiError
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """An open journal in a shared folder, as an engine's sweep has it."""
+    monkeypatch.setenv(journal.VARIABLE, "")
+    journal.open_journal(tmp_path / "outputs")
+    return tmp_path / "outputs"
+
+
+def answer(monkeypatch, *, code=0, out="", err=""):
+    asked = []
+
+    def ask(*words):
+        asked.append(words)
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    monkeypatch.setattr(slurm_jobs, "_ask", ask)
+    return asked
+
+
+def test_a_journal_keeps_a_file_a_job_and_the_last_start_counts(written):
+    journal.note(3, folder="b", overrides=["fold=1"], fresh=True)
+    journal.note(10, folder="c", overrides=[])
+    journal.note(3, folder="b", overrides=["fold=1"])  # preempted, and started again on another machine
+    journal.note(3, ended=True)
+    assert len(list(next(written.iterdir()).iterdir())) == 2
+    assert journal.is_noted(3)
+    assert not journal.is_noted(4)
+    jobs = journal.close()
+    assert [(number, str(job.folder), job.ended, job.fresh) for number, job in jobs.items()] == [
+        (3, "b", True, False),
+        (10, "c", False, False),
+    ]
+    assert list(written.iterdir()) == []
+    assert not journal.is_open()
+
+
+def test_a_line_that_was_half_written_is_left_out(written):
+    journal.note(0, folder="a", overrides=[])
+    with next(written.iterdir()).joinpath("0.jsonl").open("a") as stream:
+        stream.write('{"ended": tr')
+    assert not journal.close()[0].ended
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "ray"])
+@pytest.mark.parametrize("command", ["train", "predict", "twins", "tune"])
+def test_presets_compose_for_every_command_and_are_allowed(launcher, command):
+    instantiation_guard.check_targets(compose(command, [f"hydra/launcher={launcher}"]))
+    assert OWN == OWN_BY_NAME
+
+
+@pytest.mark.parametrize(("launcher", "module", "extra"), [("ray", "ray", "ray"), ("slurm", "submitit", "sweep")])
+def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch, launcher, module, extra):
+    monkeypatch.setattr(arguments, "find_spec", lambda name: None if name == module else 1)
+    with pytest.raises(SetiError) as refused:
+        arguments.to_hydra("train", [f"hydra/launcher={launcher}"], sweep=True)
+    assert str(refused.value) == (
+        f"hydra/launcher={launcher} needs the extra {extra!r}, which is not installed: pip install 'seti[{extra}]'"
+    )
+
+
+def test_a_scheduler_that_is_away_is_one_line(monkeypatch):
+    monkeypatch.setattr(slurm_jobs.shutil, "which", lambda _: None)
+    with pytest.raises(
+        SetiError, match="hydra/launcher=slurm: there is no sbatch on this machine: start the command on a"
+    ):
+        slurm_jobs.check_scheduler("slurm")
+    slurm_jobs.check_scheduler("local")
+    monkeypatch.setattr(slurm_jobs.shutil, "which", lambda _: "/usr/bin/sbatch")
+    answer(monkeypatch, code=1, err="slurm_load_partitions: Unable to contact slurm controller (connect failure)\n")
+    with pytest.raises(SetiError) as refused:
+        slurm_jobs.check_scheduler("slurm")
+    assert str(refused.value) == (
+        "hydra/launcher=slurm: Slurm's controller does not answer (slurm_load_partitions: Unable to contact slurm "
+        "controller (connect failure)): try again later"
+    )
+    with pytest.raises(SetiError, match=r"hydra\.launcher\.cluster=moon is none of slurm, local"):
+        slurm_jobs.check_scheduler("moon")
+
+
+def test_jobs_in_the_queue_and_reasons_to_wait(monkeypatch, caplog):
+    jobs = [SimpleNamespace(job_id=f"7_{number}") for number in range(3)]
+    asked = answer(monkeypatch, out="7_0|R|None\n7_1|PD|PartitionTimeLimit\n7_2|PD|Priority\n")
+    queue = slurm_jobs._Queue(jobs, "slurm")
+    assert queue.listed() == queue.listed() == {"7_0", "7_1", "7_2"}
+    assert asked[0][:5] == ("squeue", "-h", "-r", "-j", "7")
+    assert [record.message for record in caplog.records] == [
+        "Slurm says why jobs wait: PartitionTimeLimit; see hydra.launcher, or squeue --start"
+    ]
+    answer(monkeypatch, code=1, err="slurm_load_jobs error: Invalid job id specified")
+    assert queue.listed() == set()  # all have ended, and Slurm has forgotten them
+    answer(monkeypatch, code=1, err="Unable to contact slurm controller")
+    assert queue.listed() is None
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (
+            "TIMEOUT",
+            "its time was over: raise hydra.launcher.timeout_min, or hydra.launcher.requeues; its log is x.err",
+        ),
+        ("OUT_OF_MEMORY", "it needed more memory than it had asked for: raise hydra.launcher.mem_gb; its log is x.err"),
+        ("BOOT_FAIL", "it was ended from outside, in state BOOT_FAIL; its log is x.err"),
+    ],
+)
+def test_reasons_of_the_scheduler(monkeypatch, state, said):
+    answer(monkeypatch, out=f"JobId=7 JobName=train JobState={state} Reason=None\n")
+    one = SimpleNamespace(job_id="7_0", paths=SimpleNamespace(stderr="x.err"))
+    assert slurm_jobs._reason(one, "slurm") == said
+
+
+@pytest.mark.parametrize(("state", "again"), [("RUNNING", True), ("CANCELLED", False), ("TIMEOUT", False)])
+def test_a_preempted_job_is_queued_again_and_a_cancelled_one_is_not(monkeypatch, state, again):
+    asked = answer(monkeypatch, out=f"JobState={state}")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+
+    def stopped(*_):
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        slurm_jobs.SlurmJob(stopped)([], 0, "name")
+    assert (("scontrol", "requeue", "12") in asked) == again
+
+
+def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
+    answer(monkeypatch, out="(null)\n")
+    assert slurm_jobs._gpus("auto", "slurm") is None
+    answer(monkeypatch, out="gpu:a100:4(S:0-1)\n")
+    assert slurm_jobs._gpus("auto", "slurm") == 1
+    assert slurm_jobs._gpus(2, "slurm") == 2
+    assert slurm_jobs._gpus(0, "slurm") is None
+    settings = {"cpus": 2, "gpus": "auto"}
+    assert ray_jobs._resources({"CPU": 8.0}, settings) == ({"num_cpus": 2, "num_gpus": 0}, 4)
+    assert ray_jobs._resources({"CPU": 8.0, "GPU": 2.0}, settings) == ({"num_cpus": 2, "num_gpus": 1}, 2)
+    assert ray_jobs._resources({"CPU": 8.0, "GPU": 1.0}, {"cpus": 1, "gpus": 0.5})[1] == 2
+    with pytest.raises(SetiError) as refused:
+        ray_jobs._resources({"CPU": 1.0}, settings)
+    assert str(refused.value) == (
+        "hydra.launcher.cpus=2 for each job, and Ray has 1 CPUs in all: set hydra.launcher.cpus to what one machine has"
+    )

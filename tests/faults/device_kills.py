@@ -1,0 +1,127 @@
+"""Kill training on two devices at random moments: a device's process, or the command that started it.
+
+    python tests/faults/device_kills.py --kills 20 --seed 1
+
+After each kill no process may stay behind, and what is said is one line. The same command is then given again, until it
+ends: the out-of-fold table and the history must be those of an uninterrupted run, byte for byte.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = (
+    *("model=tiny", "trainer=cpu", "threads=1", "trainer.precision=32", "trainer.max_epochs=12", "data.n_folds=2"),
+    *("data.image_size=[24,32]", "data.batch_size=8", "data.num_workers=0", "mixup.alpha=1", "trainer.devices=2"),
+    *("watch.after=null", "optimizer.lr=0.003"),
+)
+WAIT = 120  # s that the processes may take to end after a kill
+WHOSE = ("leader", "other", "command")
+
+
+def command(folder: Path, name: str) -> list[str]:
+    """Command line that trains on two devices."""
+    own = [f"exp_name={name}", "data.root=data", "output_dir=outputs"]
+    return [sys.executable, str(ROOT / "train.py"), *SETTINGS, *own]
+
+
+def children(pid: int) -> list[int]:
+    """Processes of the devices, by rank."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def alive(pid: int) -> bool:
+    """True for a process that runs; one that waits for its parent to read its exit code does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def results(folder: Path) -> tuple[bytes, str]:
+    """Content that must be reproduced."""
+    metrics = pd.read_csv(folder / "metrics.csv").drop(columns="seconds")
+    return (folder / "oof.csv").read_bytes(), metrics.to_csv()
+
+
+def kill(folder: Path, name: str, whose: str, number: int, moment: float) -> str | None:
+    """Train, and kill a process after a while; return what went wrong, or None.
+
+    Args:
+        folder: in which the command runs.
+        name: of the experiment.
+        whose: process, one of `WHOSE`.
+        number: of the signal.
+        moment: seconds after its processes have started.
+    """
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command(folder, name), cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    while len(ranks := children(process.pid)) < 2 and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(moment)
+    target = process.pid if whose == "command" else ranks[whose == "other"] if len(ranks) == 2 else process.pid
+    if process.poll() is not None or not alive(target):
+        return None
+    os.kill(target, number)
+    try:
+        code = process.wait(WAIT)
+    except subprocess.TimeoutExpired:
+        return f"did not end within {WAIT} s"
+    time.sleep(1)
+    if any(map(alive, ranks)):
+        return "a process stayed behind"
+    said = (folder / "log").read_text()
+    if "Traceback" in said:
+        return f"a traceback: {said[-3000:]}"
+    print(f"  {whose}, {signal.Signals(number).name} after {moment:.1f} s: exit code {code}: {said.splitlines()[-1:]}")
+    return None
+
+
+def main() -> None:
+    """Kill, go on, compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    random, failures = Random(args.seed), []
+    folder = Path(tempfile.mkdtemp(prefix="seti-device-kills-"))
+    try:
+        words = ["preset=easy", "positives=0.5", "workers=1", "root=data", "train=40", "test=4"]
+        subprocess.run([sys.executable, "-m", "seti.simulate", *words], cwd=folder, check=True, capture_output=True)
+        started = time.monotonic()
+        subprocess.run(command(folder, "whole"), cwd=folder, check=True, capture_output=True)
+        longest = time.monotonic() - started
+        expected = results(folder / "outputs" / "whole" / "fold_0")
+        for count in range(args.kills):
+            whose, number = WHOSE[count % len(WHOSE)], random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
+            failed = kill(folder, "killed", whose, number, random.random() * longest)
+            if failed:
+                failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
+            if random.random() < 0.5 or count + 1 == args.kills:  # else it is killed once more
+                words = command(folder, "killed")
+                done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+                own = folder / "outputs" / "killed" / "fold_0"
+                if done.returncode or results(own) != expected:
+                    failures.append(f"after kill {count + 1}: another result ({done.returncode}) {done.stderr[-2000:]}")
+                shutil.rmtree(own.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("\n".join(failures) or f"{args.kills} kills, {args.kills} exact recoveries")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
