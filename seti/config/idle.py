@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from seti.config.schema import TrainConfig
-from seti.transforms.layouts import LAYOUTS
+from seti.transforms.layout_names import INTEGRATES
 from seti.utils import notices
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ RULES: tuple[Rule, ...] = (
     (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
     (("data.pseudo_share", "data.pseudo_weight"), lambda cfg: cfg.data.pseudo is None, "data.pseudo=null"),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
-    (("data.dedoppler.*",), lambda cfg: not LAYOUTS[cfg.data.layout].integrates, "data.layout={data.layout}"),
+    (("data.dedoppler.*",), lambda cfg: not INTEGRATES[cfg.data.layout], "data.layout={data.layout}"),
     (
         ("data.interpolation",),  # native size: nothing is resized; channel_dedoppler gives panels the planes' size
         lambda cfg: cfg.data.image_size is None and cfg.data.layout != "channel_dedoppler",

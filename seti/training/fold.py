@@ -35,7 +35,7 @@ from seti.training import batch_size, several_devices, together
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
-from seti.training.earlier_round import find_start
+from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_accelerator, check_batches, check_other_folds, fitting_errors
@@ -124,7 +124,7 @@ def train_here(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | 
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed, experiment.folds_path)
     datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
-    start = find_start(config["model"]["weights"], datamodule)
+    start = find_earlier_checkpoint(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
     identity = RunIdentity(config, datamodule.fingerprint, ungrouped=datamodule.ungrouped)
     run = Run(cfg, experiment, datamodule, identity, overrides, start)
@@ -159,7 +159,6 @@ def _prepared(run: Run) -> Iterator[None]:
         for path in (run.folder.path, run.folder.last_checkpoint.parent):
             files.remove_stale_parts(path)
         batch_size.forget_other(run.experiment, run.cfg.data.batch_size)
-        run.datamodule.store_folds()
         yield
 
 
@@ -230,6 +229,7 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
             # sweep hold it for an instant each.
             with locks.hold(run.experiment.path, f"clearing {run.label}", patience=CLEARING):
                 _clear(run.experiment, folder)
+        datamodule.store_folds()
         write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     ranks.wait()
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
