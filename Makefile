@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan judge recipes weights lint format clean
+.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan judge recipes weights screenshots lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -66,6 +66,10 @@ judge: $(INSTALLED) ## Train the judge of candidates that ships with seti scan (
 
 recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (4 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
+
+screenshots: $(INSTALLED) ## Take the documents' images of report pages (after make demo and make demo-scan; needs chromium)
+	$(BIN)/python docs/tools/screenshot.py demo/outputs/stack/report.html
+	$(BIN)/python docs/tools/screenshot.py demo/scan/report.html --out docs/events.png
 
 MINUTES ?= 600
 

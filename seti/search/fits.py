@@ -6,8 +6,8 @@ span: p1 is half the drift over the span, p2 a small curvature. Planes are `(6, 
 """
 
 import numpy as np
-from numba import njit
 
+from seti.search.compiled import compiled
 from seti.search.flatten import COMPRESSION, LINEAR
 from seti.search.tree import MASK
 
@@ -15,7 +15,7 @@ FLAGS = {"reassoc", "contract", "arcp", "nsz"}
 LONGEST = 4096  # bins in the window of one row
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def boxes(row, centre, width, step, count, sums, out):
     """Box sums at `count` positions, `step` bins apart, around `centre`; masked bins are 0.
 
@@ -50,7 +50,7 @@ def boxes(row, centre, width, step, count, sums, out):
         out[j] = 0
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def stamps(planes, time, use, track, width, step, count, out, when):
     """Box sums around a track in units of noise, of all rows of the panels in use; their number."""
     panels, rows, _ = planes.shape
@@ -70,7 +70,7 @@ def stamps(planes, time, use, track, width, step, count, out, when):
     return n
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _totals(stamp, offset, ratio, a, totals):
     """Sums over rows for the shifts -a to a, each `ratio` columns; all of them lie within the stamp.
 
@@ -115,7 +115,7 @@ def _totals(stamp, offset, ratio, a, totals):
             totals[i] = total
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _limited_totals(stamp, offset, ratio, a, count, totals):
     """Same sums where a shift may leave the stamp, `count` columns wide."""
     for i in range(2 * a + 1):
@@ -128,7 +128,7 @@ def _limited_totals(stamp, offset, ratio, a, count, totals):
         totals[i] = total
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS, error_model="numpy")
+@compiled(fastmath=FLAGS, error_model="numpy")
 def best_shift(stamp, when, n, count, step, centre, a, b, c, grid):
     """Best shift `i + j * v + k * v^2`, in steps of `grid`, as (snr, i, j, k); v is u - centre.
 
@@ -158,7 +158,7 @@ def best_shift(stamp, when, n, count, step, centre, a, b, c, grid):
     return best / np.sqrt(n), bi, bj, bk
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def move(track, centre, i, j, k):
     """Track plus `i + j * (u - centre) + k * (u - centre)^2`."""
     return np.array(
@@ -170,7 +170,7 @@ def move(track, centre, i, j, k):
     )
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when):
     """Move a track to the best of a grid of shifts; the track and its SNR in the panels in use."""
     longest = 1.0
@@ -182,7 +182,7 @@ def improve(planes, time, use, track, width, a, b, c, grid, centre, stamp, when)
     return move(track, centre, i, j, k), snr
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def measure(planes, time, p, track, width, shift):
     """SNR of a track in one panel, the share of bins not masked, and the SNR uncompressed.
 
@@ -220,7 +220,7 @@ def measure(planes, time, p, track, width, shift):
     return snr, weight / (rows * width), snr + strong / np.sqrt(squares)
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def mask(planes, time, p, track, width, snr):
     """Mask the bins of a track in one panel, and as much on either side as its leakage is seen."""
     _, rows, total = planes.shape
@@ -254,7 +254,7 @@ def mask(planes, time, p, track, width, snr):
                 planes[p, r, b] -= np.float32(MASK)
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def fit_panel(planes, time, p, track, width, stamp, when):
     """Fit position and drift rate of a track in one panel; the track and its SNR there."""
     use = np.zeros(planes.shape[0], np.bool_)
@@ -264,7 +264,7 @@ def fit_panel(planes, time, p, track, width, stamp, when):
     return improve(planes, time, use, track, width, 3, 3, 0, max(0.12, width / 9), centre, stamp, when)
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def finish(planes, time, use, track, width, centre, stamp, when):
     """Last steps of a fit over several panels, to a small part of the width."""
     snr = 0.0
@@ -278,7 +278,7 @@ def finish(planes, time, use, track, width, centre, stamp, when):
     return track, snr
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def width_of(planes, time, use, track, smear, stamp, when):
     """Box width with the largest SNR: the smearing's own, or wider ones."""
     best, width = -1.0, smear

@@ -6,7 +6,8 @@ row's blocks, follows those. A signal stays unless it fills half of a block.
 """
 
 import numpy as np
-from numba import njit
+
+from seti.search.compiled import compiled
 
 BAND_BLOCK = 256  # bins; narrower than the narrowest wide emission that is worth following
 ROW_BLOCK = 512  # bins of one row
@@ -65,7 +66,7 @@ def _band(spectrum: np.ndarray) -> tuple[np.ndarray, int]:
         return np.array([_finite_median(part) for part in blocks]), block
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _inverse(medians, block, width):
     """Inverse of the level of every bin, 0 where the level is not above 0."""
     out = np.empty(width, np.float32)
@@ -82,7 +83,7 @@ def _inverse(medians, block, width):
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+@compiled(fastmath={"reassoc", "contract", "arcp"})
 def _spectrum(panel, scale):
     """Mean over rows, of the middle two of four quarters: a drifting signal does not raise it."""
     rows, width = panel.shape
@@ -113,7 +114,7 @@ def _spectrum(panel, scale):
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _quantile(counts, sums, wanted):
     """Value below which `wanted` counts lie; `sums` are those of `GROUP` buckets each."""
     below, group = 0, 0
@@ -127,7 +128,7 @@ def _quantile(counts, sums, wanted):
     return HIGH
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+@compiled(fastmath={"reassoc", "contract", "arcp"})
 def _buckets(row, inverse, factor, out):
     """Bucket of every value of a block, the outer ones for all beyond; the number of those that are numbers."""
     step = BUCKETS / (HIGH - LOW)
@@ -140,7 +141,7 @@ def _buckets(row, inverse, factor, out):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+@compiled(fastmath={"reassoc", "contract", "arcp"})
 def _levels(panel, scale, inverse, row_block, noise_block):
     """Medians of every row's blocks, and noise of wider blocks, in units of the band's level."""
     rows, width = panel.shape
@@ -196,7 +197,7 @@ def _filled(noise: np.ndarray) -> np.ndarray:
 
 
 # Division by zero gives infinity, as in numpy: a test for it would keep the loop from being vectorised.
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"}, error_model="numpy")
+@compiled(fastmath={"reassoc", "contract", "arcp"}, error_model="numpy")
 def _divide_block(values, inverse, factor, level, slope, deviation):
     """Replace the values of half a block by their deviations; the number of those over `LINEAR`."""
     least, most = np.float32(-LINEAR), np.float32(LINEAR)
@@ -211,7 +212,7 @@ def _divide_block(values, inverse, factor, level, slope, deviation):
     return over
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp"})
+@compiled(fastmath={"reassoc", "contract", "arcp"})
 def _divide(panel, scale, inverse, levels, noise, row_block, noise_block):
     """Replace a panel by its deviations, in place."""
     rows, width = panel.shape

@@ -7,8 +7,8 @@ noise and pass through an inverse hyperbolic sine, so that strong signals stay n
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
+from seti.search.compiled import compiled
 from seti.search.fits import FLAGS
 
 DRIFTS = (-10.0, -5.0, -2.5, -1.0, 0.0, 1.0, 2.5, 5.0, 10.0)  # pixels across a panel, in addition to the track's
@@ -84,7 +84,7 @@ def logit(score: np.ndarray) -> np.ndarray:
     return np.log(score / (1 - score))
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _sum(stamps, order, drifts, widths, planes, curve):
     count, panels, rows, bins = stamps.shape
     columns, groups = planes.shape[3], curve.shape[2]

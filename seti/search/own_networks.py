@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numba import njit
 
 from seti.data.cadence import OFF_PANELS, ON_PANELS
 from seti.errors import SetiError
 from seti.experiments.experiment import open_experiment
 from seti.inference.predict import load_folds
 from seti.models.classifier import CadenceClassifier
+from seti.search.compiled import compiled
 from seti.search.flatten import expand
 from seti.search.hits import Times
 from seti.search.judge_features import plausible
@@ -106,7 +106,7 @@ def snippets(planes: np.ndarray, candidates: pd.DataFrame, times: Times, bins: i
     return expand(out).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _cut(planes, first, order, out):
     width = planes.shape[2]
     for n in range(out.shape[0]):

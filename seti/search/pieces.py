@@ -9,8 +9,8 @@ A piece is `a + b * v + c * v^2` in bins, where v is u (see `fits`) from the mid
 """
 
 import numpy as np
-from numba import njit
 
+from seti.search.compiled import compiled
 from seti.search.fits import FLAGS, improve, measure, width_of
 
 LINKED = 8.0  # SNR in one panel from which a track is linked
@@ -23,7 +23,7 @@ LINK = 2.0  # in place of 0 or 1 for a track that is curved: it consists of piec
 WIDEST = 700.0  # bins in the window of one row
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def as_track(piece, middle):
     """Polynomial in u of a piece around `middle`."""
     return np.array(
@@ -35,13 +35,13 @@ def as_track(piece, middle):
     )
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def as_piece(track, middle):
     """Piece around `middle` of a polynomial in u."""
     return np.array([track[0] + middle * (track[1] + middle * track[2]), track[1] + 2 * middle * track[2], track[2]])
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def refine(planes, time, p, track, width, bow, stamp, when):
     """Refit a track in one panel, bent where that is much better; the track and its SNR there."""
     use = np.zeros(planes.shape[0], np.bool_)
@@ -61,7 +61,7 @@ def refine(planes, time, p, track, width, bow, stamp, when):
     return best, snr
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def seek(planes, time, p, track, centre, width, reach, swing, stamp, when):
     """Best track of one panel in a window around a track; the track and its SNR.
 
@@ -75,7 +75,7 @@ def seek(planes, time, p, track, centre, width, reach, swing, stamp, when):
     )
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def link(planes, time, on, source, track, width, scale, pieces, snrs):
     """Follow the track of one ON panel into all panels, piece by piece.
 
@@ -150,7 +150,7 @@ def link(planes, time, on, source, track, width, scale, pieces, snrs):
     return True, width
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def keep_linked(planes, time, on, pieces, width, row):
     """Fill a row of `process` with the pieces of a linked track and what is measured along them."""
     panels = planes.shape[0]

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
+from seti.search.compiled import compiled
 from seti.search.fits import FLAGS, LONGEST, boxes
 from seti.search.tree import MASK
 
@@ -27,7 +27,7 @@ def straightened_stamps(planes: np.ndarray, candidates: pd.DataFrame, u: np.ndar
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def unmask(planes):
     """Give masked bins their values back, in place."""
     panels, rows, width = planes.shape
@@ -38,7 +38,7 @@ def unmask(planes):
                 row[b] = row[b] + np.float32(MASK) if row[b] < -500 else row[b]
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _cut(planes, tracks, pixels, u, out):
     bins = out.shape[3]
     sums = np.zeros(LONGEST + 1, np.float32)

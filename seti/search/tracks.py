@@ -4,13 +4,13 @@ Tracks and planes are described in `fits`.
 """
 
 import numpy as np
-from numba import njit
 
+from seti.search.compiled import compiled
 from seti.search.fits import FLAGS, finish, fit_panel, improve, mask, measure, width_of
 from seti.search.pieces import LINKED, WEAK, as_track, keep_linked, link
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def process(planes, time, on, hits, row_u, curve, scale, limits, found):
     """Fit every hit, strongest first, and mask its track; the number of rows of `found`.
 

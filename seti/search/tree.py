@@ -11,7 +11,8 @@ Masked bins hold their value minus `MASK` (see `tracks`); trees count them as 0.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from seti.search.compiled import compiled
 
 MASK = 1000.0
 BLOCK = 2048  # columns; the trees of one block stay in the processor's cache
@@ -36,7 +37,7 @@ def levels(max_bins_per_row: float) -> list[Level]:
     return found
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def halve(plane, out):
     """Sums of neighbouring columns, masked bins counted as 0: half as many columns in `out`."""
     rows, width = plane.shape
@@ -46,7 +47,7 @@ def halve(plane, out):
             out[r, j] = (a if a > -500 else np.float32(0)) + (b if b > -500 else np.float32(0))
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _load(plane, work, start, sign, shear, wide, norm):
     """Fill `work` with boxes; column j of row r is the plane's `start + j + sign * shear * r`."""
     rows, width = plane.shape
@@ -76,22 +77,34 @@ def _load(plane, work, start, sign, shear, wide, norm):
 
 
 # Loops from 0 over slices: numba must ask of other indices whether they are negative, which no vector loop survives.
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _add(a, b, out):
     for j in range(len(out)):
         out[j] = a[j] + b[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _keep(sums, code, best, drift):
+@compiled(fastmath=True)
+def _keep_two(upper, lower, next_lower, code, step, best, drift):
+    """Keep the larger of two sums, `upper + lower` and `upper + next_lower`, where they exceed `best`."""
     for j in range(len(best)):
-        v = sums[j]
+        v, w = upper[j] + lower[j], upper[j] + next_lower[j]
+        better = v > best[j]
+        here, most = code if better else drift[j], v if better else best[j]
+        better = w > most
+        drift[j] = code + step if better else here
+        best[j] = w if better else most
+
+
+@compiled(fastmath=True)
+def _keep_one(upper, lower, code, best, drift):
+    for j in range(len(best)):
+        v = upper[j] + lower[j]
         better = v > best[j]
         drift[j] = code if better else drift[j]
         best[j] = v if better else best[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _keep3(a, b, c, code, best, drift):
     for j in range(len(best)):
         v = a[j] + b[j] + c[j]
@@ -100,14 +113,14 @@ def _keep3(a, b, c, code, best, drift):
         best[j] = v if better else best[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _tree(work, other, sign):
-    """Sums over the rows of `work` for every total drift; the array that is returned holds them."""
+@compiled(fastmath=True)
+def _tree(work, other, sign, stop):
+    """Sums over `stop` rows of `work` each, for every total drift; the array that is returned holds them."""
     size, length = work.shape
     group = 1
     low, high = 0, length
     here, there = work, other
-    while group < size:
+    while group < stop:
         low, high = low + group, high - group
         for g in range(0, size, 2 * group):
             for k in range(2 * group):
@@ -119,7 +132,7 @@ def _tree(work, other, sign):
     return here
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _peaks(best, drift, margin, length, start, threshold, found, count):
     """Append the peaks of a block to `found`; its new number of rows.
 
@@ -140,7 +153,7 @@ def _peaks(best, drift, margin, length, start, threshold, found, count):
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def panel_peaks(plane, wide, shear, top, norm, threshold, found):
     """Peaks of one panel's tree as rows `(column, total drift, snr)` of `found`; their number.
 
@@ -148,7 +161,7 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
     largest drift of the tree, in columns over all rows, besides the shear.
     """
     rows, width = plane.shape
-    size = 1
+    size = 2  # the last step adds two halves
     while size < rows:
         size *= 2
     margin = size + 4
@@ -160,15 +173,25 @@ def panel_peaks(plane, wide, shear, top, norm, threshold, found):
         best[:] = -1
         for sign in (1, -1):
             _load(plane, work, start - margin, sign, shear, wide, norm)
-            sums = _tree(work, other, sign)
-            for k in range(min(size, top + 1)):
+            # The last step of the tree adds two halves; its sums are compared at once.
+            half = size // 2
+            sums = _tree(work, other, sign, half)
+            inside, found_drift = best[size : length - size], drift[size : length - size]
+            for k in range(0, min(size, top + 1), 2):
+                m = k // 2
                 code = np.int32(sign * (k + shear * (size - 1)))
-                _keep(sums[k, size : length - size], code, best[size : length - size], drift[size : length - size])
+                upper = sums[m, size : length - size]
+                lower = sums[half + m, size + sign * m : length - size + sign * m]
+                if k < top and k + 1 < size:
+                    after = sums[half + m, size + sign * (m + 1) : length - size + sign * (m + 1)]
+                    _keep_two(upper, lower, after, code, np.int32(sign), inside, found_drift)
+                else:
+                    _keep_one(upper, lower, code, inside, found_drift)
         count = _peaks(best, drift, margin, min(BLOCK, width - start), start, threshold, found, count)
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, found):
     """Peaks of several panels together as rows `(column, fine drift, snr)`; their number.
 
@@ -198,7 +221,7 @@ def joint_peaks(planes, which, rows_from, wide, shear, top, norms, threshold, fo
         for sign in (1, -1):
             for p in range(count_panels):
                 _load(planes[which[p]], work, start - margin, sign, shear, wide, norms[p] * scale)
-                trees[p] = _tree(work, other, sign)
+                trees[p] = _tree(work, other, sign, size)
             for fine in range(FINE * top + 1):
                 coarse = (2 * fine + FINE) // (2 * FINE)
                 rate = shear + fine / (FINE * (size - 1))

@@ -45,7 +45,8 @@ def main() -> None:
 
 def _obey() -> None:
     """End by the word of the process that has started this one, or with it."""
-    for _ in sys.stdin.buffer:
+    # Not by sys.stdin: a thread that reads it holds its lock, for which forked workers would wait forever.
+    while os.read(0, 16):
         os.kill(os.getpid(), signal.SIGTERM)
     os._exit(1)
 

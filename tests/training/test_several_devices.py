@@ -29,7 +29,7 @@ def weights(folder):
 
 
 def test_two_processes_train_what_one_does(train, fold, outputs, trained_once, capfd):
-    auc = train(*ALONE, TWO)
+    auc = train(*ALONE, TWO, "data.num_workers=1")  # forked from a process that has threads
     one = trained_once(*ALONE)
     oof, alone = (pd.read_csv(folder / "oof.csv", dtype={"id": str}) for folder in (fold, one))
     pd.testing.assert_frame_equal(oof, alone, check_exact=False, atol=1e-5)  # every row once and in order

@@ -1,0 +1,42 @@
+"""Compiled functions of the search, kept on disk between starts."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def compiled(**options: Any) -> Callable[[Callable], Callable]:
+    """Compile a function at its first call, and keep the machine code until a file of this package changes.
+
+    numba itself compares the function's own file only: after a change of a function that others call, in another file,
+    they would go on with the old one. Where no folder can be written, the function is compiled at each start.
+
+    Args:
+        options: of `numba.njit`.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        made = numba.njit(nogil=True, **options)(function)
+        try:
+            made.enable_caching()
+        except RuntimeError:  # neither the package's folder nor the user's cache can be written
+            return made
+        kept = getattr(getattr(made, "_cache", None), "_cache_file", None)
+        if hasattr(kept, "_source_stamp"):
+            kept._source_stamp = _stamp(Path(__file__).parent)
+        return made
+
+    return decorate
+
+
+@functools.cache
+def _stamp(folder: Path) -> str:
+    """Digest of the sources in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
