@@ -84,7 +84,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
 
 def _follow() -> None:
-    """Train as the leader of the processes of torchrun or srun says, without a word or a file of this process's own."""
+    """Train with the leader of torchrun's or srun's processes, without printing or writing."""
     notices.be_silent()
     try:
         with shutdown.interruptible():

@@ -107,7 +107,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path 
 
 
 def follow() -> None:
-    """Train with the leader of the processes that torchrun or srun has started, in another one of them."""
+    """Train with the leader of torchrun's or srun's processes, in another one of them."""
     together.take_part(find_launch(), train_here)
 
 
@@ -180,7 +180,7 @@ def _check_shared(folder: Path) -> None:
 
 
 def _train_with_retries(run: Run) -> float:
-    """Train a fold and return its AUC; if it does not learn, start over with another seed, up to `retries` times."""
+    """Train a fold and return its AUC; start over with another seed if it does not learn."""
     cfg = run.cfg
     attempts = Attempts(run.folder, cfg.seed, run.identity, forget=cfg.force)
     if len(attempts.failed) > cfg.retries:  # the same settings would fail in the same way
@@ -201,7 +201,7 @@ def _train_with_retries(run: Run) -> float:
 
 
 def _train_once(run: Run, attempts: Attempts, started: float) -> float:
-    """Train the fold, and return its AUC, with the next attempt's seed, from an interrupted run's checkpoint if any."""
+    """Train the fold with the next attempt's seed, from a checkpoint if any; return its AUC."""
     position = ranks.from_leader(lambda: _choose_position(run, attempts))
     with tracked(run.cfg, attempts.seed, resumed=position is not None) as tracking:
         return _fit(run, attempts, started, position, tracking)
@@ -259,7 +259,7 @@ def _write_result(run: Run, attempts: Attempts, oof: pd.DataFrame, seconds: floa
 
 
 def _choose_position(run: Run, attempts: Attempts) -> Position | None:
-    """Choose the position at which the fold continues, if any, after checks that it may be trained."""
+    """Choose the position at which the fold continues, if any; check that it may be trained."""
     position = None
     if not run.cfg.force or attempts.failed:
         position = _find_position(run, attempts)
@@ -283,7 +283,7 @@ def _find_position(run: Run, attempts: Attempts) -> Position | None:
 
 
 def _check_processes(run: Run) -> Callable[[int], None]:
-    """Return a check that as many steps are left as the number of processes that made a checkpoint has planned."""
+    """Return a check of the number of processes that a checkpoint is from."""
     share, length = run.datamodule.share, run.datamodule.epoch_length
 
     def check(before: int) -> None:

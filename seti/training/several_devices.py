@@ -1,4 +1,4 @@
-"""Start of a fold's training on several devices of this machine: one process each, watched by this one."""
+"""Start of training on several devices of this machine, in a process for each."""
 
 import os
 import signal
@@ -71,10 +71,10 @@ def _wait(processes: list[subprocess.Popen]) -> list[int | None]:
 
     After the first failure the others have `GRACE`; the code of one that still runs then is None.
     """
-    told, end = False, float("inf")
+    passed_on, end = False, float("inf")
     while any(process.poll() is None for process in processes) and time.monotonic() < end:
-        if shutdown.pending() is not None and not told:
-            told = True
+        if shutdown.pending() is not None and not passed_on:
+            passed_on = True
             for process in processes:
                 _tell(process)
         if any(process.returncode for process in processes):
@@ -92,12 +92,12 @@ def _tell(process: subprocess.Popen) -> None:
 
 
 def _choose(codes: list[int | None], failures: dict[int, BaseException | None]) -> BaseException:
-    """Choose the error that says why training ended, by the exit codes and errors of its processes."""
-    told = [error for _, error in sorted(failures.items()) if error is not None]
-    interrupted = next((error for error in told if isinstance(error, Interrupted)), None)
+    """Choose the error that says why training ended, by exit codes and errors of processes."""
+    known = [error for _, error in sorted(failures.items()) if error is not None]
+    interrupted = next((error for error in known if isinstance(error, Interrupted)), None)
     if shutdown.pending() is not None:
         return Interrupted(shutdown.pending(), *([interrupted.note] if interrupted else []))
-    first = next((error for error in told if not isinstance(error, Interrupted)), interrupted)
+    first = next((error for error in known if not isinstance(error, Interrupted)), interrupted)
     if first is not None:
         return first
     for rank, code in enumerate(codes):

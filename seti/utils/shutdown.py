@@ -57,7 +57,10 @@ def pending() -> signal.Signals | None:
 
 
 def obey_launcher() -> None:
-    """Take one signal only: a launcher passes on those that its processes had as well, and it ends them itself."""
+    """Take one signal only, as the process of a launcher.
+
+    It passes on signals that its processes had as well, and ends those that do not end.
+    """
     _State.launched = True
 
 
