@@ -14,7 +14,7 @@ help: ## Show this list
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seti needs Python >= 3.11, and $(PYTHON) is older: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,scan,export,sweep,mlflow,wandb,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,scan,export,sweep,ray,tune,mlflow,wandb,dev]'
 	@touch $@
 
 install: $(INSTALLED) ## Create .venv and install everything into it (about 2 minutes, 6.5 GB)

@@ -29,11 +29,16 @@ def main(cfg: "InjectConfig") -> None:
     cadences = find_cadences(given.cadence, given.pattern, given.coarse_width)
     for number, cadence in enumerate(cadences):
         out = Path(given.out) if len(cadences) == 1 else Path(given.out) / cadence.name
-        with item_progress("coarse channels") as progress:
-            task = progress.add_task(f"injecting into {cadence.source}", total=None)
+        with item_progress("coarse channels of all files") as progress:
+            tasks: dict[bool, int] = {}
 
-            def show(done: int, total: int, task=task, progress=progress) -> None:
-                progress.update(task, completed=done, total=total)
+            def show(
+                writing: bool, done: int, total: int, tasks=tasks, progress=progress, source=cadence.source
+            ) -> None:
+                if writing not in tasks:
+                    words = f"injecting into {source}" if writing else f"measuring the noise of {source}"
+                    tasks[writing] = progress.add_task(words, total=total)
+                progress.update(tasks[writing], completed=done)
 
             # Other signals in every cadence.
             truth = inject(cadence, replace(settings, seed=settings.seed + number), out, given.force, show)

@@ -10,10 +10,11 @@ import numba
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
-    """Compile a function at its first call, and keep the machine code until a file of this package changes.
+    """Compile a function at its first call, and keep the machine code on disk.
 
-    numba itself compares the function's own file only: after a change of a function that others call, in another file,
-    they would go on with the old one. Where no folder can be written, the function is compiled at each start.
+    It is kept until a compiled function of this package changes. numba itself compares the function's own file only:
+    after a change of a function that others call, in another file, they would go on with the old one. Where no folder
+    can be written, the function is compiled at each start.
 
     Args:
         options: of `numba.njit`.
@@ -35,8 +36,10 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
 
 @functools.cache
 def _stamp(folder: Path) -> str:
-    """Digest of the sources in a folder."""
+    """Digest of the sources in a folder that have compiled functions."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
-        digest.update(path.read_bytes())
+        source = path.read_bytes()
+        if b"@compiled(" in source:
+            digest.update(source)
     return digest.hexdigest()

@@ -22,6 +22,7 @@ TRUTH_COLUMNS = ["kind", "freq_mhz", "drift_hz_s", "snr"]
 SIGNAL = "needle"  # kind of a signal to be found; all others are decoys
 NEAR_HZ = 50.0
 NEAR_DRIFT, NEAR_DRIFT_SHARE = 0.1, 0.05
+STARTS, SAME_START = "starts_mjd", 1.0 / 86400  # column of the start times, and days by which they may differ
 FALSE_ALARMS = (0.0, 1.0, 3.0)  # allowed a coarse channel
 SNR_BINS = (0, 8, 10, 12, 15, 20, 30, 50, 100, np.inf)
 DRIFT_BINS = (0, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, np.inf)
@@ -45,6 +46,48 @@ def read_truth(path: Path) -> pd.DataFrame:
         msg = f"truth={path} has no numbers for the {SIGNAL} in line {line}: restore the file"
         raise SetiError(msg)
     return truth
+
+
+def of_cadence(truth: pd.DataFrame, path: Path, starts_mjd: Sequence[float]) -> pd.DataFrame:
+    """Known signals of one cadence.
+
+    Args:
+        truth: of `read_truth`; without the column `starts_mjd` all of it is taken for the cadence's.
+        path: its file, for the message.
+        starts_mjd: start times of the cadence's observations, in days.
+
+    Raises:
+        SetiError: the table is of other observations.
+    """
+    if STARTS not in truth:
+        return truth
+    known = {text: _same(text, starts_mjd) for text in truth[STARTS].astype(str).unique()}
+    kept = truth[truth[STARTS].astype(str).map(known)]
+    if kept.empty:
+        here = " ".join(f"{start:.5f}" for start in starts_mjd)
+        there = " ".join(f"{float(start):.5f}" for start in next(iter(known)).split() if _is_number(start))
+        msg = (
+            f"truth={path} is of another cadence: its observations begin at {there or 'no time'} (MJD), those that are "
+            f"searched at {here}; give the truth.csv that was written with them"
+        )
+        raise SetiError(msg)
+    return kept.reset_index(drop=True)
+
+
+def _same(text: str, starts_mjd: Sequence[float]) -> bool:
+    """Whether start times in a cell are those of a cadence."""
+    words = text.split()
+    return len(words) == len(starts_mjd) and all(
+        _is_number(word) and abs(float(word) - start) <= SAME_START
+        for word, start in zip(words, starts_mjd, strict=True)
+    )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return bool(np.isfinite(float(word)))
+    except ValueError:
+        return False
 
 
 def match(events: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:

@@ -87,7 +87,7 @@ def scan_cadence(
     channels = OmegaConf.to_container(cfg.scan).get("channels")
     selection = select(header, channels, frequencies, exclude)
     if cfg.truth is not None:
-        searched_truth(Path(cfg.truth), header, selection)
+        searched_truth(Path(cfg.truth), cadence, selection)
     settings = SearchSettings(max_drift=cfg.scan.max_drift, snr=cfg.scan.snr)
     if cfg.ckpt_dir is not None:  # networks of the user's own rank: how honest their probabilities are is not known
         settings = replace(settings, least_judged=NEVER)
@@ -147,7 +147,7 @@ def merge(
 def write_recovery(path: Path, task: ScanTask, selection: Selection, table: pd.DataFrame) -> None:
     """Write recovery curves of the signals that a table says are in the files."""
     header = task.header
-    truth = searched_truth(path, header, selection)
+    truth = searched_truth(path, task.cadence, selection)
     count = len(selection.search)
     curves = recovery.curves(table, truth, count, header.resolution_hz, header.tsamp_s)
     needles = int((truth["kind"] == recovery.SIGNAL).sum())
@@ -158,14 +158,14 @@ def write_recovery(path: Path, task: ScanTask, selection: Selection, table: pd.D
     print(f"recall of {needles} signals: {', '.join(said)} false alarms a coarse channel; {written} has the curves")
 
 
-def searched_truth(path: Path, header: Header, selection: Selection) -> pd.DataFrame:
+def searched_truth(path: Path, cadence: ObservationCadence, selection: Selection) -> pd.DataFrame:
     """Signals of a table in the coarse channels that are searched.
 
     Raises:
-        SetiError: there is none.
+        SetiError: there is none, or the table is of another cadence.
     """
-    truth = recovery.read_truth(path)
-    searched = within(truth["freq_mhz"], [channel_range(header, k) for k in selection.search])
+    truth = recovery.of_cadence(recovery.read_truth(path), path, [one.tstart_mjd for one in cadence.headers])
+    searched = within(truth["freq_mhz"], [channel_range(cadence.header, k) for k in selection.search])
     truth = truth[searched].reset_index(drop=True)
     if not (truth["kind"] == recovery.SIGNAL).any():
         msg = f"truth={path} lists no {recovery.SIGNAL} in the frequencies that are searched: give the cadence's table"

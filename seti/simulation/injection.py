@@ -25,7 +25,7 @@ from seti.simulation.truth import truth_rows
 from seti.utils import files, locks
 
 FORMAT = 1  # raised when the same settings give other bytes than before
-Progress = Callable[[int, int], None]
+Progress = Callable[[bool, int, int], None]
 WINDOW = 512  # bins on each side of a signal that its noise is measured in
 
 
@@ -43,7 +43,8 @@ def inject(
         settings: what is injected, and into which coarse channels.
         out: folder of the copies.
         force: replace copies that were made with other settings.
-        progress: called with the numbers of coarse channels that were read and that are to be read, of all files.
+        progress: called with False while the noise of the ON files is measured and True while the copies are written,
+            and with the numbers of coarse channels, of all files, that are done and that are to be done.
 
     Returns:
         The truth, with the columns of `seti.simulation.truth`; channels are counted as in the copies.
@@ -74,8 +75,10 @@ def inject(
         sampling = sampling_of(cadence)
         placed = {k: _draw(settings, k, sampling, header.coarse_width) for k in chosen}
         missing = [panel for panel, path in enumerate(targets) if not path.is_file()]
-        steps = _Steps(progress, len(chosen) * sum(cadence.on) + len(span) * len(missing))
-        powers = _powers(cadence, settings.feed, placed, sampling, steps)
+        powers = _powers(
+            cadence, settings.feed, placed, sampling, _Steps(progress, False, len(chosen) * sum(cadence.on))
+        )
+        steps = _Steps(progress, True, len(span) * len(missing))
         for panel in missing:
             with open_observation(cadence.files[panel], header.coarse_width) as observation:
                 _copy(observation, targets[panel], panel, settings.feed, span, placed, powers, sampling, steps)
@@ -141,15 +144,15 @@ def noise_deviation(panel: np.ndarray, bin: float) -> float:
 
 
 class _Steps:
-    """Count of coarse channels that were read."""
+    """Count of coarse channels that are done."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
+    def __init__(self, progress: Progress | None, writing: bool, total: int) -> None:
+        self._progress, self._writing, self._total, self._done = progress, writing, total, 0
 
     def __call__(self) -> None:
         self._done += 1
         if self._progress is not None:
-            self._progress(self._done, self._total)
+            self._progress(self._writing, self._done, self._total)
 
 
 def _draw(settings: InjectionSettings, k: int, sampling: Sampling, width: int) -> list[Placed]:

@@ -7,6 +7,7 @@ from seti.data.observation import Header
 from seti.simulation.narrowband import Sampling, channels_filled
 from seti.simulation.population import Placed
 
+DAY = 86400  # s
 COLUMNS = (
     "kind",  # needle, or the decoy's name
     "freq_mhz",  # at the middle of the cadence's first row
@@ -19,6 +20,7 @@ COLUMNS = (
     "curve_bins",  # distance of a curved track from the straight line, half-way through the cadence
     "scintillating",  # 1: the brightness changes from row to row
     "panels",  # panels that hold the signal, in time order from 1
+    "starts_mjd",  # when the observations begin, in time order: a scan of another cadence refuses the table
 )
 
 
@@ -31,6 +33,7 @@ def truth_rows(header: Header, coarse: int, placed: list[Placed], sampling: Samp
         placed: its signals.
         sampling: of the cadence.
     """
+    starts = " ".join(f"{header.tstart_mjd + start / DAY:.8f}" for start in sampling.panel_start_s)
     rows = []
     for one in placed:
         signal = one.signal
@@ -49,6 +52,7 @@ def truth_rows(header: Header, coarse: int, placed: list[Placed], sampling: Samp
                 "curve_bins": round(signal.curve_bins, 3),
                 "scintillating": int(bool(np.ptp(bright, axis=1).any())),
                 "panels": " ".join(str(panel + 1) for panel in signal.panels()),
+                "starts_mjd": starts,
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))

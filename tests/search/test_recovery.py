@@ -4,7 +4,7 @@ import pytest
 from observation_fakes import frequency
 
 from seti.errors import SetiError
-from seti.search.recovery import curves, match, read_truth
+from seti.search.recovery import curves, match, of_cadence, read_truth
 
 TRUTH = pd.DataFrame(
     {
@@ -120,3 +120,29 @@ def test_a_truth_that_does_not_fit_is_refused(scan, tmp_path, change, message):
 def test_a_truth_without_a_file_is_refused(tmp_path):
     with pytest.raises(SetiError, match=r"cannot read .*absent.csv as a table"):
         read_truth(tmp_path / "absent.csv")
+
+
+STARTS = [59000.25 + 0.004 * panel for panel in range(6)]
+
+
+def test_signals_of_another_cadence_are_left_out_and_a_table_of_others_alone_is_refused(tmp_path):
+    path, shift = tmp_path / "truth.csv", 2 / 86400
+    own = " ".join(f"{start:.8f}" for start in STARTS)
+    other = " ".join(f"{start + shift:.8f}" for start in STARTS)
+    table = TRUTH.assign(starts_mjd=[own, other, own, other, own])
+    assert list(of_cadence(table, path, STARTS)["snr"]) == [20.0, 50.0, 60.0]
+    with pytest.raises(SetiError) as error:
+        of_cadence(table, path, [start - shift for start in STARTS])
+    assert str(error.value) == (
+        f"truth={path} is of another cadence: its observations begin at "
+        "59000.25000 59000.25400 59000.25800 59000.26200 59000.26600 59000.27000 (MJD), those that are searched at "
+        "59000.24998 59000.25398 59000.25798 59000.26198 59000.26598 59000.26998; "
+        "give the truth.csv that was written with them"
+    )
+    assert of_cadence(TRUTH, path, STARTS) is TRUTH  # a table of the user's own does not say
+
+
+@pytest.mark.parametrize("cell", ["nan", "", "59000.25", "a b c d e f", "nan nan nan nan nan nan"])
+def test_start_times_that_say_nothing_are_those_of_another_cadence(cell, tmp_path):
+    with pytest.raises(SetiError, match="is of another cadence"):
+        of_cadence(TRUTH.assign(starts_mjd=cell), tmp_path / "truth.csv", STARTS)

@@ -128,11 +128,12 @@ def test_a_stopped_injection_goes_on(cadence, tmp_path):
         path.unlink()
     written = kept.stat().st_mtime_ns
     seen = []
-    again = inject(cadence, SETTINGS, out, progress=lambda done, total: seen.append((done, total)))
+    again = inject(cadence, SETTINGS, out, progress=lambda *counts: seen.append(counts))
     pd.testing.assert_frame_equal(truth, again)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == content
     assert kept.stat().st_mtime_ns == written
-    assert seen[-1] == (9 + 15, 9 + 15)  # three channels of three ON files, then of the five files that are missing
+    assert seen[8] == (False, 9, 9)  # three channels of three ON files are measured,
+    assert seen[9:] == [(True, done, 15) for done in range(1, 16)]  # and of the five files that are missing, written
 
 
 def test_a_channel_without_noise_gets_no_signals(cadence, tmp_path):
