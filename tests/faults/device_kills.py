@@ -74,6 +74,8 @@ def kill(folder: Path, name: str, whose: str, number: int, moment: float) -> str
     time.sleep(moment)
     target = process.pid if whose == "command" else ranks[whose == "other"] if len(ranks) == 2 else process.pid
     if process.poll() is not None or not alive(target):
+        print(f"  {whose}, after {moment:.1f} s: it had ended already")
+        process.wait()
         return None
     os.kill(target, number)
     try:
@@ -97,6 +99,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     random, failures = Random(args.seed), []
+    sys.stdout.reconfigure(line_buffering=True)
     folder = Path(tempfile.mkdtemp(prefix="seti-device-kills-"))
     try:
         words = ["preset=easy", "positives=0.5", "workers=1", "root=data", "train=40", "test=4"]
@@ -110,12 +113,14 @@ def main() -> None:
             failed = kill(folder, "killed", whose, number, random.random() * longest)
             if failed:
                 failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
+                print(failures[-1])
             if random.random() < 0.5 or count + 1 == args.kills:  # else it is killed once more
                 words = command(folder, "killed")
                 done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
                 own = folder / "outputs" / "killed" / "fold_0"
                 if done.returncode or results(own) != expected:
                     failures.append(f"after kill {count + 1}: another result ({done.returncode}) {done.stderr[-2000:]}")
+                    print(failures[-1])
                 shutil.rmtree(own.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
