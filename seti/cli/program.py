@@ -170,7 +170,10 @@ def _new_folder() -> tuple[Path, str | None] | None:
 
 
 def _say_idle_settings(cfg: "DictConfig") -> None:
-    """Name what was typed and does nothing, once; a training names its own once its settings are checked."""
+    """Name, once, settings that were typed and do nothing.
+
+    A training names its own once its settings are checked.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized() or HydraConfig.get().job.config_name == "train":

@@ -18,7 +18,7 @@ BUCKETS, GROUP, LOW, HIGH = 256, 16, 0.3, 1.9  # histogram of one row's block, i
 
 
 def flatten(panel: np.ndarray) -> np.ndarray:
-    """Replace a panel by its deviations from the local level in units of the local noise, in place.
+    """Replace a panel, in place, by its deviations from the local level over the local noise.
 
     Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
     crosses it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.
@@ -53,7 +53,7 @@ def _finite_median(values: np.ndarray) -> float:
 
 
 def _band(spectrum: np.ndarray) -> tuple[np.ndarray, int]:
-    """Medians of blocks of a spectrum, and the bins of a block; `_inverse` joins them by straight lines."""
+    """Medians of blocks of a spectrum, and bins of a block; `_inverse` joins the medians."""
     width = len(spectrum)
     block = min(BAND_BLOCK, width)
     blocks = spectrum[: width // block * block].reshape(-1, block)
@@ -130,7 +130,7 @@ def _quantile(counts, sums, wanted):
 
 @compiled(fastmath={"reassoc", "contract", "arcp"})
 def _buckets(row, inverse, factor, out):
-    """Bucket of every value of a block, the outer ones for all beyond; the number of those that are numbers."""
+    """Bucket of each value of a block, outer ones for all beyond; number of those not NaN."""
     step = BUCKETS / (HIGH - LOW)
     total = np.int32(0)
     for b in range(len(row)):

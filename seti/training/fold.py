@@ -80,13 +80,16 @@ class Run:
         return f"fold {self.cfg.fold} of {self.cfg.exp_name}"
 
 
-def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path | None = None) -> float:
+def train(
+    cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path | None = None, job_logging: str = "{}"
+) -> float:
     """Train one fold and write its result; a finished fold is left alone.
 
     Args:
         cfg: `conf/train.yaml`, see `seti.config.schema.TrainConfig`.
         overrides: of the command line that `cfg` was composed from, for the record.
         job_folder: in which Hydra keeps the command's `.hydra/`, if it does.
+        job_logging: settings of `logging.config` for the processes of several devices, as YAML.
 
     Returns:
         AUC of the held-out fold, by the best checkpoint.
@@ -102,7 +105,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path 
         if launch is not None:
             return together.take_part(launch, train_here, together.encode(cfg, overrides, job_folder))
         if count_devices(cfg.trainer) > 1:
-            return several_devices.start(cfg, overrides, job_folder)
+            return several_devices.start(cfg, overrides, job_folder, job_logging)
         return train_here(cfg, overrides, job_folder)
 
 

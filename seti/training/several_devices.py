@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import distributed
 
 from seti.config.device_checks import count_devices
@@ -22,7 +22,7 @@ AUC, LOGGING = "auc", "logging"  # keys of the result, and of how the leader log
 AGAIN = "the same command goes on with what is there"
 
 
-def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None) -> float:
+def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None, job_logging: str) -> float:
     """Train a fold in one process for each device.
 
     This process trains nothing: so a sweep goes on after any of them was killed, and nothing of a fold stays in it.
@@ -31,6 +31,7 @@ def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None)
         cfg: `conf/train.yaml`, settled.
         overrides: of the command line.
         job_folder: in which Hydra keeps the command's `.hydra/`, if it does.
+        job_logging: settings of `logging.config` for the processes, as YAML.
 
     Returns:
         AUC of the held-out fold.
@@ -41,7 +42,7 @@ def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None)
     count = count_devices(cfg.trainer)
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=ranks.TIMEOUT)
     store.set(together.RUN, together.encode(cfg, overrides, job_folder))
-    store.set(LOGGING, _logging())
+    store.set(LOGGING, job_logging)
     processes: list[subprocess.Popen] = []
     with shutdown.deferring():
         try:
@@ -108,12 +109,3 @@ def _choose(codes: list[int | None], failures: dict[int, BaseException | None]) 
             why = ", perhaps for lack of memory" * (name == "SIGKILL")
             return SetiError(f"process {rank} of the {len(codes)} of this fold was ended by {name}{why}: {AGAIN}")
     return SetiError(together.LOST)
-
-
-def _logging() -> str:
-    """Hydra's settings of logging for this job, as YAML; those of no logging outside of Hydra."""
-    from hydra.core.hydra_config import HydraConfig
-
-    if not HydraConfig.initialized():
-        return "{}"
-    return OmegaConf.to_yaml(HydraConfig.get().job_logging, resolve=True)
