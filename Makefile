@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan judge recipes weights lint format clean
+.PHONY: help install demo demo-scan test test-all test-faults bench bench-gpu bench-scan judge recipes weights screenshots lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ help: ## Show this list
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seti needs Python >= 3.11, and $(PYTHON) is older: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,scan,export,sweep,mlflow,wandb,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[simulate,scan,export,sweep,ray,tune,mlflow,wandb,dev]'
 	@touch $@
 
 install: $(INSTALLED) ## Create .venv and install everything into it (about 2 minutes, 6.5 GB)
@@ -66,6 +66,10 @@ judge: $(INSTALLED) ## Train the judge of candidates that ships with seti scan (
 
 recipes: $(INSTALLED) ## Train and score recipes with one setting changed each (4 hours on 2 cores; goes on where it was)
 	$(BIN)/python benchmarks/recipes.py --docs $(if $(MACHINE),--machine '$(MACHINE)')
+
+screenshots: $(INSTALLED) ## Take the documents' images of report pages (after make demo and make demo-scan; needs chromium)
+	$(BIN)/python docs/tools/screenshot.py demo/outputs/stack/report.html
+	$(BIN)/python docs/tools/screenshot.py demo/scan/report.html --out docs/events.png
 
 MINUTES ?= 600
 

@@ -58,7 +58,7 @@ class Recipe:
 
 
 def ablations() -> list[Recipe]:
-    """Return variants of `scratch_cpu` with one change each, shorter and on half of the cadences."""
+    """Return variants of `scratch_cpu`, one change each, shorter, on half of the cadences."""
     resnet = ("model=tiny", "optimizer.lr=5e-3")
     changes = {
         "best": ("`scratch_cpu`", ()),

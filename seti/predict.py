@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 @program.program("predict")
 def main(cfg: "PredictConfig") -> float:
     """Run every finished fold of an experiment over the test set."""
+    # Imported here: --help and shell completion need no torch, nor does a refusal.
+    from seti.inference.predict_checks import check_predict
+
+    check_predict(cfg)
     from seti.inference.predict import predict
 
     return predict(cfg)

@@ -1,7 +1,9 @@
 """A Slurm cluster of one node for tests: its own daemons, key and sockets, on the loopback alone."""
 
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -75,7 +77,8 @@ def running(folder: Path, cpus: int = 2, memory: int = 8000, grace: int = 15) ->
     def start(*words: str) -> None:
         with (folder / f"{words[0]}.out").open("wb") as out:
             variables = {**os.environ, **environment}
-            started.append(subprocess.Popen(words, env=variables, stdout=out, stderr=out, start_new_session=True))
+            options = {"stdout": out, "stderr": out, "start_new_session": True, "preexec_fn": _end_with_parent}
+            started.append(subprocess.Popen(words, env=variables, **options))
 
     try:
         places = {"key-file": key, "socket": folder / "munge.socket", "pid-file": folder / "munged.pid"}
@@ -97,6 +100,11 @@ def running(folder: Path, cpus: int = 2, memory: int = 8000, grace: int = 15) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process with its parent, which may be killed itself."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _ask(environment: dict[str, str], *words: str) -> str:

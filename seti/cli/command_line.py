@@ -31,6 +31,7 @@ def read(command: str, words: list[str]) -> list[str]:
         raise SetiError(msg)
     parser = get_args_parser()
     parser.error = lambda message: _refuse(command, parser, words, message)
+    _name_own_version(parser)
     given = parser.parse_intermixed_args(words)
     _check_modes(given)
     if given.shell_completion or given.experimental_rerun is not None:
@@ -38,6 +39,8 @@ def read(command: str, words: list[str]) -> list[str]:
     if given.hydra_help:
         return _flags(parser, given)  # about Hydra alone, which would look for the settings in a file of its own
     overrides = _settings(command, given)
+    if given.package and not (given.config_dir or given.config_path or given.config_name):
+        _check_shown(command, given.package)
     return [*_flags(parser, given), *overrides]
 
 
@@ -92,6 +95,23 @@ def _check_modes(given: argparse.Namespace) -> None:
     if given.config_dir is not None and not Path(given.config_dir).is_dir():
         msg = f"--config-dir {given.config_dir} is not a folder"
         raise SetiError(msg)
+
+
+def _name_own_version(parser: argparse.ArgumentParser) -> None:
+    """Let --version print this program's version, before Hydra's."""
+    import seti
+
+    for action in parser._actions:
+        if isinstance(action, argparse._VersionAction):
+            action.version = f"seti {seti.__version__} ({action.version})"
+
+
+def _check_shown(command: str, package: str) -> None:
+    """Refuse `--package` of a setting that does not exist, such as a misspelled group."""
+    from seti.config import keys
+
+    if not package.startswith(("hydra", "_")):
+        keys.check_known(command, package)
 
 
 def _flags(parser: argparse.ArgumentParser, given: argparse.Namespace) -> list[str]:

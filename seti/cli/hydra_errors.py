@@ -10,6 +10,7 @@ from omegaconf.errors import (
     ConfigKeyError,
     InterpolationResolutionError,
     InterpolationToMissingValueError,
+    InterpolationValidationError,
     MissingMandatoryValue,
     OmegaConfBaseException,
     ValidationError,
@@ -24,6 +25,8 @@ UNKNOWN = re.compile(r"Key '([^']+)' (?:is )?not in")
 NO_SETTING = re.compile(r"Interpolation key '(.+)' not found")
 NO_VARIABLE = re.compile(r".*Environment variable '(.+)' not found")
 RESOLVING = re.compile(r"\w+ raised while resolving interpolation: ")
+ITSELF = "Recursive interpolation detected"
+NO_FUNCTION = re.compile(r".*Unsupported interpolation type (\S+)")
 # Hydra's words about a word of the command line, and this program's.
 REFUSED = (
     (
@@ -34,6 +37,14 @@ REFUSED = (
     (
         re.compile(r"(\S+) appears more than once in the final defaults list"),
         r"\1 is chosen twice: give it once, without a +",
+    ),
+    (
+        re.compile(r"Could not override '(.+?)'\.\s+No match in the defaults list"),
+        r"\1 is not a group of this configuration: leave out \1=<name>",
+    ),
+    (
+        re.compile(r"Cannot find primary config '(.+?)'"),
+        r"there is no \1.yaml in the folder of configurations: leave out --config-path and --config-name",
     ),
     (
         re.compile(r"Could not delete from config. '(.+?)' does not exist"),
@@ -64,6 +75,8 @@ def describe(error: Exception, causes: Sequence[BaseException]) -> str:
             said = _unknown(one)
             if said:
                 return f"{where}{said}"
+        if isinstance(one, InterpolationValidationError):
+            return f"{where}{_unfit(one, causes)}"
         if isinstance(one, ValidationError):
             said = _wrong_type(one)
             if said:
@@ -105,11 +118,28 @@ def _wrong_type(error: ValidationError) -> str:
     return ""
 
 
+def _unfit(error: InterpolationValidationError, causes: Sequence[BaseException]) -> str:
+    """Name the setting whose `${...}` stands for a value of another type."""
+    from seti.config.conversions import WrongTypeError
+
+    reasons = (str(one).splitlines()[0].removeprefix("$FULL_KEY=") for one in causes if isinstance(one, WrongTypeError))
+    reason = next(reasons, "")
+    return f"{error.full_key or 'a setting'}: its ${{...}} does not fit" + (f": {reason}" if reason else "")
+
+
 def _unresolved(error: InterpolationResolutionError) -> str:
     """Name the setting whose `${...}` stands for nothing, and what it lacks."""
     said = str(error).splitlines()[0]
-    setting = f"{error.full_key}: " if error.full_key else ""
-    key, variable = NO_SETTING.match(said), NO_VARIABLE.match(said)
+    # Hydra's own settings repeat the words of the command, of whatever setting they are.
+    setting = f"{error.full_key}: " if error.full_key and not error.full_key.startswith("hydra.") else ""
+    key, variable, function = NO_SETTING.match(said), NO_VARIABLE.match(said), NO_FUNCTION.match(said)
+    if ITSELF in said:
+        return f"{setting}its ${{...}} stands for itself: write a value"
+    if function:
+        return (
+            f"{setting}there is no ${{{function[1]}:...}}: write ${{<setting>}} for the value of a setting, or "
+            "${oc.env:<NAME>} for that of an environment variable"
+        )
     if key:
         return f"{setting}there is no setting {key[1]}, which ${{{key[1]}}} stands for"
     if variable:

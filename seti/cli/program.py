@@ -31,6 +31,7 @@ Task = Callable[["DictConfig"], Any]
 
 FULL_ERROR = "HYDRA_FULL_ERROR"  # environment variable of Hydra: 1 prints tracebacks
 _tracebacks = False  # True: the user has set it
+_said: set[str] = set()  # notices of idle settings, which the jobs of a sweep share
 
 
 def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -83,7 +84,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
 
 def _follow() -> None:
-    """Train as the leader of the processes of torchrun or srun says, without a word or a file of this process's own."""
+    """Train with the leader of torchrun's or srun's processes, without printing or writing."""
     notices.be_silent()
     try:
         with shutdown.interruptible():
@@ -112,6 +113,7 @@ def command(task: Task) -> Task:
         place = _new_folder()
         try:
             with shutdown.interruptible():
+                _say_idle_settings(cfg)
                 return _run_in_sweep(task, cfg, place is not None) if in_sweep() else task(cfg)
         except BaseException as error:
             if place is not None and isinstance(error, Exception) and explain(error) is not None:
@@ -165,6 +167,23 @@ def _new_folder() -> tuple[Path, str | None] | None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     return (folder, hydra.output_subdir) if job_folder.is_fresh(folder, hydra.output_subdir) else None
+
+
+def _say_idle_settings(cfg: "DictConfig") -> None:
+    """Name, once, settings that were typed and do nothing.
+
+    A training names its own once its settings are checked.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized() or HydraConfig.get().job.config_name == "train":
+        return
+    from seti.config import idle
+
+    for line in idle.idle_settings(cfg, command_line.recorded(), HydraConfig.get().job.config_name):
+        if line not in _said:
+            _said.add(line)
+            say(line)
 
 
 def _report_sweep() -> None:

@@ -144,7 +144,7 @@ def _check_jobs(config: DictConfig) -> None:
 
 
 def _check_devices(config: DictConfig, swept: list[str], sweep: bool) -> None:
-    """Refuse devices that are not there, and processes that cannot train together, before any job.
+    """Refuse devices that are not there, and processes that cannot train together.
 
     Args:
         config: of a job, or of a sweep without what differs between its jobs.

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from seti.config.choices import CHOICES
 from seti.errors import SetiError
 
 YES, NO = ("yes", "on", "y", "1"), ("no", "off", "n", "0")  # as other settings take true and false
@@ -17,8 +18,6 @@ def settle_choices(cfg: DictConfig) -> None:
 
     `data.panels=ALL` means `all`, and `data.layout=channel-dedoppler` means `channel_dedoppler`. Other words stay.
     """
-    from seti.config.choices import CHOICES  # imports torch, which ranges do without
-
     for name, choices in CHOICES.items():
         value = OmegaConf.select(cfg, name)
         if isinstance(value, str):
@@ -58,8 +57,6 @@ def check_choice(name: str, value: str, hint: str = "") -> None:
     Raises:
         SetiError: naming the setting, its value and its choices.
     """
-    from seti.config.choices import CHOICES  # imports torch, which ranges do without
-
     if value not in CHOICES[name]:
         if name == "data.panels" and value.lower() in ("true", "on"):
             hint = " (YAML reads a bare `on` as true)"

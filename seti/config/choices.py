@@ -4,14 +4,15 @@ from collections.abc import Collection
 
 from seti.data.cadence import PANEL_CHOICES
 from seti.simulation.signals import SHAPES
-from seti.transforms.layouts import LAYOUTS
+from seti.transforms.layout_names import INTEGRATES
+from seti.utils.precision_names import PRECISIONS
 
 BEST = {"val_auc": "max", "val_loss": "min"}  # `checkpoint.monitor`, and the mode in which it keeps the best epoch
 
 CHOICES: dict[str, Collection[str]] = {
     "data.folds": ("column",),
     "data.panels": tuple(PANEL_CHOICES),
-    "data.layout": LAYOUTS,
+    "data.layout": INTEGRATES,
     "data.normalise": ("none", "panel", "robust", "flatten", "whiten", "contrast", "cleaned"),
     "data.interpolation": ("linear", "area"),
     "data.packed": ("auto", "true", "false"),
@@ -26,4 +27,5 @@ CHOICES: dict[str, Collection[str]] = {
     "checkpoint.monitor": tuple(BEST),
     "logger": ("tensorboard", "mlflow", "wandb"),
     "average": ("mean", "rank"),
+    "precision": ("auto", *PRECISIONS),
 }

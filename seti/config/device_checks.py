@@ -1,4 +1,4 @@
-"""Checks of the devices that train a fold together: of one machine, or of several by torchrun or srun."""
+"""Checks of the devices that train a fold together, on one machine or on several."""
 
 import re
 from collections.abc import Mapping

@@ -5,10 +5,14 @@ refusals. They are about what was typed: a default that does nothing needs no wo
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from seti.config.schema import TrainConfig
-from seti.transforms.layouts import LAYOUTS
+from seti.transforms.layout_names import INTEGRATES
 from seti.utils import notices
 
 log = logging.getLogger(__name__)
@@ -31,8 +35,8 @@ NOT_TESTED = (
 )
 
 # Settings, the condition under which they do nothing, and what it says.
-Rule = tuple[Sequence[str], Callable[[TrainConfig], bool], str]
-RULES: tuple[Rule, ...] = (
+Rule = tuple[Sequence[str], Callable[[Any], bool], str]
+TRAIN: tuple[Rule, ...] = (
     (("lr_range.*",), lambda cfg: not cfg.lr_range_test, "lr_range_test=false"),
     (NOT_TESTED, lambda cfg: cfg.lr_range_test, "lr_range_test=true"),
     (("schedule.pct_start",), lambda cfg: cfg.schedule.name == "cosine", "schedule.name=cosine"),
@@ -69,7 +73,7 @@ RULES: tuple[Rule, ...] = (
     (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
     (("data.pseudo_share", "data.pseudo_weight"), lambda cfg: cfg.data.pseudo is None, "data.pseudo=null"),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
-    (("data.dedoppler.*",), lambda cfg: not LAYOUTS[cfg.data.layout].integrates, "data.layout={data.layout}"),
+    (("data.dedoppler.*",), lambda cfg: not INTEGRATES[cfg.data.layout], "data.layout={data.layout}"),
     (
         ("data.interpolation",),  # native size: nothing is resized; channel_dedoppler gives panels the planes' size
         lambda cfg: cfg.data.image_size is None and cfg.data.layout != "channel_dedoppler",
@@ -79,8 +83,38 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+DRAWN = (  # of the simulator's own snippets, from nothing
+    *("complete", "train_shapes", "train_shapes.*", "test_shapes", "test_shapes.*", "decoys", "decoys.*"),
+    *("shared_backgrounds", "fields", "fields.*", "background", "background.*"),
+)
+RESIDUAL = ("out", "workers", "data.n_folds", "data.fold_seed", "data.folds", "data.groups")
+RULES: dict[str, tuple[Rule, ...]] = {
+    "train": TRAIN,
+    "predict": (
+        (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
+        (("data.num_workers",), lambda cfg: cfg.device == "cpu", "device=cpu"),
+    ),
+    "baseline": (
+        (RESIDUAL, lambda cfg: cfg.score.lower() == "brightness", "score=brightness"),
+        (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
+    ),
+    "show": ((("out",), lambda cfg: not cfg.ids and cfg.labels is None, "ids=[] and labels=null"),),
+    "inject": (
+        (("snr",), lambda cfg: cfg.needles == 0, "needles=0"),
+        (("decoy_snr",), lambda cfg: cfg.decoys == 0, "decoys=0"),
+    ),
+    "simulate": (
+        (("cadence.*",), lambda cfg: _product(cfg) != "cadence", "product={product}"),
+        (("observation.*",), lambda cfg: _product(cfg) != "observation", "product={product}"),
+        (DRAWN, lambda cfg: _product(cfg) in ("cadence", "observation"), "product={product}"),
+        (("train", "test", "positives", "workers"), lambda cfg: _product(cfg) == "cadence", "product=cadence"),
+        (("fields", "fields.*"), lambda cfg: cfg.shared_backgrounds == 0, "shared_backgrounds=0"),
+    ),
+}
+
+
 def log_idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> None:
-    """Log a line for each setting of a command line that does nothing; once a sweep.
+    """Log a line for each setting of a training's command line that does nothing; once a sweep.
 
     Args:
         cfg: checked settings.
@@ -90,11 +124,12 @@ def log_idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> None:
         notices.log_once(log, logging.WARNING, line)
 
 
-def idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> Iterator[str]:
+def idle_settings(cfg: Any, overrides: Sequence[str], command: str = "train") -> Iterator[str]:
     """Yield a line for each setting of a command line that does nothing.
 
     Args:
-        cfg: checked settings, see `seti.config.validation.check_settings`.
+        cfg: the settings; of a training checked ones, see `seti.config.validation.check_settings`.
+        command: whose settings they are.
         overrides: the words of the command line, such as `schedule.pct_start=0.2`.
     """
     last = {word.lstrip("+").partition("=")[0]: word for word in overrides}
@@ -105,8 +140,17 @@ def idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> Iterator[str]:
     typed = dict.fromkeys(word.lstrip("+").partition("=")[0] for word in overrides if not word.startswith("~"))
     values = {word.lstrip("+").partition("=")[0]: word.lstrip("+") for word in overrides}
     for key in typed:
-        for keys, is_idle, because in RULES:
+        for keys, is_idle, because in RULES.get(command, ()):
             named = any(key == one or (one.endswith("*") and key.startswith(one[:-1])) for one in keys)
             if named and is_idle(cfg):
-                yield f"{values[key]} does nothing: {because.replace('{data.layout}', cfg.data.layout)}"
+                yield f"{values[key]} does nothing: {_filled(because, cfg)}"
                 break
+
+
+def _filled(because: str, cfg: Any) -> str:
+    """The reason, with the values of the settings that it names in braces."""
+    return re.sub(r"\{(.+?)\}", lambda found: str(OmegaConf.select(cfg, found[1])), because)
+
+
+def _product(cfg: Any) -> str:
+    return cfg.product.strip().lower()

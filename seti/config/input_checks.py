@@ -8,10 +8,12 @@ from seti.config.commands import BaselineDataConfig
 from seti.config.schema import AUTO, AugmentConfig, DataConfig, PredictDataConfig
 from seti.errors import SetiError, brief
 from seti.simulation.signals import SHAPES
-from seti.transforms.layouts import LAYOUTS
+from seti.transforms.layout_names import INTEGRATES
+from seti.utils.processes import available_cores
 
 # Far beyond any signal that stays in a snippet; the transform's memory and time grow with their product.
 FASTEST, LONGEST_GAP = 1000, 1000  # bins a panel, rows
+WORKERS_A_CORE, MOST_WORKERS = 4, 64  # processes that load, beyond which a machine does nothing but start them
 ROWS_BETWEEN = f", rows between two panels, from 0 to {LONGEST_GAP}"
 
 
@@ -37,7 +39,7 @@ def check_data(data: DataConfig) -> None:
         msg = f"data.image_size={list(data.image_size)} is not [height, width] in pixels, nor null for native size"
         raise SetiError(msg)
     check_batch_size(data)
-    check_range("data.num_workers", data.num_workers, 0, None)
+    check_num_workers(data)
     _check_preparation(data)
 
 
@@ -64,6 +66,23 @@ def check_reading(data: DataConfig | PredictDataConfig) -> None:
     """
     check_choice("data.packed", data.packed)
     check_choice("data.on_error", data.on_error)
+
+
+def check_num_workers(data: DataConfig | PredictDataConfig) -> None:
+    """Refuse a `data.num_workers` below 0, or of far more processes than cores.
+
+    Raises:
+        SetiError: naming the setting, its value, and what is allowed.
+    """
+    check_range("data.num_workers", data.num_workers, 0, None)
+    cores = available_cores()
+    most = max(MOST_WORKERS, WORKERS_A_CORE * cores)
+    if data.num_workers > most:
+        msg = (
+            f"data.num_workers={data.num_workers} are {data.num_workers} processes, and this one may use "
+            f"{cores} core{'s'[: cores > 1]}: set at most {most}, or data.num_workers=auto"
+        )
+        raise SetiError(msg)
 
 
 def check_batch_size(data: DataConfig | PredictDataConfig) -> None:
@@ -120,7 +139,7 @@ def _check_preparation(data: DataConfig) -> None:
     check_range("data.dedoppler.max_drift", fan.max_drift, 1e-3, FASTEST, ", bins a panel")
     check_range("data.dedoppler.drifts", fan.drifts, 2, None)
     check_limits("data.dedoppler.gap", fan.gap, ROWS_BETWEEN, 0, LONGEST_GAP)
-    if LAYOUTS[data.layout].integrates and data.normalise in ("none", "panel"):
+    if INTEGRATES[data.layout] and data.normalise in ("none", "panel"):
         msg = (
             f"data.layout={data.layout} sums rows in deviations of the noise, and data.normalise={data.normalise} "
             "scales by whatever is brightest: set data.normalise=whiten, flatten or robust"
@@ -153,7 +172,7 @@ def _check_panel_augmentation(augment: AugmentConfig, data: DataConfig) -> None:
                 f"set data.panels=all or augment.{name}=0"
             )
             raise SetiError(msg)
-    if LAYOUTS[data.layout].integrates:
+    if INTEGRATES[data.layout]:
         for name in ("affine", "crop"):
             if augment[name] > 0:
                 msg = (

@@ -125,7 +125,7 @@ def nearest(command: str, key: str) -> str | None:
     if same is not None:
         return same
     known = _suggested(command, inner="." in key)
-    if not key.startswith("trainer."):
+    if not key.startswith("trainer.") or "trainer" not in settings_of(command):
         return nearest_of(key, known)
     last = key.rpartition(".")[2]
     for candidates in (

@@ -46,7 +46,7 @@ _running = threading.Lock()
 
 
 def check_launch(sweep: bool, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse to train in one of several processes, unless torchrun or srun has started them for one fold.
+    """Refuse to train in one of several processes, but those of torchrun or srun for one fold.
 
     Args:
         sweep: several folds are to be trained.

@@ -21,10 +21,10 @@ def check_release(cfg: TrainConfig) -> None:
     model = cfg.model
     if model.weights is None:
         return
-    from seti.models.release_files import read_release  # imports torch
-    from seti.models.release_names import find_start
+    from seti.models.release_files import read_release
+    from seti.models.release_names import find_release_for
 
-    found = find_start(model.weights, model.backbone)
+    found = find_release_for(model.weights, model.backbone)
     if found is None:
         return
     for name in ("pool", "stem_stride"):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
@@ -20,6 +20,7 @@ CALL = re.compile(
 )  # Hydra's functions
 VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Z_][A-Z0-9_]*)\})", re.ASCII)  # settings are in lower case
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", re.IGNORECASE)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # of something on another machine
 IMAGE_SIZE = "data.image_size"
 NONE = ("null", "none")  # seti.config.conversions reads the second as the first
 
@@ -119,12 +120,22 @@ def _text(key: str, setting: Setting, value: str) -> str:
         raise SetiError(msg)
     if not value or spelling.is_quoted(bare) or (setting.optional and bare.lower() == "null"):
         return value
+    if setting.path and ADDRESS.match(bare):
+        _refuse_address(key, bare)
     text = _expand(key, value) if setting.path else value
     if "${" not in text:
         text = spelling.unescape(text) if text is value else text
     if setting.path and text == "???":  # Hydra's word for a value that is not set
         text = "./???"
     return next((plain for plain in (value, text) if _reading(plain) == text), None) or spelling.quote(text)
+
+
+def _refuse_address(key: str, value: str) -> NoReturn:
+    scheme, _, rest = value.partition("://")
+    msg = f"{key}={brief(value)} is an address, and a path on this machine is needed: "
+    here = rest[rest.find("/") :] if "/" in rest else ""
+    local = scheme.lower() == "file" and here
+    raise SetiError(msg + (f"write {hints.shell(hints.setting(key, here))}" if local else "copy what is there first"))
 
 
 def _reading(value: str) -> Any:

@@ -23,6 +23,7 @@ LABELS = "train_labels.csv"
 SUBMISSION = "sample_submission.csv"
 TEST_LABELS = "test_labels.csv"
 MISSING = "there is no such file"
+SPLIT_OF = {LABELS: "train", SUBMISSION: "test", TEST_LABELS: "test"}
 PLAIN_NAME = re.compile(r"\w[\w-]{0,199}", re.ASCII)
 
 
@@ -272,7 +273,7 @@ def _read_targets(root: Path, name: str, optional: tuple[str, ...] = ()) -> pd.D
 def _read_ids(root: Path, name: str, columns: list[str], optional: tuple[str, ...] = ()) -> pd.DataFrame:
     if not root.is_dir():
         msg = (
-            f"data.root={root} is not a folder: set data.root to a folder that holds {LABELS} and train/"
+            f"data.root={root} is not a folder: set data.root to a folder that holds {name} and {SPLIT_OF[name]}/"
             f"{near_paths.hint('data.root', root)}"
         )
         raise SetiError(msg)

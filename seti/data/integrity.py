@@ -104,6 +104,9 @@ def _check_table(root: Path, split: str, findings: list[Finding]) -> list[str] |
         targets = to_numbers(table["target"])
         for cadence_id, target in table.loc[~targets.isin([0, 1]), ["id", "target"]].itertuples(index=False):
             add(cadence_id, ERROR, "target other than 0 and 1", repr(target))
+        if not table.empty and targets.isin([0, 1]).all() and (targets == targets.iloc[0]).all():
+            detail = f"every target is {int(targets.iloc[0])}: training needs cadences with a needle and without"
+            add("", ERROR, "one class", detail)
         if "fold" in table and not table.empty:
             try:
                 column_folds(table.assign(target=targets), path, table["fold"].nunique())

@@ -20,7 +20,7 @@ from seti.data.cadence import PANEL_CHOICES, read_format
 from seti.data.pack_plan import PackPlan, journal_path
 from seti.data.pack_reader import FORMAT, PackedCadences, PackFiles, pack_folder, table_digests
 from seti.data.pack_rows import pack_rows, read_journal
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.utils import files, locks
 from seti.utils.processes import check_workers
 from seti.utils.shutdown import Interrupted
@@ -53,10 +53,10 @@ def pack_splits(
     """
     if panels not in PANEL_CHOICES:
         msg = f"panels={panels} is none of {', '.join(PANEL_CHOICES)}"
-        raise SetiError(msg)
+        raise SettingsError(msg)
     if not splits or not set(splits) <= set(SPLITS):
-        msg = f"split={list(splits)} must name train, test or both: split=[train]"
-        raise SetiError(msg)
+        msg = f"split=[{','.join(splits)}] must name train, test or both, as in split=[train]"
+        raise SettingsError(msg)
     check_workers(workers)
     return [pack_split(root, split, panels, pack_dir, workers, force) for split in splits]
 

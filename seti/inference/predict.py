@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import ListConfig, OmegaConf
 
-from seti.config.checks import check_choice, settle_choices
-from seti.config.input_checks import check_batch_size, check_reading
 from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
@@ -23,17 +20,18 @@ from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
 from seti.errors import SetiError, SettingsError
 from seti.experiments import predictions
-from seti.experiments.experiment import RELEASED, Experiment, open_experiment, unset_experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import shards, tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities
 from seti.inference.folder_scores import out_folder, predict_folder
+from seti.inference.predict_checks import check_predict, ensembles
 from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.reports.pages.report import page_path
 from seti.reports.pages.report import write as write_page
 from seti.utils import files, locks
-from seti.utils.device import choose_device, choose_precision, memory_errors, precision_name
+from seti.utils.device import choose_device, choose_precision, memory_errors
 from seti.utils.shards import parse_shard
 
 log = logging.getLogger(__name__)
@@ -85,9 +83,8 @@ def predict(cfg: Any) -> float:
         SetiError: there is no experiment, or it is in use by another run, a checkpoint is damaged, or test cadences are
             missing or damaged.
     """
-    if OmegaConf.is_missing(cfg, "ckpt_dir"):
-        raise SettingsError(unset_experiment(also=RELEASED))
-    places = {name: out_folder(name, cfg.out) for name in _names(cfg.ckpt_dir)}
+    check_predict(cfg)
+    places = {name: out_folder(name, cfg.out) for name in ensembles(cfg.ckpt_dir)}
     elsewhere = {name: out for name, out in places.items() if out is not None}
     if len(set(elsewhere.values())) < len(elsewhere):
         msg = f"out={cfg.out} is one folder for the predictions of {len(elsewhere)} ensembles: give one ckpt_dir"
@@ -97,7 +94,7 @@ def predict(cfg: Any) -> float:
         msg = f"report=true is of an experiment with its own predictions, and ckpt_dir={first} is predicted elsewhere"
         raise SettingsError(f"{msg}: set report=false")
     experiments = [open_experiment(Path(name), RELEASED) for name in places if name not in elsewhere]
-    _settle(cfg)
+    choose_precision(cfg.precision, choose_device(cfg.device))
     if cfg.report:
         files.try_output(page_path([one.path for one in experiments]))
     with cores(cfg.threads):
@@ -138,20 +135,6 @@ def _locked(experiment: Experiment, patience: float) -> Iterator[None]:
     with locks.hold(experiment.path, f"predicting with {experiment.name}", patience=patience):
         files.remove_stale_parts(experiment.path)
         yield
-
-
-def _settle(cfg: Any) -> None:
-    """Refuse settings that cannot work before anything is read."""
-    cfg.precision = precision_name(cfg.precision)
-    choose_precision(cfg.precision, choose_device(cfg.device))
-    parse_shard(cfg.shard)
-    _check_loading(cfg.data)
-    settle_choices(cfg)
-    check_reading(cfg.data)
-    check_choice("average", cfg.average)
-    if cfg.threads is not None and cfg.threads < 1:
-        msg = f"threads={cfg.threads} must be at least 1, or null for all cores"
-        raise SettingsError(msg)
 
 
 def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
@@ -224,26 +207,10 @@ def _check_unchanged(experiment: Experiment) -> None:
         raise SetiError(msg)
 
 
-def _names(given: str | ListConfig) -> list[str]:
-    """Return the experiments' folders, without duplicates; `ckpt_dir` is one of them or a list."""
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
-        msg = f"ckpt_dir={given} is neither an experiment's folder nor a list: ckpt_dir=[outputs/<a>,outputs/<b>]"
-        raise SetiError(msg)
-    return list({Path(name).resolve(): name for name in names}.values())
-
-
 def _root(cfg: Any, experiment: Experiment) -> Path:
     if cfg.data.root is not None:
         return Path(cfg.data.root)
     return Path(experiment.first_result.data.root)
-
-
-def _check_loading(data: Any) -> None:
-    check_batch_size(data)
-    if data.num_workers < 0:
-        msg = f"data.num_workers={data.num_workers} must be at least 0"
-        raise SetiError(msg)
 
 
 def _name_missing(experiment: Experiment) -> None:

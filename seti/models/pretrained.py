@@ -4,9 +4,11 @@ The hub's library tries again for most of a minute before it says that there is 
 """
 
 import socket
+import ssl
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import Request, build_opener, getproxies
 
 import timm
 import torch
@@ -32,12 +34,26 @@ def check_download(name: str) -> None:
     if server is None:
         return
     address = urlsplit(server)
-    if getproxies():  # the way leads through one of them, and it resolves the names
+    if getproxies():
+        _check_proxy(name, server)
         return
     try:
         socket.create_connection((address.hostname, address.port or PORTS[address.scheme]), PATIENCE).close()
     except OSError as error:
         raise SetiError(refusal(name, f"{address.hostname}: {error.strerror or error}")) from error
+
+
+def _check_proxy(name: str, server: str) -> None:
+    """Refuse a server that does not answer through the proxy; any answer of its own will do."""
+    try:
+        build_opener().open(Request(server, method="HEAD"), timeout=PATIENCE).close()
+    except HTTPError as error:
+        error.close()
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # the proxy's own certificate, which the hub's library may know
+            said = getattr(reason, "strerror", None) or reason
+            raise SetiError(refusal(name, f"{urlsplit(server).hostname} by the proxy: {said}")) from error
 
 
 def refusal(name: str, reason: str) -> str:

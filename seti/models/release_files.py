@@ -14,15 +14,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 from seti.errors import SetiError, brief
 from seti.utils import files
+
+if TYPE_CHECKING:  # imported below where it is needed: a record is read without torch, whose import takes seconds
+    from torch import Tensor
 
 FORMAT = 1
 RECORD = "release.json"
@@ -103,7 +103,7 @@ def read_release(release: str | Path) -> Release:
     return found
 
 
-def read_weights(release: Release, fold: int) -> dict[str, Tensor]:
+def read_weights(release: Release, fold: int) -> "dict[str, Tensor]":
     """Read the weights of one network, in float32.
 
     Returns:
@@ -112,6 +112,8 @@ def read_weights(release: Release, fold: int) -> dict[str, Tensor]:
     Raises:
         SetiError: the release has no such fold, or its file is missing or damaged.
     """
+    from safetensors.torch import load
+
     path = release.folds.get(fold)
     if path is None:
         msg = f"the release {release.folder} has no fold {fold}: it has {', '.join(map(str, release.folds)) or 'none'}"
@@ -132,7 +134,7 @@ def read_weights(release: Release, fold: int) -> dict[str, Tensor]:
 
 
 def write_release(
-    folder: Path, backbone: str, spec: dict[str, Any], weights: dict[int, dict[str, Tensor]], **record: Any
+    folder: Path, backbone: str, spec: dict[str, Any], weights: "dict[int, dict[str, Tensor]]", **record: Any
 ) -> Release:
     """Write a release; a folder that holds one is overwritten, its record last.
 
@@ -146,6 +148,8 @@ def write_release(
         weights: of each network, by its fold.
         record: further entries of release.json: plain values.
     """
+    from safetensors.torch import save
+
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("fold_*.safetensors"):
         old.unlink()
@@ -160,7 +164,9 @@ def write_release(
     return read_release(folder)
 
 
-def _compact(tensor: Tensor) -> Tensor:
+def _compact(tensor: "Tensor") -> "Tensor":
+    import torch
+
     kept = torch.float16 if tensor.ndim > 1 else torch.float32
     return tensor.detach().cpu().to(kept if tensor.is_floating_point() else tensor.dtype).contiguous()
 

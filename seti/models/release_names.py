@@ -8,7 +8,7 @@ PRETRAINED = "pretrained"  # in place of a folder or file: the networks that com
 DEFAULT = "needle_net"
 
 
-def find_start(written: str, backbone: str) -> str | Path | None:
+def find_release_for(written: str, backbone: str) -> str | Path | None:
     """Find the release that `model.weights` means for a backbone.
 
     Args:

@@ -21,15 +21,19 @@ from seti.utils.console import console, print_next
 log = logging.getLogger(__name__)
 
 
-def summarise(experiment: Experiment) -> dict[str, Any]:
+def summarise(experiment: Experiment, oof: pd.DataFrame | None = None) -> dict[str, Any]:
     """Score an experiment over its finished folds.
+
+    Args:
+        experiment: the experiment.
+        oof: its out-of-fold table; None: read it.
 
     Returns:
         The content of `cv.json`: AUC and loss of each fold; mean and sample standard deviation of the folds' AUC (0 for
         one fold); `pooled_auc`, the AUC of all out-of-fold rows together, which is lower if the folds' probabilities
         are on different scales; `calibration_error` and `brier` of the same rows, see `seti.evaluation.calibration`.
     """
-    oof = experiment.read_oof()
+    oof = experiment.read_oof() if oof is None else oof
     folds = [
         {
             "fold": fold,

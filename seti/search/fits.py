@@ -72,7 +72,7 @@ def stamps(planes, time, use, track, width, step, count, out, when):
 
 @compiled(fastmath=FLAGS)
 def _totals(stamp, offset, ratio, a, totals):
-    """Sums over rows for the shifts -a to a, each `ratio` columns; all of them lie within the stamp.
+    """Sums over rows for the shifts -a to a of `ratio` columns each, all within the stamp.
 
     `offset` is the column of every row at shift 0, plus 0.5. Up to three shifts either way take one pass over the rows.
     """

@@ -18,7 +18,7 @@ BUCKETS, GROUP, LOW, HIGH = 256, 16, 0.3, 1.9  # histogram of one row's block, i
 
 
 def flatten(panel: np.ndarray) -> np.ndarray:
-    """Replace a panel by its deviations from the local level in units of the local noise, in place.
+    """Replace a panel, in place, by its deviations from the local level over the local noise.
 
     Values over `LINEAR` are compressed by a logarithm, so that one strong row does not decide about a track that
     crosses it; `expand` inverts it. Bins without a level (zeros, constants, not finite) and the DC spike are 0.

@@ -75,7 +75,7 @@ def of_cadence(truth: pd.DataFrame, path: Path, starts_mjd: Sequence[float]) -> 
 
 
 def _same(text: str, starts_mjd: Sequence[float]) -> bool:
-    """Whether start times in a cell are those of a cadence."""
+    """Check that the start times in a cell are those of a cadence."""
     words = text.split()
     return len(words) == len(starts_mjd) and all(
         _is_number(word) and abs(float(word) - start) <= SAME_START

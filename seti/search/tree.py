@@ -85,7 +85,7 @@ def _add(a, b, out):
 
 @compiled(fastmath=True)
 def _keep_two(upper, lower, next_lower, code, step, best, drift):
-    """Keep the larger of two sums, `upper + lower` and `upper + next_lower`, where they exceed `best`."""
+    """Keep the larger of `upper + lower` and `upper + next_lower` where it exceeds `best`."""
     for j in range(len(best)):
         v, w = upper[j] + lower[j], upper[j] + next_lower[j]
         better = v > best[j]

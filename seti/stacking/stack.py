@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from seti.config.checks import choice
 from seti.config.commands import StackConfig
 from seti.data import competition
-from seti.errors import SetiError
+from seti.errors import SetiError, settings_errors
 from seti.evaluation.calibration import CALIBRATE
 from seti.evaluation.ranks import rank_mean
 from seti.experiments import predictions, trackers
@@ -50,23 +50,7 @@ def stack(cfg: StackConfig) -> float:
         SetiError: the meta-model, the calibration or an experiment is unknown, an experiment is unfinished or there is
             none, tables do not match, or another run is stacking.
     """
-    if not 0 <= cfg.seed < 2**32:
-        msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
-        raise SetiError(msg)
-    if cfg.n_jobs == 0:
-        msg = "n_jobs=0 is not a number of threads: use 1 or more, or null for one per core"
-        raise SetiError(msg)
-    for name, choices in (("meta", META_MODELS), ("calibrate", CALIBRATE)):
-        value = choice(getattr(cfg, name), choices)
-        setattr(cfg, name, value)
-        if value not in choices:
-            msg = f"{name}={value} is none of {', '.join(choices)}"
-            raise SetiError(msg)
-    cfg.logger = choice(cfg.logger, trackers.PACKAGES)
-    if cfg.logger not in (None, *trackers.PACKAGES):
-        msg = f"logger={cfg.logger} is none of {', '.join(trackers.PACKAGES)}, or null for none"
-        raise SetiError(msg)
-    trackers.check_tracker(cfg.logger)
+    _settle(cfg)
     experiments = choose_experiments(Path(cfg.output_dir), cfg.experiments)
     if len(experiments) == 1:
         print(f"note: {experiments[0].name} is the only experiment: the stack ranks cadences exactly as it does")
@@ -96,6 +80,28 @@ def stack(cfg: StackConfig) -> float:
         if cfg.report:
             write_stack(folder, folder / PAGE)
         return auc
+
+
+@settings_errors()
+def _settle(cfg: StackConfig) -> None:
+    """Refuse settings that cannot work, and write choices as they are defined, in place."""
+    if not 0 <= cfg.seed < 2**32:
+        msg = f"seed={cfg.seed} must be between 0 and {2**32 - 1}"
+        raise SetiError(msg)
+    if cfg.n_jobs == 0:
+        msg = "n_jobs=0 is not a number of threads: use 1 or more, or null for one per core"
+        raise SetiError(msg)
+    for name, choices in (("meta", META_MODELS), ("calibrate", CALIBRATE)):
+        value = choice(getattr(cfg, name), choices)
+        setattr(cfg, name, value)
+        if value not in choices:
+            msg = f"{name}={value} is none of {', '.join(choices)}"
+            raise SetiError(msg)
+    cfg.logger = choice(cfg.logger, trackers.PACKAGES)
+    if cfg.logger not in (None, *trackers.PACKAGES):
+        msg = f"logger={cfg.logger} is none of {', '.join(trackers.PACKAGES)}, or null for none"
+        raise SetiError(msg)
+    trackers.check_tracker(cfg.logger)
 
 
 def _blend(

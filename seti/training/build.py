@@ -27,7 +27,7 @@ from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
-from seti.models.release_names import find_start as find_release_start
+from seti.models.release_names import find_release_for
 from seti.models.released import start_from
 from seti.training.callbacks.dead_fold import DeadFoldStopping
 from seti.training.callbacks.freeze_backbone import FreezeBackbone
@@ -60,13 +60,13 @@ def build_classifier(
         config: the whole configuration as plain values.
         datamodule: has the input spec of the images.
         fetch_weights: False if a checkpoint will bring the weights anyway.
-        start: checkpoint of an earlier round to start from, see `earlier_round.find_start`.
+        start: checkpoint of an earlier round to start from, see `earlier_round.find_earlier_checkpoint`.
 
     Raises:
         SetiError: the backbone cannot take the images, or the settings of its layers.
     """
     model = {key: value for key, value in config["model"].items() if key != "compile"}
-    release = None if model["weights"] is None else find_release_start(model["weights"], model["backbone"])
+    release = None if model["weights"] is None else find_release_for(model["weights"], model["backbone"])
     if not fetch_weights or release is not None or start is not None:
         model |= {"pretrained": False, "weights": None}
         if fetch_weights and start is not None:

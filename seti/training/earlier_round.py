@@ -61,7 +61,7 @@ def check_never_saw(experiment: Experiment, fold: int, labels: pd.DataFrame, wha
         raise SetiError(msg)
 
 
-def find_start(weights: str | None, datamodule: CadenceDataModule) -> tuple[Path, bool] | None:
+def find_earlier_checkpoint(weights: str | None, datamodule: CadenceDataModule) -> tuple[Path, bool] | None:
     """Find the checkpoint of an experiment that a fold starts from.
 
     Args:

@@ -35,7 +35,7 @@ from seti.training import batch_size, several_devices, together
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
-from seti.training.earlier_round import find_start
+from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_accelerator, check_batches, check_other_folds, fitting_errors
@@ -80,13 +80,16 @@ class Run:
         return f"fold {self.cfg.fold} of {self.cfg.exp_name}"
 
 
-def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path | None = None) -> float:
+def train(
+    cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path | None = None, job_logging: str = "{}"
+) -> float:
     """Train one fold and write its result; a finished fold is left alone.
 
     Args:
         cfg: `conf/train.yaml`, see `seti.config.schema.TrainConfig`.
         overrides: of the command line that `cfg` was composed from, for the record.
         job_folder: in which Hydra keeps the command's `.hydra/`, if it does.
+        job_logging: settings of `logging.config` for the processes of several devices, as YAML.
 
     Returns:
         AUC of the held-out fold, by the best checkpoint.
@@ -102,12 +105,12 @@ def train(cfg: DictConfig, overrides: list[str] | None = None, job_folder: Path 
         if launch is not None:
             return together.take_part(launch, train_here, together.encode(cfg, overrides, job_folder))
         if count_devices(cfg.trainer) > 1:
-            return several_devices.start(cfg, overrides, job_folder)
+            return several_devices.start(cfg, overrides, job_folder, job_logging)
         return train_here(cfg, overrides, job_folder)
 
 
 def follow() -> None:
-    """Train with the leader of the processes that torchrun or srun has started, in another one of them."""
+    """Train with the leader of torchrun's or srun's processes, in another one of them."""
     together.take_part(find_launch(), train_here)
 
 
@@ -124,7 +127,7 @@ def train_here(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | 
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed, experiment.folds_path)
     datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
-    start = find_start(config["model"]["weights"], datamodule)
+    start = find_earlier_checkpoint(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
     identity = RunIdentity(config, datamodule.fingerprint, ungrouped=datamodule.ungrouped)
     run = Run(cfg, experiment, datamodule, identity, overrides, start)
@@ -159,7 +162,6 @@ def _prepared(run: Run) -> Iterator[None]:
         for path in (run.folder.path, run.folder.last_checkpoint.parent):
             files.remove_stale_parts(path)
         batch_size.forget_other(run.experiment, run.cfg.data.batch_size)
-        run.datamodule.store_folds()
         yield
 
 
@@ -181,7 +183,7 @@ def _check_shared(folder: Path) -> None:
 
 
 def _train_with_retries(run: Run) -> float:
-    """Train a fold and return its AUC; if it does not learn, start over with another seed, up to `retries` times."""
+    """Train a fold and return its AUC; start over with another seed if it does not learn."""
     cfg = run.cfg
     attempts = Attempts(run.folder, cfg.seed, run.identity, forget=cfg.force)
     if len(attempts.failed) > cfg.retries:  # the same settings would fail in the same way
@@ -202,7 +204,7 @@ def _train_with_retries(run: Run) -> float:
 
 
 def _train_once(run: Run, attempts: Attempts, started: float) -> float:
-    """Train the fold, and return its AUC, with the next attempt's seed, from an interrupted run's checkpoint if any."""
+    """Train the fold with the next attempt's seed, from a checkpoint if any; return its AUC."""
     position = ranks.from_leader(lambda: _choose_position(run, attempts))
     with tracked(run.cfg, attempts.seed, resumed=position is not None) as tracking:
         return _fit(run, attempts, started, position, tracking)
@@ -230,6 +232,7 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
             # sweep hold it for an instant each.
             with locks.hold(run.experiment.path, f"clearing {run.label}", patience=CLEARING):
                 _clear(run.experiment, folder)
+        datamodule.store_folds()
         write_skipped(folder.path / "skipped.csv", datamodule.skipped)
     ranks.wait()
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
@@ -259,7 +262,7 @@ def _write_result(run: Run, attempts: Attempts, oof: pd.DataFrame, seconds: floa
 
 
 def _choose_position(run: Run, attempts: Attempts) -> Position | None:
-    """Choose the position at which the fold continues, if any, after checks that it may be trained."""
+    """Choose the position at which the fold continues, if any; check that it may be trained."""
     position = None
     if not run.cfg.force or attempts.failed:
         position = _find_position(run, attempts)
@@ -283,7 +286,7 @@ def _find_position(run: Run, attempts: Attempts) -> Position | None:
 
 
 def _check_processes(run: Run) -> Callable[[int], None]:
-    """Return a check that as many steps are left as the number of processes that made a checkpoint has planned."""
+    """Return a check of the number of processes that a checkpoint is from."""
     share, length = run.datamodule.share, run.datamodule.epoch_length
 
     def check(before: int) -> None:

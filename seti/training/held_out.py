@@ -16,7 +16,9 @@ from seti.utils import ranks
 def predict_held_out(
     folder: FoldFolder, datamodule: CadenceDataModule, trainer: pl.Trainer, trained: CadenceClassifier
 ) -> pd.DataFrame:
-    """Predict the held-out cadences with the network that prediction will use; several processes divide them.
+    """Predict the held-out cadences with the network that prediction will use.
+
+    Several processes divide them.
 
     Args:
         folder: of the fold, with its best checkpoint.

@@ -26,7 +26,7 @@ from seti.reports import figures, training_plots
 from seti.training import batch_size
 from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
-from seti.training.earlier_round import find_start
+from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_batches
 from seti.utils import files, locks
@@ -65,7 +65,7 @@ def _run(cfg: DictConfig, folder: Path) -> float:
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
     datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
-    start = find_start(config["model"]["weights"], datamodule)
+    start = find_earlier_checkpoint(config["model"]["weights"], datamodule)
     check_batches(cfg.trainer, datamodule)
     pl.seed_everything(cfg.seed, verbose=False)
     steps = cfg.lr_range.steps

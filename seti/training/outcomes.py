@@ -1,4 +1,4 @@
-"""How a process that trained with others ended, as text that the others can read."""
+"""Errors of a process that trains with others, as text that the others can read."""
 
 import json
 import signal
@@ -26,36 +26,36 @@ def is_lost(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Describe an error as JSON."""
-    told: dict[str, Any] = {"message": str(error)}
+    content: dict[str, Any] = {"message": str(error)}
     if isinstance(error, Interrupted):
-        told = {"kind": "interrupted", "signal": int(error.signum), "message": error.note}
+        content = {"kind": "interrupted", "signal": int(error.signum), "message": error.note}
     elif is_lost(error):
-        told["kind"] = "lost"
+        content["kind"] = "lost"
     elif isinstance(error, SetiError):
-        told["kind"] = "settings" if isinstance(error, SettingsError) else "fixable"
+        content["kind"] = "settings" if isinstance(error, SettingsError) else "fixable"
     elif isinstance(error, OSError) and error.errno is not None:
-        told |= {"kind": "system", "errno": error.errno, "reason": error.strerror, "file": error.filename}
+        content |= {"kind": "system", "errno": error.errno, "reason": error.strerror, "file": error.filename}
     else:
-        told |= {
+        content |= {
             "kind": "mistake",
             "type": type(error).__name__,
             "traceback": "".join(traceback.format_exception(error)),
         }
-    return json.dumps(told, default=str)
+    return json.dumps(content, default=str)
 
 
 def restore(text: str) -> BaseException | None:
-    """Make the error again that `describe` was given; None for a process that has lost another one."""
-    told = json.loads(text)
-    kind, message = told["kind"], told["message"]
+    """Make the error that `describe` was given; None for one that `is_lost`."""
+    content = json.loads(text)
+    kind, message = content["kind"], content["message"]
     if kind == "interrupted":
-        return Interrupted(signal.Signals(told["signal"]), message)
+        return Interrupted(signal.Signals(content["signal"]), message)
     if kind in ("settings", "fixable"):
         return SettingsError(message) if kind == "settings" else SetiError(message)
     if kind == "system":
-        return OSError(told["errno"], told["reason"], told["file"])
+        return OSError(content["errno"], content["reason"], content["file"])
     if kind == "lost":
         return None
-    error = RuntimeError(message if told["type"] == "RuntimeError" else f"{told['type']}: {message}")
-    error.__cause__ = FailedProcessError(f"in another process\n{told['traceback']}")
+    error = RuntimeError(message if content["type"] == "RuntimeError" else f"{content['type']}: {message}")
+    error.__cause__ = FailedProcessError(f"in another process\n{content['traceback']}")
     return error

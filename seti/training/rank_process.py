@@ -1,4 +1,4 @@
-"""Process that trains a fold on one of several devices; `seti.training.several_devices` starts it."""
+"""Process of one of several devices that train a fold; `several_devices` starts it."""
 
 import logging
 import logging.config
@@ -15,7 +15,7 @@ from seti.utils.shutdown import Interrupted
 
 
 def main() -> None:
-    """Train, and leave the result, or why there is none, to the process that has started this one."""
+    """Train, and leave the result or the error to the process that has started this one."""
     threading.Thread(target=_obey, daemon=True).start()
     logging.raiseExceptions = False  # on a full disk
     malloc.keep_freed_memory()
@@ -45,7 +45,8 @@ def main() -> None:
 
 def _obey() -> None:
     """End by the word of the process that has started this one, or with it."""
-    for _ in sys.stdin.buffer:
+    # Not by sys.stdin: a thread that reads it holds its lock, for which forked workers would wait forever.
+    while os.read(0, 16):
         os.kill(os.getpid(), signal.SIGTERM)
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Start of a fold's training on several devices of this machine: one process each, watched by this one."""
+"""Start of training on several devices of this machine, in a process for each."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import distributed
 
 from seti.config.device_checks import count_devices
@@ -22,7 +22,7 @@ AUC, LOGGING = "auc", "logging"  # keys of the result, and of how the leader log
 AGAIN = "the same command goes on with what is there"
 
 
-def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None) -> float:
+def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None, job_logging: str) -> float:
     """Train a fold in one process for each device.
 
     This process trains nothing: so a sweep goes on after any of them was killed, and nothing of a fold stays in it.
@@ -31,6 +31,7 @@ def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None)
         cfg: `conf/train.yaml`, settled.
         overrides: of the command line.
         job_folder: in which Hydra keeps the command's `.hydra/`, if it does.
+        job_logging: settings of `logging.config` for the processes, as YAML.
 
     Returns:
         AUC of the held-out fold.
@@ -41,7 +42,7 @@ def start(cfg: DictConfig, overrides: list[str] | None, job_folder: Path | None)
     count = count_devices(cfg.trainer)
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=ranks.TIMEOUT)
     store.set(together.RUN, together.encode(cfg, overrides, job_folder))
-    store.set(LOGGING, _logging())
+    store.set(LOGGING, job_logging)
     processes: list[subprocess.Popen] = []
     with shutdown.deferring():
         try:
@@ -71,10 +72,10 @@ def _wait(processes: list[subprocess.Popen]) -> list[int | None]:
 
     After the first failure the others have `GRACE`; the code of one that still runs then is None.
     """
-    told, end = False, float("inf")
+    passed_on, end = False, float("inf")
     while any(process.poll() is None for process in processes) and time.monotonic() < end:
-        if shutdown.pending() is not None and not told:
-            told = True
+        if shutdown.pending() is not None and not passed_on:
+            passed_on = True
             for process in processes:
                 _tell(process)
         if any(process.returncode for process in processes):
@@ -92,12 +93,12 @@ def _tell(process: subprocess.Popen) -> None:
 
 
 def _choose(codes: list[int | None], failures: dict[int, BaseException | None]) -> BaseException:
-    """Choose the error that says why training ended, by the exit codes and errors of its processes."""
-    told = [error for _, error in sorted(failures.items()) if error is not None]
-    interrupted = next((error for error in told if isinstance(error, Interrupted)), None)
+    """Choose the error that says why training ended, by exit codes and errors of processes."""
+    known = [error for _, error in sorted(failures.items()) if error is not None]
+    interrupted = next((error for error in known if isinstance(error, Interrupted)), None)
     if shutdown.pending() is not None:
         return Interrupted(shutdown.pending(), *([interrupted.note] if interrupted else []))
-    first = next((error for error in told if not isinstance(error, Interrupted)), interrupted)
+    first = next((error for error in known if not isinstance(error, Interrupted)), interrupted)
     if first is not None:
         return first
     for rank, code in enumerate(codes):
@@ -106,12 +107,3 @@ def _choose(codes: list[int | None], failures: dict[int, BaseException | None]) 
             why = ", perhaps for lack of memory" * (name == "SIGKILL")
             return SetiError(f"process {rank} of the {len(codes)} of this fold was ended by {name}{why}: {AGAIN}")
     return SetiError(together.LOST)
-
-
-def _logging() -> str:
-    """Hydra's settings of logging for this job, as YAML; those of no logging outside of Hydra."""
-    from hydra.core.hydra_config import HydraConfig
-
-    if not HydraConfig.initialized():
-        return "{}"
-    return OmegaConf.to_yaml(HydraConfig.get().job_logging, resolve=True)

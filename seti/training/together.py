@@ -50,7 +50,7 @@ def take_part(launch: Launch, train: Train, run: str | None = None) -> float:
     Args:
         launch: this process among them.
         train: trains, with what `decode` returns.
-        run: what `encode` returned, in the leader that torchrun or srun has started; the others are told.
+        run: what `encode` returned, in the leader that torchrun or srun has started; None in the others.
 
     Returns:
         AUC of the held-out fold.
@@ -63,11 +63,11 @@ def take_part(launch: Launch, train: Train, run: str | None = None) -> float:
     try:
         if run is not None:
             store.set(RUN, run)
-        told = store.get(RUN)
-        if told == DECLINED:
+        given = store.get(RUN)
+        if given == DECLINED:
             store.add(DECLINED.decode(), 1)
             raise SetiError(LOST)
-        cfg, overrides, job_folder = decode(told.decode())
+        cfg, overrides, job_folder = decode(given.decode())
         wanted = str(cfg.trainer.get("accelerator") or "auto")
         ranks.join(launch, store, torch.cuda.is_available() and wanted in ("auto", "gpu", "cuda"))
         auc = train(cfg, overrides, job_folder)
@@ -84,7 +84,7 @@ def take_part(launch: Launch, train: Train, run: str | None = None) -> float:
 def decline(launch: Launch) -> None:
     """Tell the others, which wait for the leader, that nothing is trained.
 
-    torchrun ends them with the leader; srun does so only if it is told to.
+    torchrun ends them with the leader; srun does so only with --kill-on-bad-exit.
     """
     if launch.name != "srun" or ranks.has_met():
         return

@@ -44,6 +44,9 @@ def tracked(cfg: DictConfig, seed: int, resumed: bool) -> Iterator[Tracked]:
     if name not in trackers.PACKAGES or cfg.trainer.get("logger") is False or not ranks.leads():
         yield Tracked(None)
         return
+    if not ranks.leads():  # Lightning writes nothing there
+        yield Tracked(None)
+        return
     trackers.check_tracker(name)
     run = trackers.Run(Path(cfg.output_dir), "fold", cfg.exp_name, cfg.fold, seed)
     opened = _mlflow if name == "mlflow" else _wandb

@@ -1,8 +1,8 @@
 """Layouts: the ways in which the panels of a cadence become the channels of an image.
 
 A layout is one frozen dataclass. To add one, write it here with the members of `Layout` (and those of `DrawnLayout`, if
-it has a faster way on the host) and add it to `LAYOUTS`: `data.layout` accepts its name, and training, prediction and
-mirrored views follow. Functions of this module build most members.
+it has a faster way on the host), and add it to `LAYOUTS` and its name to `layout_names.py`: `data.layout` accepts it,
+and training, prediction and mirrored views follow. Functions of this module build most members.
 """
 
 from collections.abc import Callable, Sequence

@@ -7,14 +7,10 @@ import torch
 from torch import Tensor
 
 from seti.errors import SetiError
+from seti.utils.precision_names import PRECISIONS, precision_name
 
 # Lightning's precision names and the dtype that autocast uses; None means float32 throughout.
-AUTOCAST = {
-    "32": None,
-    "32-true": None,
-    "bf16-mixed": torch.bfloat16,
-    "16-mixed": torch.float16,
-}
+AUTOCAST = dict(zip(PRECISIONS, (None, None, torch.bfloat16, torch.float16), strict=True))
 
 
 def choose_device(name: str) -> torch.device:
@@ -41,12 +37,6 @@ def choose_device(name: str) -> torch.device:
         msg = f"device={name}, but torch finds {found} on this machine: use device=auto or device=cpu"
         raise SetiError(msg)
     return device
-
-
-def precision_name(name: str | int) -> str:
-    """One name of a precision, whatever its case: `16` is Lightning's short name of `16-mixed`."""
-    plain = str(name).strip().lower()
-    return {"16": "16-mixed", "bf16": "bf16-mixed"}.get(plain, plain)
 
 
 def choose_precision(name: str | int, device: torch.device) -> str:

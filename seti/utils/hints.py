@@ -11,6 +11,7 @@ from pathlib import Path
 from seti.utils import spelling
 
 PACKAGE = Path(__file__).parents[1]
+PRINTF = "\\%'-"  # characters that mean something to it or to its quotes
 SCRIPTS = ("train", "predict", "stack")  # commands with a script at the top of a checkout
 
 
@@ -46,12 +47,13 @@ def setting(key: str, text: str | Path) -> str:
 def shell(word: str) -> str:
     r"""Quote one word for a shell, where it needs that.
 
-    Characters that the terminal cannot show are written as their bytes, as in `$'d\303\251'`, which bash and zsh read.
+    Characters that the terminal cannot show are written as their bytes, as in `"$(printf 'd\303\251')"`, which every
+    shell reads.
     """
     try:
         word.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return f"$'{''.join(map(_byte, _bytes(word)))}'"
+        return f"\"$(printf '{''.join(map(_byte, _bytes(word)))}')\""
     return shlex.quote(word)
 
 
@@ -63,8 +65,5 @@ def _bytes(word: str) -> bytes:
 
 
 def _byte(value: int) -> str:
-    sign = chr(value)
-    if sign in "\\'":
-        return f"\\{sign}"
-    # Three octal digits end by themselves; \x would read on where a digit follows it.
-    return sign if 32 <= value < 127 else f"\\{value:03o}"
+    # Three octal digits end by themselves; \x would read on where a digit follows it, and not every printf has it.
+    return chr(value) if 32 <= value < 127 and chr(value) not in PRINTF else f"\\{value:03o}"

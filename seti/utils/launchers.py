@@ -1,4 +1,4 @@
-"""Launchers that start one run in several processes: torchrun, srun of Slurm, and this program."""
+"""Launchers that start one run in several processes: torchrun, Slurm's srun, this program."""
 
 import os
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def find_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
 
 
 def meet(launch: Launch, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return torchrun's variables for a process, by which the processes of a run find each other."""
+    """Return torchrun's variables, by which the processes of a run find each other."""
     if launch.name != "srun":
         return {}
     from lightning_fabric.plugins.environments import SLURMEnvironment  # reads Slurm's lists of machines

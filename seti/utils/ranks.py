@@ -63,7 +63,7 @@ def open_store(launch: Launch) -> distributed.Store:
 
 
 def join(launch: Launch, store: distributed.Store, cuda: bool) -> None:
-    """Join the other processes of a run: gloo carries what lies on the host, NCCL what lies on a GPU.
+    """Join the other processes of a run, by gloo for host memory and NCCL for GPUs.
 
     What the processes agree on lies on the host, so that no step of a GPU waits for it, and so that the death of one
     is noticed at once.

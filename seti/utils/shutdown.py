@@ -1,6 +1,7 @@
 """Clean shutdown on Ctrl-C and SIGTERM: programs save their state and end with one line."""
 
 import functools
+import multiprocessing
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+ORPHAN_AFTER = 5  # s, at most, until a worker notices that its parent has gone
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 TIME_OVER = signal.SIGALRM  # not sent: the word for a limit of time that this program keeps itself
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", TIME_OVER: "out of time"}
@@ -55,7 +57,10 @@ def pending() -> signal.Signals | None:
 
 
 def obey_launcher() -> None:
-    """Take one signal only: a launcher passes on those that its processes had as well, and it ends them itself."""
+    """Take one signal only, as the process of a launcher.
+
+    It passes on signals that its processes had as well, and ends those that do not end.
+    """
     _State.launched = True
 
 
@@ -100,17 +105,27 @@ def ignore_signals_in_worker() -> None:
 
     A signal often reaches the whole process group, and without its workers the parent could not finish the step that
     it is about to save. Ctrl-C is ignored, and SIGTERM is obeyed only when the parent sends it. A worker whose parent
-    was killed notices that on its own.
+    was killed ends as well, also where that was before the worker had started.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # without it the sender is unknown
+    if hasattr(signal, "sigtimedwait"):  # without it the sender is unknown
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_obey_parent, args=(_parent(),), daemon=True).start()
+
+
+def _parent() -> int:
+    """Id of the process that started this worker, even if it has died meanwhile."""
+    started_by = multiprocessing.parent_process()
+    if started_by is None or multiprocessing.get_start_method() == "forkserver":  # whose server is the parent
+        return os.getppid()
+    return started_by.pid
 
 
 def _obey_parent(parent: int) -> None:
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
-        pass
+    while os.getppid() == parent:
+        sent = signal.sigtimedwait([signal.SIGTERM], ORPHAN_AFTER)
+        if sent is not None and sent.si_pid == parent:
+            break
     os._exit(0)
 
 

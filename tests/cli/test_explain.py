@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 from conftest import compose
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from seti.cli import command_line
@@ -78,8 +78,12 @@ def test_a_bug_stays_one_although_a_probe_for_a_file_came_before():
             "data.root: there is no environment variable NO_SUCH: set it, or write "
             "${oc.env:NO_SUCH,<value without it>}",
         ),
-        ("data.root=a${foo:1}", "data.root: its ${...} cannot be read: Unsupported interpolation type foo"),
-        ("data.root=${data.root}", "data.root: its ${...} cannot be read: Recursive interpolation detected"),
+        (
+            "data.root=a${foo:1}",
+            "data.root: there is no ${foo:...}: write ${<setting>} for the value of a setting, or ${oc.env:<NAME>} for "
+            "that of an environment variable",
+        ),
+        ("data.root=${data.root}", "data.root: its ${...} stands for itself: write a value"),
         ("+data.root=d", "data.root has a value already: leave out the +, as in data.root=<value>"),
     ],
 )
@@ -148,3 +152,36 @@ def test_semaphores_that_cannot_be_made_name_shared_memory(monkeypatch, tmp_path
 def test_what_the_machine_or_lightning_refuses_says_what_to_change(error, said):
     assert explain(error).startswith(said)
     assert "\n" not in explain(error)
+
+
+@pytest.mark.parametrize(
+    ("hydras", "own"),
+    [
+        (
+            "Could not append to config. An item is already at 'seed'. Either remove + prefix: 'seed=1'\nOr add ++",
+            "seed has a value already: leave out the +, as in seed=<value>",
+        ),
+        (
+            "Multiple values for model. To override a value use 'override model: tiny'",
+            "model is chosen already: leave out the +, as in model=<name>",
+        ),
+        (
+            "model appears more than once in the final defaults list",
+            "model is chosen twice: give it once, without a +",
+        ),
+        (
+            "Could not delete from config. 'trainer.x' does not exist.",
+            "~trainer.x: there is no such setting to remove: leave it out",
+        ),
+        (
+            "Could not override 'experiment'.\nNo match in the defaults list.\nTo append to your default list use +x",
+            "experiment is not a group of this configuration: leave out experiment=<name>",
+        ),
+        (
+            "Cannot find primary config 'train'. Check that it's in your config search path.\n\nConfig search path:\n",
+            "there is no train.yaml in the folder of configurations: leave out --config-path and --config-name",
+        ),
+    ],
+)
+def test_what_hydra_refuses_is_said_in_this_programs_words(hydras, own):
+    assert explain(HydraException(hydras)) == own

@@ -113,6 +113,37 @@ def test_the_listing_imports_nothing_else():
     assert not {"hydra", "omegaconf", "numpy"} & set(done.stderr.split())
 
 
+def test_what_settings_and_tables_tell_is_refused_without_torch(tmp_path):
+    experiment = tmp_path / "outputs" / "none"
+    commands = [
+        ["train", "fold=7"],
+        ["train", "data.layout=nonsense"],
+        ["train", f"data.root={tmp_path / 'none'}"],
+        ["train", f"data.root={tmp_path}"],
+        ["predict", f"ckpt_dir={experiment}"],
+        ["predict", f"ckpt_dir={experiment}", "precision=8"],
+        ["predict", f"ckpt_dir={experiment}", "average=nonsense"],
+    ]
+    code = f"""
+import sys
+from seti.__main__ import main
+for words in {commands}:
+    sys.argv = ["seti", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        assert ended.code == 1, words
+    assert "torch" not in sys.modules, words
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" ")[1].split("=")[0] for line in done.stderr.splitlines()] == [
+        *("fold", "data.layout", "data.root", f"{tmp_path}/train_labels.csv"),
+        *("ckpt_dir", "precision", "average"),
+    ]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_and_the_configuration_need_no_heavy_library(command):
     assert imports(f"seti.{command}", "--help") == set()

@@ -106,6 +106,28 @@ REFUSED = [
     ("pack force=x", "force=x must be true or false"),
     ("show ids=", "ids must be a list, such as ids=[a,b]"),
     ("scan scan.snr=x", "scan.snr=x must be a number, such as scan.snr=7"),
+    ("predict trainer.devices=2", "trainer.devices is not a setting: did you mean device?"),
+    ("predict trainer.foo=2", "trainer.foo is not a setting: seti predict --cfg job prints those that there are"),
+    (
+        "train data.root=https://x.org/d",
+        "data.root=https://x.org/d is an address, and a path on this machine is needed: copy what is there first",
+    ),
+    (
+        "train data.root=file:///tmp/d",
+        "data.root=file:///tmp/d is an address, and a path on this machine is needed: write data.root=/tmp/d",
+    ),
+    ("scan cadence=[s3://a/b.h5,c.h5]", "cadence=s3://a/b.h5 is an address, and a path on this machine is needed: "),
+    ("train data.num_workers=1000", "data.num_workers=1000 are 1000 processes, and this one may use "),
+    ("train 'exp_name=${exp_name}'", "exp_name: its ${...} stands for itself: write a value"),
+    (
+        "train 'exp_name=${foo:x}'",
+        "exp_name: there is no ${foo:...}: write ${<setting>} for the value of ",
+    ),
+    (
+        "train 'fold=${exp_name}'",
+        "fold: its ${...} does not fit: efficientnet_b1-A-spatial-512x512 must be a whole number",
+    ),
+    ("train --cfg job -p optimiser", "optimiser is not a setting: did you mean optimizer?"),
     ("check workers=x", "workers=x must be a whole number, or null, such as workers=1"),
 ]
 

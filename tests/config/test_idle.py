@@ -71,9 +71,10 @@ def test_what_works_and_what_was_not_typed_is_not_named(overrides):
     assert lines(*overrides) == []
 
 
-def test_every_rule_names_settings_that_exist():
-    cfg = compose("train", [])
-    for keys, _, _ in idle.RULES:
+@pytest.mark.parametrize("command", idle.RULES)
+def test_every_rule_names_settings_that_exist(command):
+    cfg = compose(command, ["preset=cadence"] if command == "simulate" else [])
+    for keys, _, _ in idle.RULES[command]:
         for key in keys:
             section = cfg
             for name in key.removesuffix(".*").split("."):
@@ -84,3 +85,40 @@ def test_every_rule_names_settings_that_exist():
 def test_a_setting_that_is_given_twice_says_which_one_counts():
     words = ["fold=0", "seed=3", "++fold=1", "seed=3"]
     assert list(idle.idle_settings(compose("train", []), words)) == ["fold=0 does nothing: ++fold=1 comes later"]
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "line"),
+    [
+        ("predict", ["device=cpu", "data.num_workers=3"], "data.num_workers=3 does nothing: device=cpu"),
+        ("predict", ["data.packed=false", "data.pack_dir=p"], "data.pack_dir=p does nothing: data.packed=false"),
+        ("predict", ["data.pack_dir=p", "data.num_workers=3"], None),
+        ("predict", ["average=mean", "average=rank"], "average=mean does nothing: average=rank comes later"),
+        ("baseline", ["out=x"], "out=x does nothing: score=brightness"),
+        ("baseline", ["data.n_folds=3"], "data.n_folds=3 does nothing: score=brightness"),
+        ("baseline", ["score=residual", "data.n_folds=3", "out=x"], None),
+        (
+            "baseline",
+            ["score=residual", "data.folds=column", "data.groups=auto"],
+            "data.groups=auto does nothing: data.folds=column",
+        ),
+        ("show", ["ckpt_dir=a", "out=x"], "out=x does nothing: ids=[] and labels=null"),
+        ("show", ["ids=[a]", "out=x"], None),
+        ("inject", ["decoy_snr=[3,4]"], "decoy_snr=[3,4] does nothing: decoys=0"),
+        ("inject", ["needles=0", "snr=[3,4]"], "snr=[3,4] does nothing: needles=0"),
+        ("simulate", ["cadence.rows=8"], "cadence.rows=8 does nothing: product=snippets"),
+        ("simulate", ["observation.rows=8"], "observation.rows=8 does nothing: product=snippets"),
+        ("simulate", ["preset=cadence", "train=8"], "train=8 does nothing: product=cadence"),
+        ("simulate", ["preset=cadence", "decoys.off_only=0"], "decoys.off_only=0 does nothing: product=cadence"),
+        ("simulate", ["product=Cadence", "train=8"], "train=8 does nothing: product=cadence"),
+        ("simulate", ["preset=observation", "complete=1"], "complete=1 does nothing: product=observation"),
+        ("simulate", ["preset=cadence", "cadence.rows=8", "snr=[5,6]", "seed=3"], None),
+        ("simulate", ["preset=observation", "observation.rows=8", "train=8"], None),
+        ("simulate", ["shared_backgrounds=0", "fields.rfi=2"], "fields.rfi=2 does nothing: shared_backgrounds=0"),
+        ("simulate", ["fields.rfi=2", "train=8", "decoys.off_only=0"], None),
+        ("stack", ["seed=3", "seed=4"], "seed=3 does nothing: seed=4 comes later"),
+    ],
+)
+def test_other_commands_name_them_too(command, typed, line):
+    found = list(idle.idle_settings(compose(command, typed), typed, command))
+    assert found == ([] if line is None else [line])

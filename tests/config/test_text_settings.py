@@ -124,6 +124,8 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("show", "out"),
         ("show", "labels"),
         ("report", "ckpt_dir"),
+        ("report", "scan"),
+        ("tune", "output_dir"),
         ("report", "out"),
         ("report", "labels"),
         ("report", "data.root"),

@@ -36,6 +36,14 @@ def test_a_sound_data_set(root):
     assert found(root) == []
 
 
+@pytest.mark.parametrize("target", [0, 1])
+def test_labels_of_one_class_are_an_error(root, target):
+    pd.read_csv(root / competition.LABELS).assign(target=target).to_csv(root / competition.LABELS, index=False)
+    assert [(each.level, each.problem, each.detail) for each in integrity.check(root)] == [
+        ("error", "one class", f"every target is {target}: training needs cadences with a needle and without")
+    ]
+
+
 def test_every_fault_is_found_and_nothing_stops_at_the_first(root):
     ids = competition.read_labels(root)["id"].tolist()
     cadences = {i: np.load(path_of(root, i)) for i in ids}

@@ -17,7 +17,7 @@ from seti.data import pack_writer as pack
 from seti.data.cadence import ON_PANELS, PANEL_CHOICES
 from seti.data.sources import CadenceFiles
 from seti.data.splits import open_split
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.shutdown import Interrupted
 
@@ -390,6 +390,11 @@ def test_a_checksum_changes_with_any_bit_and_any_exchange(shape):
 def test_the_checksum_stays_what_it_is():
     cadence = np.arange(6 * 273 * 256, dtype=np.uint16).view(np.float16).reshape(6, 273, 256)
     assert row_checksum(panel_checksums(cadence)) == "b108e13960213589"
+
+
+def test_an_unknown_split_is_refused_with_the_choices(root):
+    with pytest.raises(SettingsError, match=r"^split=\[valid\] must name train, test or both, as in split=\[train\]$"):
+        pack.pack_splits(root, ["valid"], "A")
 
 
 @pytest.mark.parametrize("overrides", [["panels=B"], ["split=[]"], ["split=[valid]"], ["workers=0"]])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from conftest import compose
 from PIL import Image
+from scan_folders import write_scan
 
 from seti.experiments.experiment import Experiment
 from seti.reports.pages.report import report
@@ -200,3 +201,36 @@ def test_thousands_of_cadences_scroll(browser, page, tmp_path):
     )
     assert frames == 60
     assert time.monotonic() - began < 20
+
+
+def test_events_are_sorted_filtered_labelled_and_exported(browser, tmp_path):
+    events = write_scan(tmp_path / "scan").set_index("event")
+    page = report(compose("report", [f"scan={tmp_path / 'scan'}"]))
+    browser.resize(400, 900)
+    browser.open(page.as_uri())
+    browser.errors.clear()
+    shown = (
+        f"{SHOWN}.map(id => JSON.parse(document.getElementById('data').textContent).rows.find(r => r.id === id).event)"
+    )
+    for value, column, rising in (
+        ("bright", "snr", False),
+        ("frequency", "freq_mhz", True),
+        ("drift", "drift_hz_s", True),
+    ):
+        browser.choose("sort", value)
+        assert browser.run(shown) == list(events[column].sort_values(ascending=rising).index)
+    browser.choose("snr_from", "15")
+    browser.choose("excluded", "0")
+    assert set(browser.run(shown)) == {1, 2}
+    browser.choose("drift_hz_s_to", "-1")
+    assert browser.run(shown) == [2]
+    browser.run("document.querySelector('#cards li:not([hidden])').focus()")
+    browser.press("f")
+    browser.save_downloads(tmp_path)
+    browser.run("document.getElementById('export').click()")
+    wait_for((tmp_path / "labels.csv").exists)
+    (exported,) = pd.read_csv(tmp_path / "labels.csv").to_dict("records")
+    assert (exported["label"], exported["event"], exported["source"]) == ("follow up", 2, "HIP1")
+    assert exported["freq_mhz"] == pytest.approx(events["freq_mhz"][2])
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    assert browser.errors == []

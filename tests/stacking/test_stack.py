@@ -19,7 +19,7 @@ from unit_helpers import assert_ended, seal, seal_predictions
 
 from seti.cli.explain import explain
 from seti.config.commands import StackConfig
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.evaluation.calibration import CALIBRATE, calibration_error
 from seti.experiments.experiment import Experiment
 from seti.reports.pages import images
@@ -340,7 +340,7 @@ def test_n_jobs_of_zero_is_refused(outputs):
     ],
 )
 def test_unknown_choices_are_refused(outputs, setting, message):
-    with pytest.raises(SetiError, match=message):
+    with pytest.raises(SettingsError, match=message):  # a sweep prints no command to try again
         stack.stack(config(outputs, **setting))
     assert not (outputs / "stack").exists()
 

@@ -52,6 +52,20 @@ def test_the_columns_folds_are_held_out_predicted_with_and_recorded(train, predi
         join_oof({name: Experiment(outputs / name).read_oof() for name in ("exp", "drawn")})
 
 
+def test_a_column_of_other_folds_is_refused_before_a_batch_size_is_chosen(train, outputs, own_data):
+    write_folds(own_data, 0)
+    with pytest.raises(SetiError, match=r"has 2 folds in its fold column: set data.n_folds=2, not 5"):
+        train(*OWN, f"data.root={own_data}", "data.n_folds=5", "data.batch_size=auto")
+    assert not outputs.exists()
+
+
+def test_a_refused_fold_stores_no_folds(train, outputs, own_data, tmp_path):
+    write_twins(own_data, 2)
+    with pytest.raises(SetiError, match="is not a file"):
+        train("trainer.max_epochs=1", f"data.root={own_data}", f"model.weights={tmp_path / 'none.pth'}")
+    assert not (outputs / "exp" / "folds.csv").exists()
+
+
 def test_a_word_that_is_no_source_of_folds(train):
     with pytest.raises(SetiError, match=r"^data.folds=stratified is none of column; null draws stratified folds$"):
         train("data.folds=stratified")

@@ -14,6 +14,7 @@ from seti.experiments import trackers
 from seti.experiments.experiment import Experiment
 from seti.reports import cross_validation
 from seti.stacking import stack
+from seti.training import tracking
 from seti.training.tracking import tracked
 
 FOLD = ("trainer.max_epochs=1",)
@@ -162,3 +163,10 @@ def test_the_logger_changes_no_result(config):
     one, two = (RunIdentity(plain(config(f"logger={name}")), "") for name in ("tensorboard", "mlflow"))
     assert one.differences(two) == []
     assert compose("train", []).logger == "tensorboard"
+
+
+def test_only_the_leader_of_several_processes_has_a_run(config, outputs, monkeypatch):
+    monkeypatch.setattr(tracking.ranks, "leads", lambda: False)
+    with tracked(config("logger=mlflow"), 42, resumed=False) as made:
+        assert made.options == {}
+    assert not (outputs / "mlruns").exists()

@@ -17,7 +17,7 @@ from seti.config import device_checks, trainer_checks
 from seti.errors import SetiError, SettingsError
 from seti.models.classifier import CadenceClassifier
 from seti.training import fold as training
-from seti.training import lr_range
+from seti.training import lr_range, refusals
 
 JUDGED = "every epoch is judged by its validation AUC; leave that setting out"
 WHOLE = "must be a whole number of at least 1"
@@ -467,3 +467,29 @@ def test_a_second_thread_does_not_train_while_the_first_does(train, monkeypatch)
 
     monkeypatch.setattr(training, "predict_held_out", nested)
     train("trainer.max_epochs=1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cuda", "mps", "said"),
+    [
+        ("cuda", False, False, "auto, cpu, or leave it out"),
+        ("gpu", False, False, "auto, cpu, or leave it out"),
+        ("mps", False, False, "auto, cpu, or leave it out"),
+        ("mps", True, False, "auto, cpu, cuda, or leave it out"),
+        ("cuda", False, True, "auto, cpu, mps, or leave it out"),
+        ("gpu", False, True, None),
+        ("cuda", True, False, None),
+        ("auto", False, False, None),
+        (None, False, False, None),
+        ("cpu", False, False, None),
+    ],
+)
+def test_an_accelerator_that_the_machine_lacks_is_refused_with_those_that_it_has(monkeypatch, wanted, cuda, mps, said):
+    monkeypatch.setattr(refusals.CUDAAccelerator, "is_available", staticmethod(lambda: cuda))
+    monkeypatch.setattr(refusals.MPSAccelerator, "is_available", staticmethod(lambda: mps))
+    if said is None:
+        refusals.check_accelerator({"accelerator": wanted})
+        return
+    with pytest.raises(SettingsError) as refused:
+        refusals.check_accelerator({"accelerator": wanted})
+    assert str(refused.value) == f"trainer.accelerator={wanted}: this machine has none: set it to {said}"

@@ -14,6 +14,7 @@ from seti.transforms import layouts
 from seti.transforms.batch import prepare
 from seti.transforms.dedoppler import Dedoppler
 from seti.transforms.input_spec import InputSpec
+from seti.transforms.layout_names import INTEGRATES
 from seti.transforms.layouts import LAYOUTS, DrawnLayout, make_layout, move_and_resize, with_moves
 
 SIX = tuple(range(6))
@@ -48,6 +49,7 @@ class Contrast:
 @pytest.fixture
 def spec(monkeypatch) -> InputSpec:
     monkeypatch.setitem(layouts.LAYOUTS, "contrast", Contrast)
+    monkeypatch.setitem(INTEGRATES, "contrast", Contrast.integrates)
     return InputSpec("all", "contrast", None, "linear", ROWS, BINS)
 
 
@@ -80,6 +82,10 @@ def test_a_new_layout_needs_a_class_and_a_name(tmp_path, spec, on_device):
     )
     assert straight.shape == (6, 1)
     assert not np.allclose(straight, flipped)
+
+
+def test_names_tell_which_layouts_integrate_without_their_classes():
+    assert {name: layout.integrates for name, layout in LAYOUTS.items()} == INTEGRATES
 
 
 def test_a_new_layout_is_a_choice_of_the_settings(spec):

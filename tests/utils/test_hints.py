@@ -55,16 +55,17 @@ def test_a_hint_can_be_pasted_into_a_shell(monkeypatch):
     assert line.startswith("seti train -m fold=0,1 ")
 
 
-@pytest.mark.parametrize("name", ["é", "it's é\\1", "d\udcc3\udca9 a", "日本7"])
-def test_a_terminal_without_a_character_gets_bytes_that_bash_reads_back(monkeypatch, name):
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+@pytest.mark.parametrize("name", ["é", "it's é\\1", "d\udcc3\udca9 a", "日本7", "50%é`$x`", '"é" \\n'])
+def test_a_terminal_without_a_character_gets_bytes_that_shells_read_back(monkeypatch, name, shell):
     monkeypatch.setattr(sys, "argv", ["seti"])
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     line = hints.command("train", hints.setting("exp_name", name))
     assert line.isascii()
-    done = subprocess.run(["bash", "-c", f"seti() {{ printf '%s' \"$2\"; }}; {line}"], capture_output=True, check=True)
+    done = subprocess.run([shell, "-c", f"seti() {{ printf '%s' \"$2\"; }}; {line}"], capture_output=True, check=True)
     assert done.stdout == os.fsencode(hints.setting("exp_name", name))
 
 
 def test_a_character_that_the_terminal_lacks_is_written_as_its_bytes(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
-    assert hints.shell("exp_name=é") == r"$'exp_name=\303\251'"
+    assert hints.shell("exp_name=é") == r'''"$(printf 'exp_name=\303\251')"'''

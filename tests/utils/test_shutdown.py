@@ -1,5 +1,6 @@
 """Runs interrupted by a signal, which resume as if it had never come. The signal is raised in this process."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -279,6 +280,34 @@ def test_a_worker_outlives_the_signals_of_its_group_but_not_its_parents():
     assert os.read(reader, 5) == b"alive"
     os.kill(child, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_worker_ends_after_its_parent_even_one_that_died_before_the_worker_started(monkeypatch, late):
+    monkeypatch.setattr(shutdown, "ORPHAN_AFTER", 0.05)
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        own = os.getpid()
+
+        def work():
+            while late and os.getppid() == own:
+                time.sleep(0.01)
+            os.write(writer, b"started")
+            shutdown.ignore_signals_in_worker()
+            time.sleep(20)
+
+        multiprocessing.get_context("fork").Process(target=work).start()
+        if not late:
+            time.sleep(0.2)
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(parent, 0)
+    started = time.monotonic()
+    assert os.read(reader, 7) == b"started"
+    assert os.read(reader, 1) == b"", "the end of the worker closes the pipe"
+    os.close(reader)
+    assert time.monotonic() - started < 10
 
 
 def test_a_forked_process_exits_silently(capfd):

@@ -36,7 +36,7 @@ def differing_settings(facts: Sequence[Facts]) -> Differences:
 
 def illustrations(facts: Sequence[Facts]) -> list[Illustration]:
     """Draw the experiments' ROC curves, and their rank correlation over common cadences."""
-    tables = {one.name: one.experiment.read_oof() for one in facts}
+    tables = {one.name: one.oof for one in facts}
     # matplotlib reads what stands between two dollar signs as a formula
     curves = {name.replace("$", r"\$"): (table["target"], table["prob"]) for name, table in tables.items()}
     found = [Illustration("ROC, all folds", images.figure_uri(score_plots.draw_roc(curves)))]

@@ -40,6 +40,7 @@ class Facts:
     Attributes:
         experiment: the folder.
         summary: content of `cv.json`.
+        oof: its out-of-fold table.
         point: recall and threshold at 1 % false alarms, of all out-of-fold rows together.
         settings: that differ from the defaults.
         versions: of the libraries, by name.
@@ -50,6 +51,7 @@ class Facts:
 
     experiment: Experiment
     summary: dict[str, Any]
+    oof: pd.DataFrame
     point: OperatingPoint
     settings: list[Setting]
     versions: dict[str, str]
@@ -79,7 +81,8 @@ def collect(experiment: Experiment) -> Facts:
     result, missing = experiment.first_result, experiment.missing_folds()
     return Facts(
         experiment,
-        cross_validation.summarise(experiment),
+        cross_validation.summarise(experiment, oof),
+        oof,
         point,
         changed_settings(result.config),
         result.versions,

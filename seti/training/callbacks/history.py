@@ -46,7 +46,7 @@ class History(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Record the loss of the whole batch, which Lightning has divided by the number of batches a step."""
+        """Record the whole batch's loss, which Lightning has divided by the batches of a step."""
         self.losses.append(ranks.mean(outputs["loss"].detach()) * trainer.accumulate_grad_batches)
         self.sizes.append(len(batch[1]) * ranks.count())
 

@@ -53,7 +53,7 @@ class SaveOnSignal(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over signals from Lightning, which would end in the middle of accumulated gradients."""
         shutdown.defer_again()
-        if self._is_told():
+        if self._must_end():
             self._end(self.advice)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,7 +83,7 @@ class SaveOnSignal(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End after the last epoch, which was saved; time that is over only now is not a reason to."""
-        if self._is_told():
+        if self._must_end():
             self._end(self._saved(Position(len(self.history.rows), 0)))
 
     def on_save_checkpoint(
@@ -96,15 +96,16 @@ class SaveOnSignal(pl.Callback):
             progress |= {"total": started, "current": dict(started), "is_last_batch": False}
 
     def _due(self) -> bool:
-        return self._is_told(self.limit is not None and self.stepped and time.monotonic() >= self.limit.end)
+        return self._must_end(self.limit is not None and self.stepped and time.monotonic() >= self.limit.end)
 
-    def _is_told(self, over: bool = False) -> bool:
-        """Ask all processes if one of them was told to end by a signal, or by a time that is over.
+    def _must_end(self, over: bool = False) -> bool:
+        """Ask all processes if one of them must end, by a signal or a time that is over.
 
         Every process must come here after the same step.
         """
-        told = shutdown.pending()
-        found = int(ranks.largest(0 if told is None and not over else shutdown.TIME_OVER if told is None else told))
+        signum = shutdown.pending()
+        own = signum if signum is not None else shutdown.TIME_OVER if over else 0
+        found = int(ranks.largest(own))
         self.reason = signal.Signals(found) if found else None
         return found > 0
 
