@@ -84,7 +84,7 @@ def program(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
 
 def _follow() -> None:
-    """Train with the leader of torchrun's or srun's processes, without printing or writing."""
+    """Train with the leader of torchrun's or srun's processes, and print nothing."""
     notices.be_silent()
     try:
         with shutdown.interruptible():

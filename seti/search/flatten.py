@@ -53,7 +53,7 @@ def _finite_median(values: np.ndarray) -> float:
 
 
 def _band(spectrum: np.ndarray) -> tuple[np.ndarray, int]:
-    """Medians of blocks of a spectrum, which `_inverse` joins by lines, and the bins of a block."""
+    """Medians of blocks of a spectrum, and bins of a block; `_inverse` joins the medians."""
     width = len(spectrum)
     block = min(BAND_BLOCK, width)
     blocks = spectrum[: width // block * block].reshape(-1, block)
@@ -130,16 +130,13 @@ def _quantile(counts, sums, wanted):
 
 @compiled(fastmath={"reassoc", "contract", "arcp"})
 def _buckets(row, inverse, factor, out):
-    """Find the bucket of every value, an outer one for those beyond; the number of values.
-
-    What is not a number does not count, but lies in bucket 0: the caller subtracts it there.
-    """
+    """Bucket of each value of a block, outer ones for all beyond; number of those not NaN."""
     step = BUCKETS / (HIGH - LOW)
     total = np.int32(0)
     for b in range(len(row)):
         value = (row[b] * factor * inverse[b] - LOW) * step
         total += np.int32(1) if value == value else np.int32(0)
-        value = value if value > 0 else 0.0
+        value = value if value > 0 else 0.0  # what is not a number is taken back by the caller
         out[b] = np.int32(value if value < BUCKETS - 1 else BUCKETS - 1.0)
     return total
 

@@ -115,7 +115,7 @@ def _keep3(a, b, c, code, best, drift):
 
 @compiled(fastmath=True)
 def _tree(work, other, sign, stop):
-    """Sums over groups of `stop` rows for every total drift, in `work` or `other`."""
+    """Sums over `stop` rows of `work` each, for every total drift, in the array returned."""
     size, length = work.shape
     group = 1
     low, high = 0, length

@@ -73,15 +73,17 @@ def _wait(processes: list[subprocess.Popen]) -> list[int | None]:
     After the first failure the others have `GRACE`; the code of one that still runs then is None.
     """
     passed_on, end = False, float("inf")
-    while any(process.poll() is None for process in processes) and time.monotonic() < end:
+    while True:
+        codes = [process.poll() for process in processes]
+        if any(codes):
+            end = min(end, time.monotonic() + GRACE)
+        if None not in codes or time.monotonic() > end:
+            return codes
         if shutdown.pending() is not None and not passed_on:
             passed_on = True
             for process in processes:
                 _tell(process)
-        if any(process.returncode for process in processes):
-            end = min(end, time.monotonic() + GRACE)
         time.sleep(PERIOD)
-    return [process.poll() for process in processes]
 
 
 def _tell(process: subprocess.Popen) -> None:

@@ -146,6 +146,8 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("stack", "experiments"),
         ("pack", "split"),
         ("show", "ids"),
+        ("tune", "settings"),
+        ("tune", "space"),
     }
 
 

@@ -174,6 +174,18 @@ def test_a_mistake_in_another_process_keeps_its_traceback():
     assert "[][1]" in str(again.__cause__)
 
 
+def test_a_process_that_waits_for_one_that_is_gone_is_not_waited_for(monkeypatch):
+    """It may wait where nothing says that the other one is gone: before they have found each other."""
+    monkeypatch.setattr(several_devices, "GRACE", 0.2)
+    words = ("import time; time.sleep(60)", "import os; os._exit(3)")
+    first, second = (subprocess.Popen([sys.executable, "-S", "-c", word]) for word in words)
+    try:
+        assert several_devices._wait([first, second]) == [None, 3]
+    finally:
+        first.kill()
+        first.wait()
+
+
 GONE = RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1")
 
 
