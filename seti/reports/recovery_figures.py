@@ -28,7 +28,9 @@ def draw_recovery(curves: pd.DataFrame, title: str) -> Figure:
         for number, (alarms, curve) in enumerate(ours.groupby("false_alarms", sort=True)):
             middle = np.sqrt(curve["low"] * curve["high"]) if kind != "drift" else (curve["low"] + curve["high"]) / 2
             error = [curve["recall"] - curve["recall_low"], curve["recall_high"] - curve["recall"]]
-            style = {"marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1.6, **line_style(number)}
+            wider = max(0, 2 - number)  # so that curves that coincide are all seen
+            style = {"marker": "o", "markersize": 4 + 2.5 * wider, "capsize": 2 + 2 * wider, **line_style(number)}
+            style["linewidth"] = 1.6 + 1.8 * wider
             axis.errorbar(middle, curve["recall"], yerr=np.maximum(error, 0), label=f"at most {alarms:g}", **style)
         if kind != "drift":
             axis.set_xscale("log")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCANS = Path("scans")  # folder of scans whose folder is not given
 NEVER = 2.0  # a probability that none reaches
+LEAST_ROWS = 2  # of an observation
 SHOWN = 10  # events in the terminal
 MERGE_PATIENCE = 3600.0  # s to wait for another process that merges the same scan
 
@@ -84,6 +85,15 @@ def scan_cadence(
             f"0 to {header.feeds - 1} ({', '.join(header.feed_names)})"
         )
         raise SetiError(msg)
+    if header.rows < LEAST_ROWS:
+        msg = f"{header.path} has {header.rows} row, in which nothing drifts: give observations of {LEAST_ROWS} or more"
+        raise SetiError(msg)
+    if header.feeds > 1:
+        named = ", ".join(f"feed={number} {name}" for number, name in enumerate(header.feed_names))
+        print(
+            f"{header.path.name} has {header.feeds} polarisation products ({named}): feed={cfg.feed} is searched",
+            flush=True,
+        )
     channels = OmegaConf.to_container(cfg.scan).get("channels")
     selection = select(header, channels, frequencies, exclude)
     if cfg.truth is not None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -360,6 +361,25 @@ def test_the_default_folder_is_named_after_source_and_date(scan, observations, t
 def test_settings_that_cannot_work_are_one_line(scan, observations, override, message):
     said = refused(scan, override)
     assert said == message.format(first=sorted(observations.iterdir())[0])
+
+
+def test_one_row_is_refused(scan, tmp_path):
+    paths = write_cadence(tmp_path / "flat", change=lambda panel, values: values[:1])
+    assert refused(scan, f"cadence={tmp_path / 'flat'}") == (
+        f"{paths[0]} has 1 row, in which nothing drifts: give observations of 2 or more"
+    )
+
+
+def test_the_polarisation_that_is_searched_is_named(scan, tmp_path, capsys):
+    paths = write_cadence(tmp_path / "two")
+    for path in paths:
+        with h5py.File(path, "r+") as file:
+            data, attributes = file["data"][:], dict(file["data"].attrs)
+            del file["data"]
+            file.create_dataset("data", data=np.repeat(data, 2, axis=1)).attrs.update({**attributes, "nifs": 2})
+    scan(f"cadence={tmp_path / 'two'}", "feed=1")
+    said = f"{paths[0].name} has 2 polarisation products (feed=0 XX, feed=1 YY): feed=1 is searched\n"
+    assert said in capsys.readouterr().out
 
 
 def test_a_machine_with_too_little_memory_is_named(scan, monkeypatch, capsys):

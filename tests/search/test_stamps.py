@@ -41,3 +41,25 @@ def test_flattened_noise_is_the_unit_and_strong_values_can_be_expanded():
     assert np.median(flat) == pytest.approx(0, abs=0.02)
     assert (np.percentile(flat, 75) - np.percentile(flat, 25)) / 1.349 == pytest.approx(1, abs=0.02)
     assert expand(flat)[4, 500] == pytest.approx(99 * np.sqrt(51), rel=0.1)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(1, 40), (16, 100), (3, 511), (16, 1000)])
+def test_narrow_panels_are_flattened_in_place_and_nothing_beside_them(rows, width):
+    memory = np.full((rows + 2, width), 7, np.float32)
+    panel = memory[1:-1]
+    panel[:] = np.random.default_rng(3).standard_gamma(50, (rows, width))
+    assert flatten(panel) is panel
+    assert (memory[[0, -1]] == 7).all()
+    assert abs(np.median(panel)) < 0.2
+    assert 0.5 < panel.std() < 1.5
+
+
+def test_values_that_are_not_finite_are_0_when_flattened():
+    panel = np.random.default_rng(4).standard_gamma(50, (16, 4096)).astype(np.float32)
+    panel[3] = np.nan
+    panel[5, 100:1500] = np.inf
+    panel[7, 2000:2010] = np.nan
+    flat = flatten(panel)
+    assert np.isfinite(flat).all()
+    assert (flat[3] == 0).all()
+    assert (flat[7, 2000:2010] == 0).all()
