@@ -87,8 +87,8 @@ class Channel:
     def truth(self) -> pd.DataFrame:
         """Needles and decoys: kind, bin, drift_hz_s, snr, width_hz, curvature, effective_snr.
 
-        The drift rate of a curved signal changes; given is the one in the middle of the ON panels, which is the slope
-        of the straight line through them, as a search reports it.
+        The drift rate of a curved signal changes; given is the one in the middle of the ON panels, which is the slope of
+        the straight line through them, as a search reports it.
         """
         names = ("kind", "bin", "drift_hz_s", "snr", "width_hz", "curvature")
         table = pd.DataFrame([{name: getattr(s, name) for name in names} for s in self.signals], columns=list(names))
