@@ -85,17 +85,11 @@ class Channel:
 
     @property
     def truth(self) -> pd.DataFrame:
-        """Needles and decoys: kind, bin, drift_hz_s, snr, width_hz, curvature, effective_snr.
-
-        The drift rate of a curved signal changes; given is the one in the middle of the ON panels, which is the slope of
-        the straight line through them, as a search reports it.
-        """
+        """Needles and decoys: kind, bin, drift_hz_s, snr, width_hz, curvature."""
         names = ("kind", "bin", "drift_hz_s", "snr", "width_hz", "curvature")
         table = pd.DataFrame([{name: getattr(s, name) for name in names} for s in self.signals], columns=list(names))
         drifted = np.maximum(1.0, np.abs(table.drift_hz_s) * ROW_S / RESOLUTION_HZ)
         table["effective_snr"] = table.snr / np.sqrt(drifted)
-        middle, middle_on = ((first + last + ROWS * ROW_S) / 2 for first, last in (self.starts[::5], self.starts[:5:4]))
-        table["drift_hz_s"] += table.curvature * (middle_on - middle)
         return table
 
     def panel(self, p: int) -> np.ndarray:
