@@ -26,6 +26,7 @@ SETTINGS = (
     *("watch.after=null", "optimizer.lr=0.003"),
 )
 WAIT = 120  # s that the processes may take to end after a kill
+ENDING = 30  # s in which processes must notice that the command was killed: they may still import torch
 WHOSE = ("leader", "other", "command")
 
 
@@ -82,9 +83,11 @@ def kill(folder: Path, name: str, whose: str, number: int, moment: float) -> str
         code = process.wait(WAIT)
     except subprocess.TimeoutExpired:
         return f"did not end within {WAIT} s"
-    time.sleep(1)
-    if any(map(alive, ranks)):
-        return "a process stayed behind"
+    end = time.monotonic() + ENDING
+    while any(map(alive, ranks)):
+        if time.monotonic() > end:
+            return "a process stayed behind"
+        time.sleep(0.1)
     said = (folder / "log").read_text()
     if "Traceback" in said:
         return f"a traceback: {said[-3000:]}"
