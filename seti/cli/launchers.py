@@ -14,42 +14,45 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class SlurmLauncher(Launcher):
+class _Launcher(Launcher):
+    """Launcher of which `launch_jobs` runs the jobs."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what the jobs need."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, and wait for the last one."""
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        return self.launch_jobs(job_overrides, initial_job_idx)
+
+    def launch_jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Run the jobs by this engine."""
+        raise NotImplementedError
+
+
+class SlurmLauncher(_Launcher):
     """Runs the jobs of a sweep as an array of Slurm jobs, through submitit."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what the jobs need."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs, and wait for the last one."""
+    def launch_jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Submit the jobs, and wait for the last one."""
         from seti.cli import slurm_jobs
 
-        setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        return slurm_jobs.launch(self, job_overrides, initial_job_idx)
+        return slurm_jobs.launch(self, job_overrides, first)
 
 
-class RayLauncher(Launcher):
+class RayLauncher(_Launcher):
     """Runs the jobs of a sweep as tasks of Ray, on this machine or on a cluster."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what the jobs need."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs, and wait for the last one."""
+    def launch_jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Give the jobs to Ray, and wait for the last one."""
         from seti.cli import ray_jobs
 
-        setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        return ray_jobs.launch(self, job_overrides, initial_job_idx)
+        return ray_jobs.launch(self, job_overrides, first)
 
 
 OWN = tuple(f"{kind.__module__}.{kind.__name__}" for kind in (SlurmLauncher, RayLauncher))

@@ -12,6 +12,7 @@ from seti.errors import SetiError, SettingsError, brief
 from seti.utils import spelling
 
 KINDS = ("log", "float", "int", "choice")
+SET_BY_TRIAL = ("fold", "exp_name", "output_dir")
 WORD = re.compile(r"\s*([^=\s]+)\s*=\s*(\w+)\((.*)\)\s*", re.DOTALL)
 
 
@@ -75,7 +76,7 @@ def _parse(word: str) -> Dimension:
         keys.check_known("train", key)
     except SetiError as error:
         raise SettingsError(f"space: {error}") from error
-    if key in ("fold", "exp_name", "output_dir"):
+    if key in SET_BY_TRIAL:
         msg = f"space: {key} is set by each trial: take it out"
         raise SettingsError(msg)
     words = [one.strip() for one in spelling.split(inner)]

@@ -17,13 +17,12 @@ from seti.config.schema import check_exp_name
 from seti.errors import SetiError, SettingsError
 from seti.reports.tuning import report
 from seti.training.fold import train
-from seti.training.search_space import Dimension, parse_space
+from seti.training.search_space import SET_BY_TRIAL, Dimension, parse_space
 from seti.utils import files, locks
 
 log = logging.getLogger(__name__)
 
 STUDY, TABLE, RECORD = "study.journal", "trials.csv", "tune.json"
-SET_BY_TRIAL = ("fold", "exp_name", "output_dir")
 MOST_FAILURES = 3  # trials in a row, after which the settings are taken to be wrong
 
 Train = Callable[[list[str]], float]  # trains a fold with words of a command line; its AUC

@@ -9,7 +9,26 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+import seti
+from seti.reports import labels
+from seti.utils import console, files
+
 FOLDER = Path(__file__).parent
+LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to stay below 10 MB
+
+
+def space_for_thumbnails(figures: int) -> int:
+    """Return the bytes of thumbnails for which a page has space next to its figures."""
+    return max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
+
+
+def write_page(out: Path, template: str, content: Mapping[str, Any]) -> Path:
+    """Fill a template, with the names of labels and this version; print the page's path and return it."""
+    html = render(template, {**content, "labels": labels.LABELS, "version": seti.__version__})
+    with files.atomic_write(out) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    print(f"wrote {console.near(out)}: open it in a browser")
+    return out
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:

@@ -8,21 +8,19 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-import seti
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
 from seti.reports import labels
 from seti.reports.pages import cadences, comparison, experiment_facts, ranking, scan, stack_facts
 from seti.reports.pages.experiment_facts import Facts, Illustration
-from seti.reports.pages.rendering import render
+from seti.reports.pages.rendering import space_for_thumbnails, write_page
 from seti.reports.pages.stack_facts import StackFacts
-from seti.utils import console, files, hints
+from seti.utils import files, hints
 
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
 CADENCES = 500  # in the gallery of a page that another command writes; the default of conf/report.yaml
-LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to stay below 10 MB
 
 
 def report(cfg: DictConfig) -> Path:
@@ -152,7 +150,7 @@ def _write(
     drawn = [*common, *(() if stack is None else stack.illustrations)]
     drawn += [figure for one in facts for figure in one.illustrations]
     figures = sum(len(figure.uri) for figure in drawn)
-    inline = max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
+    inline = space_for_thumbnails(figures)
     shown = {}
     if ranked is not None:
         if root is not None:
@@ -168,15 +166,9 @@ def _write(
         "common": common,
         "stack": stack,
         "gallery": shown,
-        "labels": labels.LABELS,
         "command": hints.command("report", *words),
-        "version": seti.__version__,
     }
-    html = render("report.html.j2", content)
-    with files.atomic_write(out) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    print(f"wrote {console.near(out)}: open it in a browser")
-    return out
+    return write_page(out, "report.html.j2", content)
 
 
 def _collect(experiments: Sequence[Experiment]) -> list[Facts]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-import seti
 from seti.errors import SetiError
 from seti.experiments.run_identity import flatten
 from seti.reports import labels
@@ -17,14 +16,13 @@ from seti.reports.figures import tidy
 from seti.reports.pages import events, images
 from seti.reports.pages.events import Scan
 from seti.reports.pages.experiment_facts import Illustration, Setting, default_settings, show
-from seti.reports.pages.rendering import render
-from seti.utils import console, files, hints, near_paths
+from seti.reports.pages.rendering import space_for_thumbnails, write_page
+from seti.utils import files, hints, near_paths
 
 log = logging.getLogger(__name__)
 
 RECORD, EVENTS = "scan.json", "events.csv"
 ABOUT_FOLDERS = ("cadence", "out", "workers", "shard")
-LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to stay below 10 MB
 
 
 def is_scan(path: Path) -> bool:
@@ -73,7 +71,7 @@ def write(scans: Sequence[Scan], out: Path, count: int, labels_path: Path | None
     """
     given = {} if labels_path is None else labels.read_labels(labels_path)
     illustrations = [_overview(scans), *_recovery(scans)]
-    inline = max(0, LARGEST - sum(len(one.uri) for one in illustrations)) * 3 // 4
+    inline = space_for_thumbnails(sum(len(one.uri) for one in illustrations))
     shown = {} if count == 0 else events.gallery_of(scans, _identity(scans), out, count, given, labels_path, inline)
     several = len(scans) > 1
     words = [hints.setting("scan", scans[0].path)]
@@ -85,15 +83,9 @@ def write(scans: Sequence[Scan], out: Path, count: int, labels_path: Path | None
         "scans": [_facts(one) for one in scans],
         "illustrations": illustrations,
         "gallery": shown,
-        "labels": labels.LABELS,
         "command": hints.command("report", *words),
-        "version": seti.__version__,
     }
-    html = render("scan.html.j2", content)
-    with files.atomic_write(out) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    print(f"wrote {console.near(out)}: open it in a browser")
-    return out
+    return write_page(out, "scan.html.j2", content)
 
 
 def _open(path: Path) -> Scan:
