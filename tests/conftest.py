@@ -324,3 +324,11 @@ def scan(observations, tmp_path, monkeypatch) -> Callable:
         return folder.path
 
     return one
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave the figures empty: drawing them takes the most time."""
+    from seti.reports.pages import images
+
+    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:,")

@@ -174,3 +174,13 @@ def forward(checkpoint, root, split, ids):
         images.append(cv2.resize(panels.reshape(-1, 256), (32, 24), interpolation=cv2.INTER_LINEAR))
     with torch.no_grad():
         return network(torch.from_numpy(np.stack(images))[:, None])[:, 0].sigmoid().double().numpy()
+
+
+def typed(name, value):
+    """The `trainer` settings with one that is typed on the command line, by Hydra's grammar."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    given = OverridesParser.create().parse_override(f"trainer.{name}={value}").value()
+    usual = {"accelerator": "cpu", "max_epochs": 1, "gradient_clip_val": None}
+    return OmegaConf.create(usual | {name: given})

@@ -58,12 +58,6 @@ def write(*overrides: str) -> Page:
 
 
 @pytest.fixture
-def no_figures(monkeypatch):
-    """Leave the figures empty: drawing them takes the most time."""
-    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:,")
-
-
-@pytest.fixture
 def half_trained(finished, outputs, no_figures):
     """The folder of an experiment with one of its two folds."""
     finished("trainer.max_epochs=1")

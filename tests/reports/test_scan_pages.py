@@ -7,23 +7,12 @@ from base64 import b64decode
 
 import pandas as pd
 import pytest
-from conftest import compose
 from PIL import Image
 from scan_folders import write_scan
-from test_pages import EVIL, Page
+from test_pages import EVIL, write
 
 from seti.errors import SetiError
 from seti.reports.pages import image_files, images
-from seti.reports.pages.report import report
-
-
-def write(*overrides: str) -> Page:
-    return Page(report(compose("report", list(overrides))).read_text())
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:,")
 
 
 @pytest.fixture
