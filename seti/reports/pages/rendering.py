@@ -18,7 +18,7 @@ LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to s
 
 
 def space_for_thumbnails(figures: int) -> int:
-    """Return the bytes of thumbnails for which a page has space next to its figures."""
+    """Bytes of thumbnails for which a page has space; figures are counted in characters."""
     return max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
 
 
