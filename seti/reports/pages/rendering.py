@@ -23,7 +23,7 @@ def space_for_thumbnails(figures: int) -> int:
 
 
 def write_page(out: Path, template: str, content: Mapping[str, Any]) -> Path:
-    """Fill a template, with the names of labels and this version; print the page's path and return it."""
+    """Fill a template and write the page; print its path, and return it."""
     html = render(template, {**content, "labels": labels.LABELS, "version": seti.__version__})
     with files.atomic_write(out) as temporary:
         temporary.write_text(html, encoding="utf-8")
