@@ -96,7 +96,7 @@ def table_digests(root: Path) -> dict[str, str]:
 
 
 def contents_of(root: Path) -> np.ndarray:
-    """Checksums of all cadences when their twins were searched, `(N,)` text, in the order of `twins.csv`."""
+    """Checksums of all cadences as they were searched, `(N,)` text, in the order of `twins.csv`."""
     return pd.read_csv(root / table.SOURCES, dtype=str, keep_default_na=False)["checksum"].to_numpy(dtype=np.str_)
 
 
