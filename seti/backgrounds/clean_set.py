@@ -5,6 +5,7 @@ made from; the same command goes on where it was stopped.
 """
 
 import functools
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -183,9 +184,11 @@ def _write_block(root: Path, job: Job) -> int:
                     f"{table.twins_command(root)} makes that again"
                 )
                 raise SetiError(msg) from error
+        content = io.BytesIO()  # numpy's error on a full disk names neither the file nor the cause
+        np.save(content, cadence)
         # Not durable: coverage.csv says that all are there.
         with files.atomic_write(path, durable=False) as temporary, files.name_in_errors(path, temporary):
-            np.save(temporary, cadence)
+            temporary.write_bytes(content.getbuffer())
     return len(rows)
 
 

@@ -1,4 +1,4 @@
-"""Cadence files by id: in the competition's layout, or anywhere under a folder without a table.
+"""Cadence files by id: in the competition's layout, or under a folder without a table.
 
 Cadences without a table have no labels, so they are the test set.
 """
