@@ -19,7 +19,7 @@ from seti.search.stamps import straightened_stamps, unmask
 
 EVENT_COLUMNS = (
     "bin",  # float, at the middle of the cadence's first row
-    "drift_hz_s",  # mean over the cadence, sky's sign
+    "drift_hz_s",  # mean over the cadence, which is the rate half-way of a curved track; sky's sign
     "snr",  # of the ON panels together, along the track
     "snr_1",  # along the track in each panel, in the order of time
     "snr_2",
