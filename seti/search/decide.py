@@ -25,7 +25,9 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     table = pd.DataFrame({"bin": path[:, 0, 0]})
     middle = 0.5 * (u[0, 0] + u[-1, -1])
     # The ON panels' middle, u = 0, is not the cadence's: a curved track has another drift rate there.
-    table["drift_hz_s"] = (p1 + 2 * p2 * middle) / times.half * resolution_hz / times.row_s
+    half_s = times.half * times.row_s
+    table["drift_hz_s"] = (p1 + 2 * p2 * middle) / half_s * resolution_hz
+    table["curvature_hz_s2"] = 2 * p2 / half_s**2 * resolution_hz
     snrs = fitted[:, 10 + 2 * panels : 10 + 3 * panels]
     limited = fitted[:, 6 : 6 + panels]
     table["snr"] = snrs[:, times.on].sum(1) / np.sqrt(times.on.sum())

@@ -260,6 +260,8 @@ def test_the_same_channel_gives_the_same_events():
     first, second = search(planes), search(planes)
     assert first.events.equals(second.events)
     assert first.candidates.equals(second.candidates)
+    assert len(search(planes[:, :, 6000:10000]).events) == 1  # works in another array, between two that share one
+    assert first.candidates.equals(search(planes).candidates)
 
 
 def test_a_skirt_of_a_strong_signal_is_no_second_event():
