@@ -104,8 +104,8 @@ _kept_planes: list[np.ndarray] = []  # at most one for each thread that searches
 def _take_planes(shape: tuple[int, ...]) -> np.ndarray:
     """Array for the panels: that of the channel before where it has this shape.
 
-    It is the largest of a search. Freed and allocated again for each channel, it would at times not fit into the gap that it left, for the next
-    panel is read first, and the process would grow by as much.
+    It is the largest of a search. Freed and allocated again for each channel, it would at times not fit into the gap
+    that it left, for the next panel is read first, and the process would grow by as much.
     """
     planes = _kept_planes.pop() if _kept_planes else None
     return planes if planes is not None and planes.shape == shape else np.empty(shape, np.float32)
