@@ -1,6 +1,7 @@
 """Facts of one experiment on a page: scores, settings, versions and figures."""
 
 import functools
+import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,13 +10,18 @@ from matplotlib.figure import Figure
 
 from seti.config.compose import compose
 from seti.config.schema import plain
+from seti.errors import SetiError
 from seti.evaluation.recall import OperatingPoint, recall_at
 from seti.experiments.experiment import Experiment
 from seti.experiments.run_identity import flatten
 from seti.reports import cross_validation
 from seti.reports.pages import images, plots
 from seti.reports.pages.image_files import Illustration
+from seti.utils import files
 
+log = logging.getLogger(__name__)
+
+CURVES = ["epoch", "train_loss", "val_loss", "val_auc"]  # of metrics.csv
 ABOUT_FOLDERS = ("fold", "exp_name", "output_dir", "force")  # settings that say where a result lies, not what it is
 
 
@@ -125,11 +131,7 @@ def draw(facts: Facts) -> list[Illustration]:
         "without a needle": oof["prob"][oof["target"] == 0],
         "with a needle": oof["prob"][oof["target"] == 1],
     }
-    history = {
-        fold: pd.read_csv(experiment.fold(fold).metrics)
-        for fold in experiment.finished_folds()
-        if experiment.fold(fold).metrics.exists()
-    }
+    history = _history(experiment)
     drawn: dict[str, Figure] = {}
     if history:
         drawn = {"Loss": plots.draw_losses(history), "Validation AUC": plots.draw_aucs(history)}
@@ -140,5 +142,24 @@ def draw(facts: Facts) -> list[Illustration]:
     found = [Illustration(title, images.figure_uri(figure)) for title, figure in drawn.items()]
     for path in sorted(experiment.path.glob("fold_*/lr_range.png")):
         title = f"Learning-rate range, {path.parent.name.replace('_', ' ')}"
-        found.append(Illustration(title, images.data_uri("png", path.read_bytes())))
+        try:
+            found.append(Illustration(title, images.file_uri(path)))
+        except OSError as error:
+            log.warning("the page leaves out a figure: %s", error)
+    return found
+
+
+def _history(experiment: Experiment) -> dict[int, pd.DataFrame]:
+    """Curves of the finished folds; a fold whose table is damaged has none."""
+    found = {}
+    for fold in experiment.finished_folds():
+        path = experiment.fold(fold).metrics
+        if not path.exists():
+            continue
+        try:
+            table = files.read_csv(path, CURVES)
+        except SetiError as error:
+            log.warning("the page leaves out the curves of fold %s: %s", fold, error)
+        else:
+            found[fold] = table[CURVES].apply(pd.to_numeric, errors="coerce")
     return found

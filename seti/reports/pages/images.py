@@ -45,6 +45,21 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def file_uri(path: Path) -> str:
+    """Write a PNG file into a URI.
+
+    Raises:
+        OSError: it is damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except SyntaxError as error:  # of a damaged PNG
+        msg = f"cannot read {path}: {error}"
+        raise OSError(msg) from error
+    return data_uri("png", path.read_bytes())
+
+
 def draw_cadence(
     panels: Sequence[np.ndarray] | np.ndarray,
     size: tuple[int, int],

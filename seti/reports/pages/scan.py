@@ -1,5 +1,6 @@
 """Write the page of one scan of observations, or of several: their events with waterfalls."""
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -210,11 +211,11 @@ def _recovery(scans: Sequence[Scan]) -> list[Illustration]:
             curves = files.read_csv(one.path / "recovery.csv", RECOVERY_COLUMNS)
         except SetiError:
             figure = one.path / "recovery.png"
-            if figure.is_file():
-                found.append(Illustration(f"Found signals{of}", images.data_uri("png", figure.read_bytes())))
+            with contextlib.suppress(OSError):
+                found.append(Illustration(f"Found signals{of}", images.file_uri(figure)))
             continue
         for kind, name in {"snr": "SNR", "drift": "drift rate"}.items():
-            own = curves[curves["by"] == kind]
+            own = curves[curves["by"] == kind].dropna(subset=["recall"])
             if len(own):
                 title = f"Signals found by {name}{of} (legend: false alarms a coarse channel)"
                 found.append(Illustration(title, images.figure_uri(plots.draw_recovery(own))))
