@@ -206,7 +206,7 @@ def _train(words: list[str]) -> float:
 
 
 def _write(optuna: Any, study: Any, folder: Path, space: Sequence[Dimension]) -> tuple[pd.DataFrame, dict]:
-    """Write a row a trial, and the best of them; return the rows, and the importance of the settings."""
+    """Write a row a trial, and the best of them; return rows and the importance of settings."""
     rows = []
     for one in study.get_trials(deepcopy=False):
         if one.state == optuna.trial.TrialState.WAITING:

@@ -333,6 +333,17 @@ def test_points_of_a_curve_that_no_page_shows_are_left_out():
     assert np.interp(x, x[kept], x[kept] ** 2) == pytest.approx(x**2, abs=2 / plots.STEPS)
 
 
+def test_names_in_a_legend_are_no_formulas_and_not_too_long():
+    name = r"a $\frac$ " + 60 * "b" + " c"
+    curves = {name: (np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4]))}
+    for figure in (plots.draw_roc(curves, name), plots.draw_recall(curves)):
+        images.figure_uri(figure)  # a formula that cannot be read would raise
+        (text,) = (text.get_text() for text in figure.legends[0].get_texts())
+        assert text.endswith("bbb c")
+        assert r"a \$\frac\$ bbb" in text
+        assert len(text) < 65
+
+
 def test_cadences_of_known_snr_have_it(whole, own_data):
     oof = Experiment(whole).read_oof().set_index("id")
     truth = pd.read_csv(own_data / "truth.csv").set_index("id")["snr"]

@@ -1,4 +1,4 @@
-"""Table of the rank correlation of experiments' scores: in HTML, to be read in any size, light or dark."""
+"""Rank correlation of experiments' scores, for a table that is read in any size and colours."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -26,11 +26,14 @@ class Correlation(NamedTuple):
 
 
 def correlate(tables: Mapping[str, pd.DataFrame], experiments: int) -> Correlation | None:
-    """Correlate scores over the cadences that all experiments have scored; None for less than two of either.
+    """Correlate scores over the cadences that all experiments have scored.
 
     Args:
         tables: out-of-fold tables of at most `MOST` experiments, by name.
         experiments: number of experiments in all.
+
+    Returns:
+        None for fewer than two experiments or common cadences.
     """
     columns = pd.DataFrame({name: table.set_index("id")["prob"] for name, table in tables.items()}).dropna()
     if len(columns) < 2 or len(tables) < 2:

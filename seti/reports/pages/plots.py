@@ -1,4 +1,4 @@
-"""Figures of a page: small, all of one size, so that they stand side by side and fit a telephone."""
+"""Figures of a page, small and of one size: they stand side by side, and fit a telephone."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ from seti.reports import recovery_figures, score_plots, training_plots, tuning
 from seti.reports.figures import FAINT, line_style, tidy
 
 SIZE = (5.6, 4.4)  # inches
-MOST_CURVES = 10  # that can be told apart in one figure
+MOST_CURVES = 10  # that differ visibly in one figure
 LONGEST_NAME = 44  # characters of a name in a legend
 STEPS = 500  # of an axis, finer than a page's pixels: points of a curve within one step are drawn as one
 
@@ -34,14 +34,16 @@ def draw_roc(curves: Curves, emphasised: str = "") -> Figure:
         false_alarms, found, _ = roc_curve(targets, scores)
         kept = thinned(false_alarms, found)
         axis.plot(
-            false_alarms[kept], found[kept], label=f"AUC {roc_auc_score(targets, scores):.4f}  {short(name)}", **style
+            false_alarms[kept], found[kept], label=f"AUC {roc_auc_score(targets, scores):.4f}  {_plain(name)}", **style
         )
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="share of false alarms", ylabel="recall (share of needles found)")
     return _finished(figure, axis)
 
 
 def draw_recall(curves: Curves, emphasised: str = "") -> Figure:
-    """Draw recall against few false alarms, on a logarithmic axis, with the recall at 1 % in the legend.
+    """Draw recall against few false alarms, on a logarithmic axis.
+
+    The legend has the recall at 1 % false alarms.
 
     Args:
         curves, emphasised: as for `draw_roc`.
@@ -55,7 +57,7 @@ def draw_recall(curves: Curves, emphasised: str = "") -> Figure:
         shown = np.maximum(false_alarms, one / 2)
         kept = thinned(np.log10(shown) / -np.log10(one / 2), found)
         point = recall_at(np.asarray(targets), np.asarray(scores))
-        label = f"recall {point.recall:.4f}  {short(name)}"
+        label = f"recall {point.recall:.4f}  {_plain(name)}"
         axis.plot(shown[kept], found[kept], drawstyle="steps-post", label=label, **style)
     axis.axvline(FALSE_ALARMS, color="#444444", linewidth=1, linestyle=":")
     axis.set_xscale("log")
@@ -66,7 +68,7 @@ def draw_recall(curves: Curves, emphasised: str = "") -> Figure:
 
 
 def draw_losses(history: Mapping[int, pd.DataFrame]) -> Figure:
-    """Draw the losses of every fold against the epoch; arguments as for `training_plots.draw_history`."""
+    """Draw the losses of every fold; arguments as for `training_plots.draw_history`."""
     figure, axis = _figure()
     training_plots.draw_losses(axis, history)
     for colour, fold, _ in training_plots.coloured(history):
@@ -75,7 +77,7 @@ def draw_losses(history: Mapping[int, pd.DataFrame]) -> Figure:
 
 
 def draw_aucs(history: Mapping[int, pd.DataFrame]) -> Figure:
-    """Draw the validation AUC of every fold against the epoch; arguments as for `training_plots.draw_history`."""
+    """Draw the validation AUC of folds; arguments as for `training_plots.draw_history`."""
     figure, axis = _figure()
     training_plots.draw_aucs(axis, history)
     return _finished(figure, axis)
@@ -117,7 +119,7 @@ def draw_importance(importance: Mapping[str, float]) -> Figure:
 
 
 def thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Indices of the points of a monotone curve that differ on a page; both coordinates are of 0..1."""
+    """Indices of the points of a monotone curve within 0..1 that differ on a page."""
     steps = np.stack([np.round(x * STEPS), np.round(y * STEPS)])
     kept = np.ones(len(x), bool)
     kept[1:-1] = (np.diff(steps[:, :-1]) != 0).any(axis=0) | (np.diff(steps[:, 1:]) != 0).any(axis=0)
@@ -130,6 +132,11 @@ def short(name: str, longest: int = LONGEST_NAME) -> str:
         return name
     half = (longest - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
+
+
+def _plain(name: str) -> str:
+    """Shorten a name; matplotlib reads what stands between two dollar signs as a formula."""
+    return short(name).replace("$", r"\$")
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -203,7 +203,7 @@ def _overview(scans: Sequence[Scan]) -> Illustration:
 
 
 def _recovery(scans: Sequence[Scan]) -> list[Illustration]:
-    """Recovery curves of scans whose signals were known; the scan's own figure where their table is missing."""
+    """Recovery curves of scans with known signals; the scan's own figure if it has no table."""
     found = []
     for one in scans:
         of = f" of {one.path.name}" * (len(scans) > 1)

@@ -1,4 +1,4 @@
-"""Search for settings on a page: its trials, the course of the search, and the importance of each setting."""
+"""Facts of a search for settings: its trials, its course, the importance of each setting."""
 
 from pathlib import Path
 from typing import NamedTuple
