@@ -5,12 +5,10 @@ made from; the same command goes on where it was stopped.
 """
 
 import functools
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import pandas as pd
 from seti.backgrounds import table
 from seti.backgrounds.cadences import ALL, Cadences, DataSet, open_data_set
 from seti.backgrounds.cleaning import Partner, choose, covered, partners_of, subtract
+from seti.backgrounds.original import SAME, contents_of, identify, tables_of
 from seti.data import competition
 from seti.data.cleaned_set import CLEAN, COVERAGE, check_not_cleaned
 from seti.errors import SetiError
@@ -28,7 +27,6 @@ from seti.utils.console import cadence_progress
 from seti.utils.processes import available_cores, check_workers, parallel_map
 
 RECORD = CLEAN
-FORMAT = 1  # raised when the same twins give other bytes
 BLOCK = 32  # cadences that are sent to a process at once
 COLUMNS = ("id", "split", "group", "covered", "partners")
 
@@ -73,24 +71,18 @@ def clean(root: Path, folder: Path, pack_dir: Path | None = None, workers: int |
     check_not_cleaned(root)
     twins = table.read_twins(root, pack_dir)
     links = table.read_links(root)
-    identity = {
-        "format": FORMAT,
-        "versions": {"seti": version("seti")},
-        "root": str(root.resolve()),
-        "twins": hashlib.sha256((root / table.TABLE).read_bytes()).hexdigest(),
-        "tables": _digests(root),
-    }
+    identity = identify(root, pack_dir)
     _check_content(folder, identity)
     files.try_output(folder / COVERAGE)
     folder.mkdir(parents=True, exist_ok=True)
     with locks.hold(folder, "cleaning"), files.name_in_errors(folder):
         files.remove_stale_parts(folder)
         files.write_json(folder / RECORD, identity)
-        for source in _tables(root):
+        for source in tables_of(root):
             with files.atomic_write(folder / source.name) as temporary:
                 shutil.copyfile(source, temporary)
         data = open_data_set(root, pack_dir)
-        chosen = [choose(partners, data.bins) for partners in partners_of(links, _contents(root))]
+        chosen = [choose(partners, data.bins) for partners in partners_of(links, contents_of(root))]
         _write_cadences(data, folder, chosen, workers)
         shares = [covered(partners, data.bins).mean() if partners else 0.0 for partners in chosen]
         ids = twins["id"].to_numpy()
@@ -127,26 +119,13 @@ def _check_content(folder: Path, identity: dict[str, Any]) -> None:
         msg = f"clean={folder} is not empty and holds no {RECORD}: give a new folder"
         raise SetiError(msg)
     found = files.read_json(folder / RECORD)
-    other = [key for key in ("format", "root", "twins", "tables") if found.get(key) != identity[key]]
+    other = [key for key in SAME if found.get(key) != identity[key]]
+    if found.get("contents", identity["contents"]) != identity["contents"]:
+        other.append("twins")
     if other:
         what = {"root": "of another data.root", "twins": "with another twins.csv"}.get(other[0], "of another data set")
         msg = f"clean={folder} was made {what}: delete it, or give a new folder"
         raise SetiError(msg)
-
-
-def _contents(root: Path) -> np.ndarray:
-    """Checksums of all cadences, `(N,)`, in the order of `twins.csv`."""
-    return pd.read_csv(root / table.SOURCES, dtype=str, keep_default_na=False)["checksum"].to_numpy(dtype=np.str_)
-
-
-def _tables(root: Path) -> list[Path]:
-    """Tables that belong to the data set itself."""
-    names = (competition.LABELS, competition.SUBMISSION, competition.TEST_LABELS, "truth.csv")
-    return [root / name for name in names if (root / name).is_file()]
-
-
-def _digests(root: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in _tables(root)}
 
 
 def _write_cadences(data: DataSet, folder: Path, chosen: list[list[Partner]], workers: int | None) -> None:

@@ -7,11 +7,13 @@ refusals. They are about what was typed: a default that does nothing needs no wo
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from seti.config.schema import TrainConfig
+from seti.data.cleaned_set import CLEAN
 from seti.transforms.layout_names import INTEGRATES
 from seti.utils import notices
 
@@ -72,6 +74,11 @@ TRAIN: tuple[Rule, ...] = (
     (("watch.auc_margin",), lambda cfg: cfg.watch.after is None, "watch.after=null"),
     (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
     (("data.pseudo_share", "data.pseudo_weight"), lambda cfg: cfg.data.pseudo is None, "data.pseudo=null"),
+    (
+        ("data.uncleaned",),
+        lambda cfg: not (Path(cfg.data.root) / CLEAN).is_file(),
+        "data.root={data.root} is not of seti twins clean=<folder>",
+    ),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
     (("data.dedoppler.*",), lambda cfg: not INTEGRATES[cfg.data.layout], "data.layout={data.layout}"),
     (

@@ -42,6 +42,7 @@ class DataConfig:
     pseudo: str | None = field(default=None, metadata=PATH)
     pseudo_share: float | None = None
     pseudo_weight: float | None = None
+    uncleaned: float | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None
