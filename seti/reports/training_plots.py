@@ -43,7 +43,7 @@ def draw_losses(axis: Axes, metrics: Mapping[int, pd.DataFrame]) -> None:
 
 
 def draw_aucs(axis: Axes, metrics: Mapping[int, pd.DataFrame]) -> None:
-    """Draw the validation AUC of every fold, best epochs marked; arguments as for `draw_history`."""
+    """Draw the validation AUC of folds, best epochs marked; arguments as for `draw_history`."""
     for colour, fold, table in coloured(metrics):
         label = f"fold {fold}"
         if table["val_auc"].notna().any():
