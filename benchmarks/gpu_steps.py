@@ -1,4 +1,4 @@
-"""Steps of EfficientNet-B1 on a GPU, plain and compiled: training, and five folds' prediction.
+"""Steps of EfficientNet-B1 on a GPU, plain and compiled: training and prediction.
 
     python benchmarks/gpu_steps.py [--side 512] [--batch 64]
 
