@@ -96,7 +96,7 @@ class ModelConfig:
     pretrained: bool = MISSING
     weights: str | None = field(default=None, metadata=PATH)
     freeze_backbone: bool = MISSING
-    compile: bool = MISSING
+    compile: str = MISSING
     pool: str | None = None
     drop_rate: float | None = None
     drop_path: float | None = None
@@ -236,6 +236,7 @@ class PredictConfig:
     threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
+    compile: str = MISSING
     shard: str | None = None
     flips: bool = MISSING
     average: str = MISSING

@@ -11,7 +11,7 @@ from seti.data.observation import Header
 from seti.errors import SetiError
 from seti.search.coarse_channel import BUSY, ScanTask, make_once
 from seti.search.progress import ScanProgress
-from seti.utils import memory
+from seti.utils import files, memory
 from seti.utils.processes import available_cores
 from seti.utils.threads import single_threaded
 
@@ -105,7 +105,7 @@ def fitting_workers(workers: int | None, header: Header, parts: int, networks: b
 
 
 def _events(task: ScanTask, part: str) -> int:
-    return int(task.folder.read(part)[2].get("events", 0))
+    return int(files.read_json(task.folder.summary(part)).get("events", 0))
 
 
 @contextmanager
