@@ -1,9 +1,9 @@
-"""Bare steps of EfficientNet-B1 on a GPU: training and five folds' prediction, plain and compiled.
+"""Steps of EfficientNet-B1 on a GPU, plain and compiled: training and prediction.
 
     python benchmarks/gpu_steps.py [--side 512] [--batch 64]
 
-Images are random and on the device before: this is what the GPU alone can do. `make bench-gpu` times this project end to
-end. Cold times depend on what torch has compiled before; TORCHINDUCTOR_CACHE_DIR=<empty folder> starts with none.
+Images are random and on the device before: this is what the GPU alone can do. `make bench-gpu` times this project as a
+whole. First steps depend on what torch has compiled before: TORCHINDUCTOR_CACHE_DIR=<empty folder> starts with none.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def train(images: Tensor) -> None:
 
 @torch.inference_mode()
 def predict(side: int) -> None:
-    """Time five folds in turn, plain and compiled, and all at once as one network of stacked weights."""
+    """Time five folds in turn, plain and compiled, and all at once with stacked weights."""
     image = torch.randn(1, 1, side, side, device="cuda")
     folded = [fold_batch_norm(network().eval(), image).half().requires_grad_(False) for _ in range(FOLDS)]
     for batch in (64, 256, 512):

@@ -146,7 +146,10 @@ def median(values: Tensor) -> Tensor:
 
 @contextmanager
 def _any_order() -> Iterator[None]:
-    """Allow medians with trainer.deterministic=true: of equal values, their places alone may differ from run to run."""
+    """Allow a GPU's medians with `trainer.deterministic=true`.
+
+    Their values do not differ from run to run, but the places of equal ones may, so that torch refuses them.
+    """
     strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
     try:
