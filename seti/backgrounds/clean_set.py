@@ -5,6 +5,7 @@ made from; the same command goes on where it was stopped.
 """
 
 import functools
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,7 +20,6 @@ from seti.backgrounds import table
 from seti.backgrounds.cadences import ALL, Cadences, DataSet, open_data_set
 from seti.backgrounds.cleaning import Partner, choose, covered, partners_of, subtract
 from seti.backgrounds.original import SAME, contents_of, identify, tables_of
-from seti.data import competition
 from seti.data.cleaned_set import CLEAN, COVERAGE, check_not_cleaned
 from seti.errors import SetiError
 from seti.utils import files, locks
@@ -129,15 +129,14 @@ def _check_content(folder: Path, identity: dict[str, Any]) -> None:
 
 
 def _write_cadences(data: DataSet, folder: Path, chosen: list[list[Partner]], workers: int | None) -> None:
-    for split in table.ID_TABLES:
-        for place in (folder / split).glob("*"):
-            files.remove_stale_parts(place)
+    for place in {_target(data, folder, number).parent for number in range(len(data.ids))}:
+        files.remove_stale_parts(place)
     left = [number for number, partners in enumerate(chosen) if not _is_written(data, folder, number, bool(partners))]
     # Cadences of a field lie next to each other in the numbering by first twin: their files are in the system's cache.
     left.sort(key=lambda number: (min([number, *(one.row for one in chosen[number])]), number))
     blocks = [left[start : start + BLOCK] for start in range(0, len(left), BLOCK)]
-    work = functools.partial(_write_block, data.root, folder)
-    jobs = _jobs(data, chosen, blocks)
+    work = functools.partial(_write_block, data.root)
+    jobs = _jobs(data, folder, chosen, blocks)
     processes = max(1, min(workers or available_cores(), len(blocks)))
     with cadence_progress() as progress:
         before = len(chosen) - len(left)
@@ -146,10 +145,10 @@ def _write_cadences(data: DataSet, folder: Path, chosen: list[list[Partner]], wo
             progress.advance(task, written)
 
 
-Job = tuple[Cadences, list[tuple[str, str, int, list[tuple[int, Partner]]]]]
+Job = tuple[Cadences, list[tuple[Path, Path, int, list[tuple[int, Partner]]]]]
 
 
-def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -> Iterator[Job]:
+def _jobs(data: DataSet, folder: Path, chosen: list[list[Partner]], blocks: list[list[int]]) -> Iterator[Job]:
     """Yield the cadences of each block with their twins, and the places of each one among them."""
     opened = data.open(ALL)
     for block in blocks:
@@ -157,8 +156,8 @@ def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -
         place = {int(number): at for at, number in enumerate(numbers)}
         rows = [
             (
-                str(data.splits[number]),
-                str(data.ids[number]),
+                data.path(number),
+                _target(data, folder, number),
                 place[number],
                 [(place[one.row], one) for one in chosen[number]],
             )
@@ -167,13 +166,11 @@ def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -
         yield opened.take(numbers), rows
 
 
-def _write_block(root: Path, folder: Path, job: Job) -> int:
+def _write_block(root: Path, job: Job) -> int:
     cadences, rows = job
     read = functools.lru_cache(maxsize=4 * BLOCK)(cadences.read)
-    for split, name, place, partners in rows:
-        path = competition.cadence_path(folder, split, name)
+    for source, path, place, partners in rows:
         path.parent.mkdir(parents=True, exist_ok=True)
-        source = competition.cadence_path(root, split, name)
         if not partners and source.is_file():
             _link(source, path)
             continue
@@ -187,10 +184,17 @@ def _write_block(root: Path, folder: Path, job: Job) -> int:
                     f"{table.twins_command(root)} makes that again"
                 )
                 raise SetiError(msg) from error
+        content = io.BytesIO()  # numpy's error on a full disk names neither the file nor the cause
+        np.save(content, cadence)
         # Not durable: coverage.csv says that all are there.
         with files.atomic_write(path, durable=False) as temporary, files.name_in_errors(path, temporary):
-            np.save(temporary, cadence)
+            temporary.write_bytes(content.getbuffer())
     return len(rows)
+
+
+def _target(data: DataSet, folder: Path, number: int) -> Path:
+    """Path of a cadence in the new data set: where it is in the old one."""
+    return folder / data.path(number).relative_to(data.root)
 
 
 def _link(source: Path, path: Path) -> None:
@@ -202,8 +206,7 @@ def _link(source: Path, path: Path) -> None:
 
 def _is_written(data: DataSet, folder: Path, number: int, cleaned: bool) -> bool:
     """True where an earlier run has written a cadence, or linked one that stays as it is."""
-    path = competition.cadence_path(folder, data.splits[number], data.ids[number])
-    source = competition.cadence_path(data.root, data.splits[number], data.ids[number])
+    path, source = _target(data, folder, number), data.path(number)
     if not cleaned and source.is_file():
         return path.is_symlink() and path.exists() and path.samefile(source)
     if path.is_symlink() or not path.is_file():

@@ -86,6 +86,7 @@ TRAIN: tuple[Rule, ...] = (
         lambda cfg: cfg.data.image_size is None and cfg.data.layout != "channel_dedoppler",
         "data.image_size=null",
     ),
+    (("model.compile",), lambda cfg: cfg.model.freeze_backbone, "model.freeze_backbone=true"),
     (("model.pretrained",), lambda cfg: cfg.model.pretrained and cfg.model.weights is not None, "model.weights=<file>"),
 )
 

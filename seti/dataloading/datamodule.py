@@ -28,6 +28,7 @@ from seti.dataloading.sampler import EpochSampler, epoch_length
 from seti.dataloading.shares import Share
 from seti.dataloading.uncleaned import Uncleaned, find_uncleaned, open_uncleaned
 from seti.errors import SetiError
+from seti.transforms.gaps import scale_gap
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.panel_augmentation import panels_to_read
@@ -172,6 +173,8 @@ class CadenceDataModule(pl.LightningDataModule):
                 f"have {source.rows}: set data.layout=channel"
             )
             raise SetiError(msg)
+        fan = given["dedoppler"]
+        given["dedoppler"] = fan | {"gap": scale_gap(fan["gap"], source.rows)}
         return InputSpec(**given, rows=source.rows, bins=source.bins)
 
     @cached_property

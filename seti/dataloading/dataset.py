@@ -132,11 +132,25 @@ class CadenceDataset(Dataset):
         cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch has native byte order only
         now = np.array(numbers)
         if seed is not None and self.panel_augmentation.changes:
+            given = cadence.dtype
             cadence, now, target = self.panel_augmentation(cadence, numbers, target, seed)
+            if self.on_device:
+                cadence = _as_stored(cadence, given)
         if numbers != self.image_maker.numbers:
             places = [numbers.index(number) for number in self.image_maker.numbers]
             cadence, now = cadence[places], now[places]
         return Cadence(seed, cadence, now, target)
+
+
+def _as_stored(panels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round panels to which signals were added as the files are rounded, where they fit.
+
+    One cadence of float32 would make a whole batch of it, and a GPU waits for the bytes of its batches.
+    """
+    if panels.dtype == dtype or dtype != np.float16:
+        return panels
+    rounded = torch.from_numpy(panels).half()
+    return panels if rounded.isinf().any() else rounded.numpy()
 
 
 def _split(item: int | tuple[int, int]) -> tuple[int, int | None]:

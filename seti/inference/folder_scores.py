@@ -17,7 +17,7 @@ from seti.errors import SettingsError
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
 from seti.inference import shards, tables
-from seti.inference.ensemble import auto_batch_size
+from seti.inference.ensemble import auto_batch_size, worth_compiling
 from seti.inference.scoring import LoadedEnsemble, load_ensemble
 from seti.models.release_names import PRETRAINED, find_release
 from seti.reports import figures, gallery, score_plots, waterfalls
@@ -114,8 +114,10 @@ def _probabilities(
 
     def run(part: CadenceDataset, **options: Any) -> np.ndarray:
         choices = cfg.device, cfg.precision, cfg.flips, fixed, cfg.data.num_workers
-        return ensemble.probabilities(part.source, *choices, **options)
+        return ensemble.probabilities(part.source, *choices, compiled=compiled, **options)
 
+    runs = len(dataset) * len(ensemble.folds) * (4 if cfg.flips else 1)
+    compiled = worth_compiling(cfg.compile, device, runs)
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
     return shards.predict_shard(cfg, device, root, dataset, size, ensembles, run)

@@ -22,7 +22,7 @@ from seti.errors import SetiError, SettingsError
 from seti.experiments import predictions
 from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import shards, tables
-from seti.inference.ensemble import auto_batch_size, predict_probabilities
+from seti.inference.ensemble import auto_batch_size, predict_probabilities, worth_compiling
 from seti.inference.folder_scores import out_folder, predict_folder
 from seti.inference.predict_checks import check_predict, ensembles
 from seti.inference.scoring import load_folds
@@ -257,6 +257,8 @@ def _predict_group(
     auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
+    # By the whole data set, so that shards compute as one command does.
+    compiled = worth_compiling(cfg.compile, device, len(dataset) * len(classifiers) * (4 if cfg.flips else 1))
 
     def run(part: CadenceDataset, **options: Any) -> np.ndarray:
         with memory_errors(f"data.batch_size={size}"):
@@ -268,6 +270,7 @@ def _predict_group(
                 f"{whose}: {len(classifiers)} folds",
                 flips=cfg.flips,
                 halve=auto,
+                compiled=compiled,
                 **options,
             )
 

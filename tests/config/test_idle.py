@@ -38,6 +38,7 @@ def lines(*overrides: str) -> list[str]:
         ([], "data.dedoppler.drifts=9", "data.layout=spatial"),
         (["data.image_size=null"], "data.interpolation=area", "data.image_size=null"),
         (["model.weights=w.pth"], "model.pretrained=true", "model.weights=<file>"),
+        (["model.freeze_backbone=true"], "model.compile=true", "model.freeze_backbone=true"),
         ([], "lr_range.steps=50", "lr_range_test=false"),
         (["lr_range_test=true"], "optimizer.lr=1e-3", "lr_range_test=true"),
         (["lr_range_test=true"], "schedule.div_factor=3", "lr_range_test=true"),
