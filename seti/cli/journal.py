@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "SETI_SWEEP_JOURNAL"  # environment variable: the folder, for the processes of the jobs
 PREFIX = ".seti-sweep-"
+STOP = "stop"  # file in the journal of a sweep whose jobs are to end
 NO_TEMPORARY_FOLDER = "no folder takes temporary files: set the variable TMPDIR to one where you may write"
 KILLED = "its process was killed, perhaps for lack of memory"
 
@@ -84,6 +85,18 @@ def note(number: int, **facts: Any) -> None:
 def is_noted(number: int) -> bool:
     """True if a job has begun."""
     return _path(number).exists()
+
+
+def stop() -> None:
+    """Ask the jobs of this sweep to save their state and end, on whichever machine they are."""
+    (Path(os.environ[VARIABLE]) / STOP).touch()
+
+
+def is_stopping() -> bool:
+    """True once the jobs of this sweep are to end."""
+    with suppress(OSError):  # listed, because network file systems remember for a while that a file is missing
+        return STOP in os.listdir(os.environ[VARIABLE])  # noqa: PTH208
+    return False
 
 
 def close() -> dict[int, Job]:

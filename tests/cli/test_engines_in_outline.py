@@ -1,6 +1,8 @@
 """Engines of sweeps by parts; `commands/test_engines.py` runs real ones."""
 
+import math
 import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,7 @@ from seti.cli.launchers import OWN
 from seti.cli.sweep_report import OWN as OWN_BY_NAME
 from seti.config import arguments, instantiation_guard
 from seti.errors import SetiError
+from seti.utils import ray_cluster
 
 
 @pytest.fixture
@@ -47,6 +50,17 @@ def test_a_journal_keeps_a_file_a_job_and_the_last_start_counts(written):
     ]
     assert list(written.iterdir()) == []
     assert not journal.is_open()
+
+
+def test_a_job_of_ray_is_interrupted_once_its_sweep_is_stopping(written, monkeypatch):
+    monkeypatch.setattr(ray_jobs, "LOOK", 0.01)
+    job = SimpleNamespace(journal=str(next(written.iterdir())))
+    with ray_jobs._obeying(job):
+        time.sleep(0.05)
+    journal.stop()
+    with pytest.raises(KeyboardInterrupt), ray_jobs._obeying(job):
+        time.sleep(10)
+    assert math.isnan(ray_jobs._run_job(job, [], 0))  # one that had waited until then
 
 
 def test_a_line_that_was_half_written_is_left_out(written):
@@ -145,11 +159,11 @@ def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
     assert slurm_jobs._gpus(2, "slurm") == 2
     assert slurm_jobs._gpus(0, "slurm") is None
     settings = {"cpus": 2, "gpus": "auto"}
-    assert ray_jobs._resources({"CPU": 8.0}, settings) == ({"num_cpus": 2, "num_gpus": 0}, 4)
-    assert ray_jobs._resources({"CPU": 8.0, "GPU": 2.0}, settings) == ({"num_cpus": 2, "num_gpus": 1}, 2)
-    assert ray_jobs._resources({"CPU": 8.0, "GPU": 1.0}, {"cpus": 1, "gpus": 0.5})[1] == 2
+    assert ray_cluster.resources({"CPU": 8.0}, settings, "ray") == ({"num_cpus": 2, "num_gpus": 0}, 4)
+    assert ray_cluster.resources({"CPU": 8.0, "GPU": 2.0}, settings, "ray") == ({"num_cpus": 2, "num_gpus": 1}, 2)
+    assert ray_cluster.resources({"CPU": 8.0, "GPU": 1.0}, {"cpus": 1, "gpus": 0.5}, "ray")[1] == 2
     with pytest.raises(SetiError) as refused:
-        ray_jobs._resources({"CPU": 1.0}, settings)
+        ray_cluster.resources({"CPU": 1.0}, settings, "hydra.launcher")
     assert str(refused.value) == (
         "hydra.launcher.cpus=2 for each job, and Ray has 1 CPUs in all: set hydra.launcher.cpus to what one machine has"
     )

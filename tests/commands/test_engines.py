@@ -140,7 +140,7 @@ def test_slurm_trains_the_same_folds_and_goes_on_after_what_the_scheduler_does(s
     preempted = sweep(*SLURM, "exp_name=preempted", **cluster)
     preempted.experiment = preempted.folder / "outputs" / "preempted"
     preempted.holder(0)
-    preempted.ask("sbatch", "-p", "urgent", "-c", "2", "--wrap", "sleep 3")
+    preempted.ask("sbatch", "-p", "urgent", "-c", "2", "-o", "/dev/null", "--wrap", "sleep 3")
     assert preempted.finish() == 0, preempted.said()
     assert preempted.rows() == expected
     assert "Restarts=1" in preempted.ask("scontrol", "show", "job")
