@@ -226,6 +226,17 @@ class PredictDataConfig:
 
 
 @dataclass
+class RayConfig:
+    """Section `ray` of a configuration: actors that share the work of one command."""
+
+    address: str | None = None
+    actors: int | None = None
+    cpus: int = MISSING
+    gpus: Any = MISSING  # a number, or auto
+    retries: int = MISSING
+
+
+@dataclass
 class PredictConfig:
     """Settings of `conf/predict.yaml`."""
 
@@ -236,9 +247,11 @@ class PredictConfig:
     device: str = MISSING
     precision: str = MISSING
     shard: str | None = None
+    launcher: str | None = None
     flips: bool = MISSING
     average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
 
 
 _train = OmegaConf.structured(TrainConfig)

@@ -58,6 +58,7 @@ def predict_probabilities(
     halve: bool = False,
     lead: CadenceDataset | None = None,
     progressed: Callable[[np.ndarray], None] | None = None,
+    ensemble: "Ensemble | None" = None,
 ) -> np.ndarray:
     """Predict every cadence with every classifier, reading each cadence once.
 
@@ -72,6 +73,7 @@ def predict_probabilities(
         halve: halve batches that do not fit on the device.
         lead: a batch with which the networks are prepared, where the first one is not that of the whole data set.
         progressed: called after each batch with the probabilities so far, `(n, K)`, where batches are in order.
+        ensemble: the classifiers' networks, where they are prepared already.
 
     Returns:
         `(N, K)` float64 probabilities, one row per cadence of the dataset and one column per classifier.
@@ -83,7 +85,6 @@ def predict_probabilities(
     probs = np.full((len(dataset), len(classifiers)), np.nan)
     views = MirroredViews(dataset, flips)
     networks = [classifier.to(device).eval().backbone for classifier in classifiers]
-    ensemble: Ensemble | None = None
 
     def predict_batch(batch: Batch) -> int:
         inputs, _, indices = batch
@@ -93,9 +94,10 @@ def predict_probabilities(
     with cadence_progress() as progress, views.panels_if_needed():
         task = progress.add_task(label, total=len(probs))
         first, others = _split_first(batches, device)
-        leading = first if lead is None else _whole_batch(lead, dataset.on_device)
-        example = prepare(to_device(leading[0], device), dataset.image_maker)
-        ensemble = Ensemble(networks, example, device, precision, halve)
+        if ensemble is None:
+            leading = first if lead is None else _whole_batch(lead, dataset.on_device)
+            example = prepare(to_device(leading[0], device), dataset.image_maker)
+            ensemble = Ensemble(networks, example, device, precision, halve)
         counts = _in_threads(predict_batch, others, dataset) if device.type == "cpu" else map(predict_batch, others)
         done = 0
         for count in itertools.chain([predict_batch(first)], counts):
