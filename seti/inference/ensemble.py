@@ -59,6 +59,7 @@ def predict_probabilities(
     lead: CadenceDataset | None = None,
     progressed: Callable[[np.ndarray], None] | None = None,
     ensemble: "Ensemble | None" = None,
+    whole: int | None = None,
 ) -> np.ndarray:
     """Predict every cadence with every classifier, reading each cadence once.
 
@@ -74,6 +75,8 @@ def predict_probabilities(
         lead: a batch with which the networks are prepared, where the first one is not that of the whole data set.
         progressed: called after each batch with the probabilities so far, `(n, K)`, where batches are in order.
         ensemble: the classifiers' networks, where they are prepared already.
+        whole: number of cadences that several processes predict together; the progress bar counts all of them, at the
+            pace of this process.
 
     Returns:
         `(N, K)` float64 probabilities, one row per cadence of the dataset and one column per classifier.
@@ -92,7 +95,7 @@ def predict_probabilities(
         return len(indices)
 
     with cadence_progress() as progress, views.panels_if_needed():
-        task = progress.add_task(label, total=len(probs))
+        task = progress.add_task(label, total=whole or len(probs))
         first, others = _split_first(batches, device)
         if ensemble is None:
             leading = first if lead is None else _whole_batch(lead, dataset.on_device)
@@ -102,7 +105,7 @@ def predict_probabilities(
         done = 0
         for count in itertools.chain([predict_batch(first)], counts):
             done += count
-            progress.advance(task, count)
+            progress.update(task, completed=done * (whole or len(probs)) // len(probs))
             if progressed is not None:
                 progressed(probs[:done])
     bad = int((~np.isfinite(probs)).any(axis=1).sum())
