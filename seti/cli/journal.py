@@ -18,6 +18,7 @@ from seti.errors import SetiError
 log = logging.getLogger(__name__)
 
 VARIABLE = "SETI_SWEEP_JOURNAL"  # environment variable: the folder, for the processes of the jobs
+PARENT = "SETI_SWEEP_PARENT"  # environment variable: the command's process, where its jobs run in children of it
 PREFIX = ".seti-sweep-"
 STOP = "stop"  # file in the journal of a sweep whose jobs are to end
 NO_TEMPORARY_FOLDER = "no folder takes temporary files: set the variable TMPDIR to one where you may write"
@@ -55,11 +56,19 @@ def open_journal(shared: Path | None = None) -> None:
     if shared is not None:
         shared.mkdir(parents=True, exist_ok=True)
         os.environ[VARIABLE] = tempfile.mkdtemp(prefix=PREFIX, dir=shared.absolute())
+        os.environ.pop(PARENT, None)
         return
     try:
         os.environ[VARIABLE] = tempfile.mkdtemp(prefix=PREFIX)
     except OSError as error:
         raise SetiError(NO_TEMPORARY_FOLDER) from error
+    os.environ[PARENT] = str(os.getpid())
+
+
+def is_orphaned() -> bool:
+    """True in a job's process that has outlived the command of its sweep, which was killed."""
+    parent = os.environ.get(PARENT, "")
+    return parent.isdecimal() and int(parent) not in (os.getpid(), os.getppid())
 
 
 def is_open() -> bool:
@@ -102,6 +111,7 @@ def is_stopping() -> bool:
 def close() -> dict[int, Job]:
     """Remove the journal; return the jobs by their numbers."""
     folder = Path(os.environ.pop(VARIABLE))
+    os.environ.pop(PARENT, None)
     jobs: dict[int, Job] = {}
     for path in sorted(folder.glob("*.jsonl"), key=lambda path: int(path.stem)):
         job: Job | None = None
@@ -120,6 +130,7 @@ def close() -> dict[int, Job]:
 
 def discard() -> None:
     """Remove the journal of a sweep that will not be reported."""
+    os.environ.pop(PARENT, None)
     shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)
 
 

@@ -3,15 +3,13 @@
 import logging
 import os
 import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 from hydra.core.utils import JobReturn, filter_overrides
 
-from seti.cli import journal
+from seti.cli import journal, watch
 from seti.cli.remote_job import SIGTERM_CODE, RemoteJob, note_ended_by_engine, returned
 from seti.errors import brief
 from seti.utils import ray_cluster
@@ -21,7 +19,6 @@ log = logging.getLogger(__name__)
 SECTION = "hydra.launcher"
 AHEAD = 2  # tasks that Ray holds for each one that can run: a thousand waiting ones would take memory
 GRACE = 60.0  # s in which running jobs may save their state after Ctrl-C
-LOOK = 0.5  # s between two looks of a job at whether the sweep is stopping
 
 
 class StoppedError(Exception):
@@ -80,30 +77,12 @@ def _run(ray: Any, launcher: Any, job_overrides: Sequence[Sequence[str]], first:
 
 
 def _run_job(job: RemoteJob, overrides: list[str], number: int) -> Any:
+    os.environ[journal.VARIABLE] = job.journal
     try:
-        with _obeying(job):
+        with watch.signalling(signal.SIGINT, journal.is_stopping):  # as Ctrl-C, once the sweep is stopping
             return float("nan") if journal.is_stopping() else job(overrides, number, f"ray_{number}")
     except SystemExit as stopped:
         raise StoppedError(f"exit code {SIGTERM_CODE}") from stopped
-
-
-@contextmanager
-def _obeying(job: RemoteJob) -> Iterator[None]:
-    """Interrupt the job in this block, as Ctrl-C does, once its sweep is stopping."""
-    os.environ[journal.VARIABLE] = job.journal
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(LOOK):
-            if journal.is_stopping():
-                os.kill(os.getpid(), signal.SIGINT)
-                return
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        ended.set()
 
 
 def _explain(ray: Any, error: Exception) -> str:

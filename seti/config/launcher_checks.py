@@ -11,7 +11,9 @@ RAY = "ray"
 
 
 def check_launcher(cfg: Any, command: str) -> None:
-    """Refuse a launcher that one command cannot use, or settings of it that cannot work; write its name as defined.
+    """Refuse a launcher that a single command cannot use, and settings of Ray that cannot work.
+
+    The launcher's name is written as it is defined, in place.
 
     Args:
         cfg: of the command, with `launcher` and `ray`.

@@ -124,7 +124,7 @@ def fitting_workers(workers: int | None, header: Header, parts: int, networks: b
 
 
 def worker_bytes(header: Header, networks: bool) -> int:
-    """Memory of a process that searches, in bytes; `networks`: it loads networks of the user's own."""
+    """Memory of a process that searches, in bytes, perhaps with networks of the user's own."""
     return BASE_BYTES + networks * NETWORKS_BYTES + PANEL_COPIES * header.rows * header.coarse_width * 4
 
 

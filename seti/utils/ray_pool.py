@@ -113,7 +113,7 @@ class Actors:
                     yield item, result
 
     def in_order(self, work: Callable[..., Any], *batches: Iterable[Any], chunk: int = 1) -> Iterator[Any]:
-        """Yield results in the order of the arguments, as the function of `seti.utils.processes.pool`.
+        """Yield results in the order of the arguments, as `seti.utils.processes.pool` does.
 
         `chunk` has no meaning here: each call goes to the actor that is free.
         """

@@ -1,6 +1,8 @@
 """Engines of sweeps by parts; `commands/test_engines.py` runs real ones."""
 
 import math
+import os
+import signal
 import subprocess
 import time
 from types import SimpleNamespace
@@ -8,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import compose
 
-from seti.cli import journal, ray_jobs, slurm_jobs
+from seti.cli import journal, ray_jobs, slurm_jobs, watch
 from seti.cli.launchers import OWN
 from seti.cli.sweep_report import OWN as OWN_BY_NAME
 from seti.config import arguments, instantiation_guard
@@ -53,14 +55,33 @@ def test_a_journal_keeps_a_file_a_job_and_the_last_start_counts(written):
 
 
 def test_a_job_of_ray_is_interrupted_once_its_sweep_is_stopping(written, monkeypatch):
-    monkeypatch.setattr(ray_jobs, "LOOK", 0.01)
-    job = SimpleNamespace(journal=str(next(written.iterdir())))
-    with ray_jobs._obeying(job):
-        time.sleep(0.05)
-    journal.stop()
-    with pytest.raises(KeyboardInterrupt), ray_jobs._obeying(job):
+    monkeypatch.setattr(watch, "LOOK", 0.01)
+
+    def job(*_):
+        journal.stop()
         time.sleep(10)
-    assert math.isnan(ray_jobs._run_job(job, [], 0))  # one that had waited until then
+
+    job.journal = str(next(written.iterdir()))
+    with pytest.raises(KeyboardInterrupt):
+        ray_jobs._run_job(job, [], 0)
+    assert math.isnan(ray_jobs._run_job(job, [], 1))  # one that had waited until then
+
+
+def test_a_job_ends_once_the_command_of_its_sweep_has_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "LOOK", 0.01)
+    assert not journal.is_orphaned()
+    monkeypatch.setenv(journal.VARIABLE, "")
+    monkeypatch.setenv(journal.PARENT, "")
+    journal.open_journal(tmp_path)  # of an engine with machines of its own
+    assert not journal.is_orphaned()
+    journal.open_journal()
+    assert not journal.is_orphaned()  # in the process of the command itself
+    monkeypatch.setenv(journal.PARENT, str(os.getppid()))
+    assert not journal.is_orphaned()
+    monkeypatch.setenv(journal.PARENT, "999999999")
+    with pytest.raises(KeyboardInterrupt), watch.signalling(signal.SIGINT, journal.is_orphaned):
+        time.sleep(10)
+    journal.discard()
 
 
 def test_a_line_that_was_half_written_is_left_out(written):
