@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import slurm_cluster  # noqa: E402
 
 SETTINGS = (
-    *("model=tiny", "trainer=cpu", "threads=1", "trainer.precision=32", "trainer.max_epochs=30", "data.n_folds=2"),
+    *("model=tiny", "trainer=cpu", "threads=1", "trainer.precision=32", "trainer.max_epochs=12", "data.n_folds=2"),
     *("data.image_size=[24,32]", "data.batch_size=8", "data.num_workers=0", "mixup.alpha=1", "watch.after=null"),
     *("optimizer.lr=0.003", "data.root=data", "fold=0,1"),
 )
