@@ -67,8 +67,13 @@ def open_journal(shared: Path | None = None) -> None:
 
 def is_orphaned() -> bool:
     """True in a job's process that has outlived the command of its sweep, which was killed."""
+    return has_parent() and int(os.environ[PARENT]) != os.getppid()
+
+
+def has_parent() -> bool:
+    """True in a process that the command of a sweep has started for its jobs."""
     parent = os.environ.get(PARENT, "")
-    return parent.isdecimal() and int(parent) not in (os.getpid(), os.getppid())
+    return is_open() and parent.isdecimal() and int(parent) != os.getpid()
 
 
 def is_open() -> bool:

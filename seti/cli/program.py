@@ -116,12 +116,9 @@ def command(task: Task) -> Task:
                 _say_idle_settings(cfg)
                 if not in_sweep():
                     return task(cfg)
-                # joblib's workers would finish their jobs though the command was killed.
-                with watch.signalling(signal.SIGTERM, journal.is_orphaned):
+                with watch.ending_with_command():
                     return _run_in_sweep(task, cfg, place is not None)
         except BaseException as error:
-            if in_sweep() and journal.is_orphaned():  # there is no one to tell
-                os._exit(1)
             if place is not None and isinstance(error, Exception) and explain(error) is not None:
                 from seti.cli import job_folder
 

@@ -78,10 +78,23 @@ def test_a_job_ends_once_the_command_of_its_sweep_has_gone(tmp_path, monkeypatch
     assert not journal.is_orphaned()  # in the process of the command itself
     monkeypatch.setenv(journal.PARENT, str(os.getppid()))
     assert not journal.is_orphaned()
-    monkeypatch.setenv(journal.PARENT, "999999999")
-    with pytest.raises(KeyboardInterrupt), watch.signalling(signal.SIGINT, journal.is_orphaned):
-        time.sleep(10)
+    ended = []
+    monkeypatch.setattr(watch._Worker, "is_watched", False)
+    monkeypatch.setattr(watch.signal, "SIGTERM", signal.SIGINT)  # raises here
+    monkeypatch.setattr(watch.os, "_exit", ended.append)
+
+    def job():
+        with watch.ending_with_command():
+            monkeypatch.setenv(journal.PARENT, "999999999")
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    assert ended == [1]
+    watch._end_with_command()  # a worker that waits for a job
+    assert ended == [1, 1]
     journal.discard()
+    assert not journal.is_orphaned()
 
 
 def test_a_line_that_was_half_written_is_left_out(written):

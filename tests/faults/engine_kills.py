@@ -108,7 +108,9 @@ class Trial:
     def kill(self, name: str, whose: str, number: int, moment: float, random: Random) -> str | None:
         """Run the command, kill a process after a while; return what went wrong, or None."""
         process = self.start(name)
-        end = time.monotonic() + moment
+        while whose == "worker" and process.poll() is None and not self.workers(name, process.pid):
+            time.sleep(0.1)
+        end = time.monotonic() + (moment / 3 if whose == "worker" else moment)  # a third, at least, is the start
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.1)
         while whose == "worker" and process.poll() is None and not self.workers(name, process.pid):
