@@ -39,7 +39,7 @@ def signalling(number: int, asked: Callable[[], bool]) -> Iterator[None]:
 def ending_with_command() -> Iterator[None]:
     """End this process, and the job in this block, once the command of its sweep is gone.
 
-    The job ends as by SIGTERM, and saves its state. joblib's workers would finish their jobs, and then wait for minutes.
+    The job ends as by SIGTERM, and saves its state. joblib's workers would finish their jobs, and then wait.
     """
     if not journal.has_parent():
         yield
