@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +19,7 @@ ENVIRONMENT = {
     "RAY_COLOR_PREFIX": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+ANSWER = 10.0  # s to wait for a cluster's answer
 
 
 @contextmanager
@@ -53,16 +56,28 @@ def _start(ray: Any, address: str | None, cores: int | None, section: str, print
         options |= {"num_cpus": cores, "include_dashboard": False}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        _knock(address)
         ray.init(**options, log_to_driver=print_logs, logging_level=logging.ERROR)
         for number, handler in handlers.items():  # Ray's own would end this process before its jobs
             signal.signal(number, handler)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         where = "Ray did not start on this machine" if address is None else f"no Ray cluster answers at {address}"
         msg = (
             f"{section}.address={address}: {where} ({brief(error, 200)}): `ray start --head` starts a cluster, "
             f"and {section}.address=null uses this machine alone"
         )
         raise SetiError(msg) from error
+
+
+def _knock(address: str | None) -> None:
+    """Connect to the address of a cluster, for which Ray would try for minutes.
+
+    Raises:
+        OSError: nothing answers there.
+    """
+    place = re.fullmatch(r"(?:ray://)?\[?([^\]/]+)\]?:(\d+)", address or "")
+    if place is not None:
+        socket.create_connection((place[1], int(place[2])), ANSWER).close()
 
 
 def resources(has: dict[str, float], settings: Any, section: str) -> tuple[dict[str, float], int]:

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import socket
 import subprocess
 import time
 from types import SimpleNamespace
@@ -183,6 +184,19 @@ def test_a_preempted_job_is_queued_again_and_a_cancelled_one_is_not(monkeypatch,
     with pytest.raises(SystemExit):
         slurm_jobs.SlurmJob(stopped)([], 0, "name")
     assert (("scontrol", "requeue", "12") in asked) == again
+
+
+def test_a_ray_cluster_that_is_away_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for typed in (address, f"ray://{address}"):
+            with pytest.raises(SetiError) as refused:
+                ray_cluster._start(None, typed, None, "ray", False)
+            assert str(refused.value) == (
+                f"ray.address={typed}: no Ray cluster answers at {typed} ([Errno 111] Connection refused): `ray start "
+                "--head` starts a cluster, and ray.address=null uses this machine alone"
+            )
 
 
 def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
