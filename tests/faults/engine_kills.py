@@ -50,7 +50,8 @@ ENGINES = {
 }
 WHOSE = ("worker", "driver")
 WAIT = 300  # s that the command may take to end after a kill
-ENDING = 60  # s in which processes must notice that the command was killed: they may still import torch
+ENDING = 120  # s in which processes must notice that the command was killed: they may still import torch
+MEETING = 6  # s after its start within which a worker is killed
 ATTEMPTS = 3  # commands after a kill, at most, until the results are there
 
 
@@ -110,7 +111,7 @@ class Trial:
         process = self.start(name)
         while whose == "worker" and process.poll() is None and not self.workers(name, process.pid):
             time.sleep(0.1)
-        end = time.monotonic() + (moment / 3 if whose == "worker" else moment)  # a third, at least, is the start
+        end = time.monotonic() + moment
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.1)
         while whose == "worker" and process.poll() is None and not self.workers(name, process.pid):
@@ -191,7 +192,9 @@ def recover(trial: Trial, kills: int, random: Random) -> list[str]:
     for count in range(kills):
         whose = WHOSE[count % len(WHOSE)]
         number = random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
-        failed = trial.kill("killed", whose, number, random.random() * longest, random)
+        failed = trial.kill(
+            "killed", whose, number, random.random() * (MEETING if whose == "worker" else longest), random
+        )
         if failed:
             failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
             print(failures[-1])
