@@ -50,7 +50,8 @@ class Predictor:
     """Networks and cadences of one prediction, in an actor.
 
     Attributes:
-        classifiers, dataset, size, precision, flips, halve, compiled: as for `seti.inference.ensemble.predict_probabilities`.
+        classifiers, dataset, size, precision, flips, halve: as for `seti.inference.ensemble.predict_probabilities`.
+        compiled: the same.
         lead: number of cadences of the first batch, with which the networks are prepared.
         workers: processes that read for a GPU.
         device: kind of device, `cpu` or `cuda`.
