@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import replace
 
+import fake_ray
 import h5py
 import numpy as np
 import pandas as pd
@@ -196,6 +197,20 @@ def test_a_scan_that_is_stopped_anywhere_goes_on_to_the_same_files(scan, monkeyp
             assert (two / path.relative_to(one)).read_bytes() == path.read_bytes()
     names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, two)]
     assert names[0] == names[1]
+
+
+def test_actors_find_the_same_events_and_one_that_is_killed_is_replaced(scan, monkeypatch):
+    whole = scan().joinpath("events.csv").read_bytes()
+    ray = fake_ray.install(monkeypatch, fake_ray.FakeRay({"CPU": 2.0}, kills=[1]))
+    folder = scan("launcher=ray", out="by_actors")
+    assert folder.joinpath("events.csv").read_bytes() == whole
+    assert ray.started == 3
+    assert ray.options[0]["memory"] > parts.BASE_BYTES
+    folder.joinpath("channels", "2.csv").unlink()
+    again = fake_ray.install(monkeypatch, fake_ray.FakeRay())
+    scan("launcher=ray", out="by_actors")
+    assert folder.joinpath("events.csv").read_bytes() == whole
+    assert again.calls == 1  # the channel alone
 
 
 def test_shards_are_merged_by_the_last_one_or_by_a_run_without_shard(scan, monkeypatch, capsys):
