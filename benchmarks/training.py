@@ -17,6 +17,7 @@ from seti.data import competition
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.models.backbone import Backbone
 from seti.training.build import build_classifier, build_trainer, configure_logs
+from seti.training.compiling import choose_compilation
 from seti.transforms.batch import prepare, to_device
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -93,6 +94,7 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False}
     trainer = build_trainer(cfg, folder, [clock], **options, **quiet)
     classifier = build_classifier(config, datamodule, fetch_weights=False)
+    choose_compilation(classifier, config, trainer, datamodule)
     if resident:
         device = trainer.strategy.root_device
         inputs, targets, indices = next(iter(datamodule.train_dataloader()))

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 @program.program("show")
 def main(cfg: "ShowConfig") -> None:
-    """Draw cadences, or an experiment's gallery, and print the figures' paths."""
+    """Draw cadences, an experiment's gallery or labelled events, and print the figures' paths."""
     from seti.reports.gallery import show
 
+    if cfg.scan is not None:
+        from seti.reports.labelled_events import show_events
+
+        for path in show_events(cfg):
+            print(path)
+        return
     root = None if cfg.data.root is None else Path(cfg.data.root)
     ckpt_dir = None if cfg.ckpt_dir is None else Path(cfg.ckpt_dir)
     labels = None if cfg.labels is None else Path(cfg.labels)

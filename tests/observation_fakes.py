@@ -97,7 +97,15 @@ def search_channel(read_panel, *, resolution_hz, row_s, panel_start_s, on, setti
         values = snr[:, number, at]
         end = at + drifts[number] * (panel_start_s[5] + rows * row_s) / resolution_hz
         score = float(joint[number, at] / (joint[number, at] + 50))
-        row = (float(at), float(drifts[number]), float(joint[number, at]), *map(float, values), resolution_hz, score)
+        row = (
+            float(at),
+            float(drifts[number]),
+            0.0,
+            float(joint[number, at]),
+            *map(float, values),
+            resolution_hz,
+            score,
+        )
         events.append((*row, min(at, end), max(at, end), 3))
         joint[:, max(0, at - 200) : at + 200] = 0
     table = pd.DataFrame(events, columns=list(EVENT_COLUMNS))

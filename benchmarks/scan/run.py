@@ -3,7 +3,8 @@
     make bench-scan                      # three channels, about 10 minutes on one core
     python benchmarks/scan/run.py --seeds 4 5 6 --making second --turboseti <python of its environment>
 
-Without `--turboseti` only this project is measured. Results go to `benchmarks/results/scan.json` and `scan.md`.
+Without `--turboseti` only this project is measured. Results go to `benchmarks/results/scan.json` and `scan.md`, or to
+files of another name (`--name`).
 """
 
 import argparse
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--turboseti", help="python of an environment with turbo_seti 2.3.2 and numpy<2.4")
     parser.add_argument("--machine", default="")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--name", default="scan", help="of the two files with results")
     arguments = parser.parse_args()
     results = {}
     for making in arguments.making:
@@ -145,8 +147,8 @@ def main() -> None:
     text += "included, compiled code loaded before. Makings: see `benchmarks/scan/channels.py`.\n"
     for making, found in results.items():
         text += f"\n## Making: {making}\n\n{table(found)}\n"
-    (arguments.out / "scan.md").write_text(text)
-    (arguments.out / "scan.json").write_text(json.dumps(results, indent=1) + "\n")
+    (arguments.out / f"{arguments.name}.md").write_text(text)
+    (arguments.out / f"{arguments.name}.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
     python benchmarks/scan/scaling.py                       # about 6 minutes on two idle cores, 0.4 GB of disk
     python benchmarks/scan/scaling.py --channels 4 8 --width 65536    # a quick trial
 
-Six observations repeat one simulated coarse channel. Every scan starts again, after one that loads the compiled
-code; the wall time, CPU seconds and the largest memory of any worker are printed. Figures and cut-outs are left out.
+Six observations repeat one simulated coarse channel. The first scan, of one channel, only loads or makes the compiled
+code; `--compile` measures one that has to make it. Every scan starts again: wall time, CPU seconds of all its
+processes, and the memory of the largest of them, which is a worker's. Figures and cut-outs are left out.
 """
 
 import argparse
+import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import h5py
@@ -42,51 +42,74 @@ def repeated(one: Path, folder: Path, channels: int) -> Path:
     return folder
 
 
-def scan(cadence: Path, out: Path, workers: int) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds, and MB of the largest process of one scan."""
+def scan(cadence: Path, out: Path, workers: int, compiled: Path | None = None) -> dict[str, float]:
+    """Scan, and measure all processes of the scan.
+
+    Args:
+        cadence: folder of the six observations.
+        out: folder of the scan.
+        workers: processes that search.
+        compiled: folder of compiled code; None for the one in use.
+
+    Returns:
+        `wall`, `cpu` and `system` in seconds, and `mb` of the largest process.
+    """
     command = [sys.executable, "-m", "seti.scan", f"cadence={cadence}", f"out={out}", f"workers={workers}"]
     command += ["figures=0", "cutouts=0"]
     environment = os.environ | {"PYTHONPATH": str(HERE.parents[1])}
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    if compiled is not None:
+        environment["NUMBA_CACHE_DIR"] = str(compiled)
     # A process of its own measures the scan: the largest memory of children never falls in this one.
     measure = (
-        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], capture_output=True, text=True);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(done.stderr or done.returncode)"
+        "import json, resource, subprocess, sys, time; began = time.monotonic();"
+        "done = subprocess.run(sys.argv[1:], capture_output=True, text=True); wall = time.monotonic() - began;"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(json.dumps(dict(wall=wall, cpu=used.ru_utime + used.ru_stime, system=used.ru_stime,"
+        " mb=used.ru_maxrss / 1024)));"
+        "sys.exit(done.stderr if done.returncode else 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", measure, *command], capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - began, cpu, int(done.stdout) / 1024
+    return json.loads(done.stdout)
+
+
+def line(channels: int | str, workers: int, used: dict[str, float]) -> str:
+    """Row of the table."""
+    numbers = (f"{used['wall']:.1f}", f"{used['cpu']:.1f}", f"{used['system']:.1f}", f"{used['mb']:.0f}")
+    return f"| {channels} | {workers} | {' | '.join(numbers)} |"
 
 
 def main() -> None:
     """Scan and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--channels", type=int, nargs="+", default=[1, 8, 64], help="coarse channels of the files")
+    parser.add_argument("--channels", type=int, nargs="+", default=[1, 16, 64], help="coarse channels of the files")
     parser.add_argument("--width", type=int, default=2**20, help="fine channels in a coarse channel")
     parser.add_argument("--seed", type=int, default=201)
+    parser.add_argument("--compile", action="store_true", help="measure a scan that compiles the search, too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(Channel(arguments.seed, FIRST, arguments.width, arguments.width / 2**20), folder / "one")
-        scan(folder / "one", folder / "first", 1)
-        print("| coarse channels | workers | wall s | CPU s | MB of the largest process |")
-        print("| --- | --- | --- | --- | --- |")
+        print("| coarse channels | workers | wall s | CPU s | of it in the system | MB of the largest process |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        if arguments.compile:
+            first = scan(folder / "one", folder / "compiling", 1, folder / "compiled")
+            print(line("1, compiling", 1, first), flush=True)
+        scan(folder / "one", folder / "warm", 1)
+        said = []
         for channels in arguments.channels:
             cadence = repeated(folder / "one", folder / f"cadence_{channels}", channels)
             walls = {}
             for workers in (1, 2) if channels > 1 else (1,):
-                out = folder / f"scan_{channels}_{workers}"
-                walls[workers], cpu, memory = scan(cadence, out, workers)
-                print(f"| {channels} | {workers} | {walls[workers]:.1f} | {cpu:.1f} | {memory:.0f} |", flush=True)
+                used = scan(cadence, folder / f"scan_{channels}_{workers}", workers)
+                walls[workers] = used["wall"]
+                print(line(channels, workers, used), flush=True)
             if len(walls) == 2:
-                print(
-                    f"two workers are {walls[1] / walls[2]:.2f} times as fast on {channels} coarse channels", flush=True
-                )
+                said.append(f"two workers are {walls[1] / walls[2]:.2f} times as fast on {channels} coarse channels")
+        print("\n".join(said))
 
 
 if __name__ == "__main__":

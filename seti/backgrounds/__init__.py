@@ -5,5 +5,6 @@ In the order in which data flow: `cadences` opens both splits, `fingerprints` co
 offsets, `verification` compares two cadences panel by panel and `linking` does so for many, `grouping` joins matches
 into verified groups, `conclusions` describes every cadence, `table` writes and reads `twins.csv`, `shares` counts twins
 across splits and folds. `search` runs the search, and `parts` keeps what a stopped run goes on from. `cleaning`
-subtracts the twins of a cadence, `clean_set` writes a data set of the differences.
+subtracts the twins of a cadence, `clean_set` writes a data set of the differences, and `original` records what it was
+made from.
 """

@@ -5,12 +5,11 @@ made from; the same command goes on where it was stopped.
 """
 
 import functools
-import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pandas as pd
 from seti.backgrounds import table
 from seti.backgrounds.cadences import ALL, Cadences, DataSet, open_data_set
 from seti.backgrounds.cleaning import Partner, choose, covered, partners_of, subtract
-from seti.data import competition
+from seti.backgrounds.original import SAME, contents_of, identify, tables_of
 from seti.data.cleaned_set import CLEAN, COVERAGE, check_not_cleaned
 from seti.errors import SetiError
 from seti.utils import files, locks
@@ -28,7 +27,6 @@ from seti.utils.console import cadence_progress
 from seti.utils.processes import available_cores, check_workers, parallel_map
 
 RECORD = CLEAN
-FORMAT = 1  # raised when the same twins give other bytes
 BLOCK = 32  # cadences that are sent to a process at once
 COLUMNS = ("id", "split", "group", "covered", "partners")
 
@@ -73,24 +71,18 @@ def clean(root: Path, folder: Path, pack_dir: Path | None = None, workers: int |
     check_not_cleaned(root)
     twins = table.read_twins(root, pack_dir)
     links = table.read_links(root)
-    identity = {
-        "format": FORMAT,
-        "versions": {"seti": version("seti")},
-        "root": str(root.resolve()),
-        "twins": hashlib.sha256((root / table.TABLE).read_bytes()).hexdigest(),
-        "tables": _digests(root),
-    }
+    identity = identify(root, pack_dir)
     _check_content(folder, identity)
     files.try_output(folder / COVERAGE)
     folder.mkdir(parents=True, exist_ok=True)
     with locks.hold(folder, "cleaning"), files.name_in_errors(folder):
         files.remove_stale_parts(folder)
         files.write_json(folder / RECORD, identity)
-        for source in _tables(root):
+        for source in tables_of(root):
             with files.atomic_write(folder / source.name) as temporary:
                 shutil.copyfile(source, temporary)
         data = open_data_set(root, pack_dir)
-        chosen = [choose(partners, data.bins) for partners in partners_of(links, _contents(root))]
+        chosen = [choose(partners, data.bins) for partners in partners_of(links, contents_of(root))]
         _write_cadences(data, folder, chosen, workers)
         shares = [covered(partners, data.bins).mean() if partners else 0.0 for partners in chosen]
         ids = twins["id"].to_numpy()
@@ -127,38 +119,24 @@ def _check_content(folder: Path, identity: dict[str, Any]) -> None:
         msg = f"clean={folder} is not empty and holds no {RECORD}: give a new folder"
         raise SetiError(msg)
     found = files.read_json(folder / RECORD)
-    other = [key for key in ("format", "root", "twins", "tables") if found.get(key) != identity[key]]
+    other = [key for key in SAME if found.get(key) != identity[key]]
+    if found.get("contents", identity["contents"]) != identity["contents"]:
+        other.append("twins")
     if other:
         what = {"root": "of another data.root", "twins": "with another twins.csv"}.get(other[0], "of another data set")
         msg = f"clean={folder} was made {what}: delete it, or give a new folder"
         raise SetiError(msg)
 
 
-def _contents(root: Path) -> np.ndarray:
-    """Checksums of all cadences, `(N,)`, in the order of `twins.csv`."""
-    return pd.read_csv(root / table.SOURCES, dtype=str, keep_default_na=False)["checksum"].to_numpy(dtype=np.str_)
-
-
-def _tables(root: Path) -> list[Path]:
-    """Tables that belong to the data set itself."""
-    names = (competition.LABELS, competition.SUBMISSION, competition.TEST_LABELS, "truth.csv")
-    return [root / name for name in names if (root / name).is_file()]
-
-
-def _digests(root: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in _tables(root)}
-
-
 def _write_cadences(data: DataSet, folder: Path, chosen: list[list[Partner]], workers: int | None) -> None:
-    for split in table.ID_TABLES:
-        for place in (folder / split).glob("*"):
-            files.remove_stale_parts(place)
+    for place in {_target(data, folder, number).parent for number in range(len(data.ids))}:
+        files.remove_stale_parts(place)
     left = [number for number, partners in enumerate(chosen) if not _is_written(data, folder, number, bool(partners))]
     # Cadences of a field lie next to each other in the numbering by first twin: their files are in the system's cache.
     left.sort(key=lambda number: (min([number, *(one.row for one in chosen[number])]), number))
     blocks = [left[start : start + BLOCK] for start in range(0, len(left), BLOCK)]
-    work = functools.partial(_write_block, data.root, folder)
-    jobs = _jobs(data, chosen, blocks)
+    work = functools.partial(_write_block, data.root)
+    jobs = _jobs(data, folder, chosen, blocks)
     processes = max(1, min(workers or available_cores(), len(blocks)))
     with cadence_progress() as progress:
         before = len(chosen) - len(left)
@@ -167,10 +145,10 @@ def _write_cadences(data: DataSet, folder: Path, chosen: list[list[Partner]], wo
             progress.advance(task, written)
 
 
-Job = tuple[Cadences, list[tuple[str, str, int, list[tuple[int, Partner]]]]]
+Job = tuple[Cadences, list[tuple[Path, Path, int, list[tuple[int, Partner]]]]]
 
 
-def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -> Iterator[Job]:
+def _jobs(data: DataSet, folder: Path, chosen: list[list[Partner]], blocks: list[list[int]]) -> Iterator[Job]:
     """Yield the cadences of each block with their twins, and the places of each one among them."""
     opened = data.open(ALL)
     for block in blocks:
@@ -178,8 +156,8 @@ def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -
         place = {int(number): at for at, number in enumerate(numbers)}
         rows = [
             (
-                str(data.splits[number]),
-                str(data.ids[number]),
+                data.path(number),
+                _target(data, folder, number),
                 place[number],
                 [(place[one.row], one) for one in chosen[number]],
             )
@@ -188,13 +166,11 @@ def _jobs(data: DataSet, chosen: list[list[Partner]], blocks: list[list[int]]) -
         yield opened.take(numbers), rows
 
 
-def _write_block(root: Path, folder: Path, job: Job) -> int:
+def _write_block(root: Path, job: Job) -> int:
     cadences, rows = job
     read = functools.lru_cache(maxsize=4 * BLOCK)(cadences.read)
-    for split, name, place, partners in rows:
-        path = competition.cadence_path(folder, split, name)
+    for source, path, place, partners in rows:
         path.parent.mkdir(parents=True, exist_ok=True)
-        source = competition.cadence_path(root, split, name)
         if not partners and source.is_file():
             _link(source, path)
             continue
@@ -208,10 +184,17 @@ def _write_block(root: Path, folder: Path, job: Job) -> int:
                     f"{table.twins_command(root)} makes that again"
                 )
                 raise SetiError(msg) from error
+        content = io.BytesIO()  # numpy's error on a full disk names neither the file nor the cause
+        np.save(content, cadence)
         # Not durable: coverage.csv says that all are there.
         with files.atomic_write(path, durable=False) as temporary, files.name_in_errors(path, temporary):
-            np.save(temporary, cadence)
+            temporary.write_bytes(content.getbuffer())
     return len(rows)
+
+
+def _target(data: DataSet, folder: Path, number: int) -> Path:
+    """Path of a cadence in the new data set: where it is in the old one."""
+    return folder / data.path(number).relative_to(data.root)
 
 
 def _link(source: Path, path: Path) -> None:
@@ -223,8 +206,7 @@ def _link(source: Path, path: Path) -> None:
 
 def _is_written(data: DataSet, folder: Path, number: int, cleaned: bool) -> bool:
     """True where an earlier run has written a cadence, or linked one that stays as it is."""
-    path = competition.cadence_path(folder, data.splits[number], data.ids[number])
-    source = competition.cadence_path(data.root, data.splits[number], data.ids[number])
+    path, source = _target(data, folder, number), data.path(number)
     if not cleaned and source.is_file():
         return path.is_symlink() and path.exists() and path.samefile(source)
     if path.is_symlink() or not path.is_file():

@@ -17,6 +17,7 @@ import pandas as pd
 
 from seti.data import competition
 from seti.data.cadence import OFF_PANELS, read_cadence
+from seti.data.listing import SPLIT, is_loose, list_cadences
 from seti.data.pack_reader import PackFiles, pack_folder
 from seti.data.tables import read_table
 from seti.errors import SetiError, brief
@@ -105,7 +106,7 @@ def read_twins(root: Path, pack_dir: str | Path | None = None) -> pd.DataFrame:
     # Ids and checksums may consist of digits alone, and an id may be "nan".
     table = _read(root / TABLE, COLUMNS).astype({"offset": np.int64, "members": np.int64, "covered": np.float64})
     table = table.assign(group=pd.to_numeric(table["group"]).astype("Int64"))
-    _check_ids(root, table)
+    _check_ids(root, table, pack_dir)
     sources = _read(root / SOURCES, SOURCE_COLUMNS).astype({"size": np.int64, "mtime_ns": np.int64})
     for split in ID_TABLES:
         _check_sources(root, split, sources[sources["split"] == split], pack_dir)
@@ -159,12 +160,22 @@ def read_gains(root: Path, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def list_ids(root: Path) -> dict[str, list[str]]:
+def list_ids(root: Path, pack_dir: str | Path | None = None) -> dict[str, list[str]]:
     """List the ids of both splits in the tables' order; a split without a table has none.
+
+    In a folder without a table, they are those of the files in it, or else of its packs of all panels.
 
     Raises:
         SetiError: a table is damaged.
     """
+    listing = list_cadences(root)
+    if listing.paths:
+        return {split: list(listing.paths) if split == SPLIT else [] for split in ID_TABLES}
+    if listing.paths is not None:
+        packs = {split: PackFiles(pack_folder(root, pack_dir), split, "all") for split in ID_TABLES}
+        return {
+            split: pack.read_table()["id"].tolist() if pack.manifest.exists() else [] for split, pack in packs.items()
+        }
     found = {}
     for split, name in ID_TABLES.items():
         path = root / name
@@ -199,9 +210,9 @@ def _check_record(root: Path) -> None:
             raise SetiError(msg)
 
 
-def _check_ids(root: Path, table: pd.DataFrame) -> None:
+def _check_ids(root: Path, table: pd.DataFrame, pack_dir: str | Path | None) -> None:
     """Refuse a table of other cadences than the data set's."""
-    for split, ids in list_ids(root).items():
+    for split, ids in list_ids(root, pack_dir).items():
         held = set(table["id"][table["split"] == split])
         absent = [i for i in ids if i not in held]
         gone = sorted(held.difference(ids))
@@ -212,7 +223,8 @@ def _check_ids(root: Path, table: pd.DataFrame) -> None:
         elif absent:
             problem = f"is out of date: it lacks {len(absent)} of {len(ids)} {split} ids, first {absent[0]}"
         else:
-            problem = f"is out of date: {len(gone)} of its {split} ids are not in {ID_TABLES[split]}, first {gone[0]}"
+            where = "its folder" if is_loose(root) else ID_TABLES[split]
+            problem = f"is out of date: {len(gone)} of its {split} ids are not in {where}, first {gone[0]}"
         msg = f"{root / TABLE} {problem}; {twins_command(root)} makes it again"
         raise SetiError(msg)
 
@@ -223,12 +235,13 @@ def _check_sources(root: Path, split: str, sources: pd.DataFrame, pack_dir: str 
     Sizes and times are compared, as for packs. In a copy of a data set all times differ: there the OFF panels of some
     cadences are compared.
     """
-    present = competition.list_files(root, split)
+    listing = list_cadences(root)
+    present = listing.files(split)
     if present:
         changed = [row for row in sources.itertuples() if present.get(row.id) != (row.size, row.mtime_ns)]
         # Of cadences that were read from a pack, no file is known.
         changed = [row for row in changed if row.id in present or row.size >= 0]
-        other = [row.id for row in _spread(changed) if not _is_content(root, split, row.id, row.checksum)]
+        other = [row.id for row in _spread(changed) if not _is_content(listing.path(split, row.id), row.checksum)]
     else:
         other = _changed_in_pack(root, split, sources, pack_dir)
     if other:
@@ -246,8 +259,7 @@ def _spread(rows: list) -> Iterable:
     return [rows[int(place)] for place in np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))] if rows else []
 
 
-def _is_content(root: Path, split: str, cadence_id: str, checksum: str) -> bool:
-    path = competition.cadence_path(root, split, cadence_id)
+def _is_content(path: Path, checksum: str) -> bool:
     try:
         return row_checksum(panel_checksums(read_cadence(path, OFF_PANELS))) == checksum
     except SetiError:

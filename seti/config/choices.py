@@ -20,6 +20,8 @@ CHOICES: dict[str, Collection[str]] = {
     "data.augment_on": ("auto", "device", "host"),
     "augment.inject_shapes": SHAPES,
     "mixup.label": ("interpolate", "union"),
+    "model.compile": ("auto", "true", "false"),
+    "compile": ("auto", "true", "false"),
     "model.pool": ("gem",),
     "schedule.name": ("onecycle", "cosine"),
     "loss.name": ("bce", "focal"),

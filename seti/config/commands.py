@@ -95,6 +95,7 @@ class ShowConfig:
     data: ShowDataConfig = field(default_factory=ShowDataConfig)
     ids: list[str] = MISSING
     labels: str | None = field(default=None, metadata=PATH)
+    scan: Any = field(default=None, metadata=PATH)  # a folder, or a list of them
     ckpt_dir: str | None = field(default=None, metadata=PATH)
     out: str = field(default=MISSING, metadata=PATH)
 

@@ -7,11 +7,13 @@ refusals. They are about what was typed: a default that does nothing needs no wo
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from seti.config.schema import TrainConfig
+from seti.data.cleaned_set import CLEAN
 from seti.transforms.layout_names import INTEGRATES
 from seti.utils import notices
 
@@ -72,6 +74,11 @@ TRAIN: tuple[Rule, ...] = (
     (("watch.auc_margin",), lambda cfg: cfg.watch.after is None, "watch.after=null"),
     (("data.groups",), lambda cfg: cfg.data.folds is not None, "data.folds=column"),
     (("data.pseudo_share", "data.pseudo_weight"), lambda cfg: cfg.data.pseudo is None, "data.pseudo=null"),
+    (
+        ("data.uncleaned",),
+        lambda cfg: not (Path(cfg.data.root) / CLEAN).is_file(),
+        "data.root={data.root} is not of seti twins clean=<folder>",
+    ),
     (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
     (("data.dedoppler.*",), lambda cfg: not INTEGRATES[cfg.data.layout], "data.layout={data.layout}"),
     (
@@ -79,6 +86,7 @@ TRAIN: tuple[Rule, ...] = (
         lambda cfg: cfg.data.image_size is None and cfg.data.layout != "channel_dedoppler",
         "data.image_size=null",
     ),
+    (("model.compile",), lambda cfg: cfg.model.freeze_backbone, "model.freeze_backbone=true"),
     (("model.pretrained",), lambda cfg: cfg.model.pretrained and cfg.model.weights is not None, "model.weights=<file>"),
 )
 

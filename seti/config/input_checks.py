@@ -33,6 +33,8 @@ def check_data(data: DataConfig) -> None:
         check_range("data.pseudo_share", data.pseudo_share, 1e-6, 1, "; null uses all pseudo-labels")
     if data.pseudo_weight is not None:
         check_range("data.pseudo_weight", data.pseudo_weight, 1e-6, 100, "; null weighs them as labels")
+    if data.uncleaned is not None:
+        check_range("data.uncleaned", data.uncleaned, 0, 1, "; null trains on cleaned cadences alone")
     check_range("data.fold_seed", data.fold_seed, 0, 2**32 - 1)
     check_range("data.n_folds", data.n_folds, 2, None)
     if data.image_size is not None and (len(data.image_size) != 2 or min(data.image_size) < 1):

@@ -42,6 +42,7 @@ class DataConfig:
     pseudo: str | None = field(default=None, metadata=PATH)
     pseudo_share: float | None = None
     pseudo_weight: float | None = None
+    uncleaned: float | None = None
     panels: str = MISSING
     layout: str = MISSING
     image_size: list[int] | None = None
@@ -95,7 +96,7 @@ class ModelConfig:
     pretrained: bool = MISSING
     weights: str | None = field(default=None, metadata=PATH)
     freeze_backbone: bool = MISSING
-    compile: bool = MISSING
+    compile: str = MISSING
     pool: str | None = None
     drop_rate: float | None = None
     drop_path: float | None = None
@@ -246,6 +247,7 @@ class PredictConfig:
     threads: int | None = None
     device: str = MISSING
     precision: str = MISSING
+    compile: str = MISSING
     shard: str | None = None
     launcher: str | None = None
     flips: bool = MISSING
@@ -260,6 +262,12 @@ ConfigStore.instance().store(name="train_schema", node=_train)
 ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 
 AUTO = "auto"  # of data.batch_size
+# Folders of output_dir that are not experiments. Some file systems take STACK for the same name.
+TAKEN = {
+    "stack": "the stack's own folder",
+    "mlruns": "the folder of logger=mlflow",
+    "wandb": "the folder of logger=wandb",
+}
 
 
 def default_exp_name(backbone: str, panels: str, layout: str, image_size: list[int] | None, alpha: float | None) -> str:
@@ -293,11 +301,11 @@ def check_exp_name(name: str) -> str:
     Raises:
         SetiError: it does not name a folder directly in `output_dir`.
     """
-    if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith(".") or name == "stack":
-        msg = (
-            f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
-            "(and not 'stack', which is the stack's own folder)"
-        )
+    if name.lower() in TAKEN:
+        msg = f"exp_name={name!r} cannot name a folder of experiments: it is {TAKEN[name.lower()]}; use another name"
+        raise SetiError(msg)
+    if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith("."):
+        msg = f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ -"
         raise SetiError(msg)
     return name
 

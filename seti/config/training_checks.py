@@ -14,6 +14,7 @@ def check_model(cfg: TrainConfig) -> None:
         SetiError: naming the setting, its value, and what is allowed.
     """
     model, epochs = cfg.model, cfg.trainer.get("max_epochs")
+    check_choice("model.compile", model.compile)
     if model.pool is not None:
         check_choice("model.pool", model.pool, "; null keeps the network's own")
     for name in ("drop_rate", "drop_path"):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seti.data import competition
+from seti.data.listing import SPLIT, Listing, open_pack
 from seti.data.loose import find_cadences, no_cadences, open_loose, open_packs
 from seti.data.screening import find_damaged
 from seti.data.sources import CadenceSource
@@ -79,6 +80,10 @@ def open_folder(
 
 def _open_without_table(root: Path, panels: tuple[int, ...], packed: str, pack_dir: str | Path | None) -> CadenceSource:
     paths = {} if packed == "true" else find_cadences(root)
+    if paths and packed == "auto":
+        pack, _ = open_pack(Listing(root, paths), SPLIT, np.array(list(paths)), panels, pack_dir)
+        if pack is not None:
+            return pack
     if paths:
         return open_loose(root, paths, panels)
     source = None if packed == "false" else open_packs(root, panels, pack_dir)

@@ -21,6 +21,7 @@ class PackPlan:
         root: the data set's folder.
         table: columns id, size, mtime_ns: the sources, in the pack's order.
         rows, bins, dtype: of every panel.
+        paths: of the sources, in the same order.
     """
 
     pack: PackFiles
@@ -29,6 +30,7 @@ class PackPlan:
     rows: int
     bins: int
     dtype: str
+    paths: tuple[str, ...]
 
     @property
     def panels(self) -> tuple[int, ...]:

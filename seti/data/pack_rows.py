@@ -37,7 +37,7 @@ def pack_rows(plan: PackPlan, known: dict[int, str], workers: int | None) -> lis
     n = len(plan.table)
     workers = 1 if n <= _ALONE else min(workers or available_cores(), -(-n // _BLOCK))
     blocks = [range(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-    jobs = ((plan.table["id"].iloc[b.start : b.stop].tolist(), [known.get(i) for i in b], b.start) for b in blocks)
+    jobs = ((plan.paths[b.start : b.stop], [known.get(i) for i in b], b.start) for b in blocks)
     checksums: list[str] = []
     work = functools.partial(_pack_block, _Target(plan))
     with cadence_progress() as progress, plan.journal.open("a") as stream:
@@ -55,25 +55,23 @@ class _Target:
 
     def __init__(self, plan: PackPlan) -> None:
         self.partial = plan.pack.partial
-        self.folder = plan.root / plan.pack.split
         self.panels, self.size, self.dtype = plan.panels, (plan.rows, plan.bins), np.dtype(plan.dtype)
         self.offset, self.row_bytes = len(plan.header), plan.row_bytes
 
 
-def _pack_block(target: _Target, job: tuple[list[str], list[str | None], int]) -> list[str]:
+def _pack_block(target: _Target, job: tuple[tuple[str, ...], list[str | None], int]) -> list[str]:
     """Pack some cadences; a row on disk that still has its known checksum is left alone."""
-    ids, known, start = job
+    paths, known, start = job
     checksums = []
     row = np.empty((len(target.panels), *target.size), target.dtype)
     with target.partial.open("r+b", buffering=0) as stream:
-        for number, (cadence_id, checksum) in enumerate(zip(ids, known, strict=True)):
+        for number, (path, checksum) in enumerate(zip(paths, known, strict=True)):
             offset = target.offset + (start + number) * target.row_bytes
             if checksum is not None:
                 read = os.preadv(stream.fileno(), [row.data], offset)
                 if read == target.row_bytes and row_checksum(panel_checksums(row)) == checksum:
                     checksums.append(checksum)
                     continue
-            path = target.folder / cadence_id[0] / f"{cadence_id}.npy"
             cadence = read_cadence(path, target.panels, size=target.size)
             if cadence.dtype != target.dtype:
                 msg = f"cadence {path} holds {cadence.dtype}, the others {target.dtype}: remove or replace the file"

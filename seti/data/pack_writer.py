@@ -17,11 +17,14 @@ import pandas as pd
 
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES, read_format
+from seti.data.listing import SPLIT, Listing, changed_files, check_names, is_loose, list_cadences
+from seti.data.loose import find_cadences
 from seti.data.pack_plan import PackPlan, journal_path
 from seti.data.pack_reader import FORMAT, PackedCadences, PackFiles, pack_folder, table_digests
 from seti.data.pack_rows import pack_rows, read_journal
 from seti.errors import SetiError, SettingsError
 from seti.utils import files, locks
+from seti.utils.console import near
 from seti.utils.processes import check_workers
 from seti.utils.shutdown import Interrupted
 
@@ -58,6 +61,12 @@ def pack_splits(
         msg = f"split=[{','.join(splits)}] must name train, test or both, as in split=[train]"
         raise SettingsError(msg)
     check_workers(workers)
+    if is_loose(root) and SPLIT in splits and find_cadences(root):
+        log.info("%s has no table: every cadence in it is packed as %s", near(root), SPLIT)
+        splits = [SPLIT]
+    elif {"train", "test"} <= set(splits) and _has_test_alone(root):
+        msg = f"{root / competition.LABELS} is missing: split=[test] packs the test set alone"
+        raise SetiError(msg)
     return [pack_split(root, split, panels, pack_dir, workers, force) for split in splits]
 
 
@@ -81,30 +90,53 @@ def pack_split(
         SetiError: the data set is damaged; the pack is there and no longer matches, or is being written; the disk
             is full or cannot be written.
     """
-    ids = competition.read_labels(root)["id"] if split == "train" else competition.read_test_ids(root).sort_values()
-    ids = ids.reset_index(drop=True)
+    listing = list_cadences(root)
+    ids = _ids(listing, split)
     pack = PackFiles(pack_folder(root, pack_dir), split, panels)
     with _system_errors(pack), _locked(pack):
         files.remove_stale_parts(pack.folder)
         for path in (pack.data, pack.table, pack.manifest):
             files.try_output(path)
         if pack.manifest.exists() and not force:
-            _check_finished(pack, root, ids)
+            _check_finished(pack, listing, ids)
             journal_path(pack).unlink(missing_ok=True)  # of a run that was killed in its very last step
             log.info("%s: already packed, and it matches: nothing to do", pack.data)
             return pack
-        competition.check_files(root, split, ids)
-        present = competition.list_files(root, split)
+        if listing.paths is None:
+            competition.check_files(root, split, ids)
+        present = listing.files(split)
         table = pd.DataFrame({"id": ids, "size": 0, "mtime_ns": 0})
         table[["size", "mtime_ns"]] = [present[i] for i in ids]
-        (rows, bins), dtype = read_format(competition.cadence_path(root, split, ids[0]))
-        _write(PackPlan(pack, root, table, rows, bins, dtype.str), workers)
+        paths = tuple(str(listing.path(split, i)) for i in ids)
+        (rows, bins), dtype = read_format(Path(paths[0]))
+        _write(PackPlan(pack, root, table, rows, bins, dtype.str, paths), workers)
     return pack
 
 
-def _check_finished(pack: PackFiles, root: Path, ids: pd.Series) -> None:
+def _has_test_alone(root: Path) -> bool:
+    return not (root / competition.LABELS).exists() and (root / competition.SUBMISSION).is_file()
+
+
+def _ids(listing: Listing, split: str) -> pd.Series:
+    """Ids of a split, sorted."""
+    if split == "train":
+        ids = competition.read_labels(listing.root)["id"]
+    elif listing.paths:
+        check_names(listing)
+        ids = pd.Series(list(listing.paths), name="id")
+    else:
+        ids = competition.read_test_ids(listing.root).sort_values()
+    return ids.reset_index(drop=True)
+
+
+def _check_finished(pack: PackFiles, listing: Listing, ids: pd.Series) -> None:
     try:
-        PackedCadences(pack, root, ids.to_numpy(), PANEL_CHOICES[pack.panels])
+        opened, changed = PackedCadences(pack, listing.root, ids.to_numpy(), PANEL_CHOICES[pack.panels]), []
+        if listing.paths:
+            changed = changed_files(listing, opened)
+        if changed:
+            msg = f"{len(changed)} of its {len(ids)} sources have changed, first {changed[0]}"
+            raise SetiError(msg)
         surplus = len(pack.read_table()) - len(ids)
         if surplus:
             msg = f"it holds {surplus} ids that the table of {pack.split} does not list"

@@ -1,7 +1,7 @@
 """LightningDataModule of one fold: its training and validation cadences."""
 
 import logging
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ import pandas as pd
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from seti.backgrounds.original import Original
 from seti.data import competition
 from seti.data.cleaned_set import CLEAN, FITTING, MARK, is_cleaned
 from seti.data.folds import COLUMN, divide, fingerprint
 from seti.data.groups import Groups, store_folds
 from seti.data.joined_source import JoinedCadences
 from seti.data.oddities import find_oddities
+from seti.data.sources import CadenceSource
 from seti.data.splits import OpenedSplit, open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.groups import choose_groups
@@ -24,7 +26,9 @@ from seti.dataloading.loader import make_loader
 from seti.dataloading.pseudo import PseudoLabels, mark
 from seti.dataloading.sampler import EpochSampler, epoch_length
 from seti.dataloading.shares import Share
+from seti.dataloading.uncleaned import Uncleaned, find_uncleaned, open_uncleaned
 from seti.errors import SetiError
+from seti.transforms.gaps import scale_gap
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.panel_augmentation import panels_to_read
@@ -83,7 +87,13 @@ class CadenceDataModule(pl.LightningDataModule):
         listed = competition.read_labels_and_folds(self.root)
         competition.check_overlap(self.root)
         self._check_normalisation()
+        _ = self._original  # before files are missing that are links to it
         return listed
+
+    @cached_property
+    def _original(self) -> Original | None:
+        """The data set that this one was made from, where its cadences are drawn too."""
+        return find_uncleaned(self.root, self.data.get("uncleaned"))
 
     def _check_normalisation(self) -> None:
         """Refuse to divide rounding noise by itself."""
@@ -163,12 +173,16 @@ class CadenceDataModule(pl.LightningDataModule):
                 f"have {source.rows}: set data.layout=channel"
             )
             raise SetiError(msg)
+        fan = given["dedoppler"]
+        given["dedoppler"] = fan | {"gap": scale_gap(fan["gap"], source.rows)}
         return InputSpec(**given, rows=source.rows, bins=source.bins)
 
     @cached_property
     def train_set(self) -> CadenceDataset:
         """Cadences of the other folds, then test cadences with pseudo-labels, transformed."""
         labelled = self._dataset(self.table["fold"] != self.fold, self.augment)
+        if self._original is not None:
+            labelled.uncleaned = self._uncleaned("train", labelled.source)
         if self.pseudo is None:
             return labelled
         panels = panels_to_read(self.data["panels"], self.augment)
@@ -177,7 +191,16 @@ class CadenceDataModule(pl.LightningDataModule):
         opened = open_split(self.root, "test", self.pseudo.ids, panels, size=size, **choices)
         source = JoinedCadences(labelled.source, opened.source)
         probs = pd.Series(self.pseudo.targets, index=self.pseudo.ids)[opened.source.ids]
-        return CadenceDataset(source, np.concatenate([labelled.targets, probs]), self.spec, self.augment)
+        train_set = CadenceDataset(source, np.concatenate([labelled.targets, probs]), self.spec, self.augment)
+        if labelled.uncleaned is not None:
+            test = self._uncleaned("test", opened.source)
+            train_set.uncleaned = replace(test, source=JoinedCadences(labelled.uncleaned.source, test.source))
+        return train_set
+
+    def _uncleaned(self, split: str, cleaned: CadenceSource) -> Uncleaned:
+        """Training cadences of a split as they were before they were cleaned."""
+        original = open_uncleaned(self._original, split, cleaned, self.data["packed"])
+        return Uncleaned(original, self.data["uncleaned"])
 
     @property
     def train_labelled(self) -> int:

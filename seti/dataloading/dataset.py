@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from seti.data.sources import CadenceSource
 from seti.data.splits import INSTEAD
 from seti.dataloading.shared_memory import new_tensor
+from seti.dataloading.uncleaned import Uncleaned
 from seti.errors import SetiError
 from seti.transforms.batch import fill, hand_over
 from seti.transforms.input_spec import InputSpec
@@ -29,6 +30,7 @@ class CadenceDataset(Dataset):
         spec: the network's input.
         augment: the training transforms, or None.
         on_device: batches hold panels, of which `seti.transforms.batch` makes images where the network runs.
+        uncleaned: the same cadences before they were cleaned, drawn in training; None draws none.
 
     Raises:
         SetiError: the source's panels have another size than the network's input is made from.
@@ -41,6 +43,7 @@ class CadenceDataset(Dataset):
         spec: InputSpec,
         augment: dict[str, Any] | None = None,
         on_device: bool = False,
+        uncleaned: Uncleaned | None = None,
     ) -> None:
         if (source.rows, source.bins) != (spec.rows, spec.bins):
             msg = (
@@ -54,6 +57,7 @@ class CadenceDataset(Dataset):
         self.spec = spec
         self.image_maker = spec.image_maker(augment)
         self.on_device = on_device
+        self.uncleaned = uncleaned
 
     @property
     def ids(self) -> np.ndarray:
@@ -111,7 +115,9 @@ class CadenceDataset(Dataset):
         indices = torch.tensor([_split(item)[0] for item in items])
         return inputs, torch.tensor(targets, dtype=torch.float32), indices
 
-    def _read(self, index: int) -> np.ndarray:
+    def _read(self, index: int, seed: int | None) -> np.ndarray:
+        if seed is not None and self.uncleaned is not None and self.uncleaned.is_drawn(seed):
+            return self.uncleaned.source.read(index)
         try:
             return self.source.read(index)
         except SetiError as error:
@@ -122,15 +128,29 @@ class CadenceDataset(Dataset):
 
     def _load(self, index: int, seed: int | None) -> Cadence:
         """Read a cadence, augment its panels in training, and pick those that the network sees."""
-        cadence, numbers, target = self._read(index), self.source.panels, float(self.targets[index])
+        cadence, numbers, target = self._read(index, seed), self.source.panels, float(self.targets[index])
         cadence = cadence.astype(cadence.dtype.newbyteorder("="), copy=False)  # torch has native byte order only
         now = np.array(numbers)
         if seed is not None and self.panel_augmentation.changes:
+            given = cadence.dtype
             cadence, now, target = self.panel_augmentation(cadence, numbers, target, seed)
+            if self.on_device:
+                cadence = _as_stored(cadence, given)
         if numbers != self.image_maker.numbers:
             places = [numbers.index(number) for number in self.image_maker.numbers]
             cadence, now = cadence[places], now[places]
         return Cadence(seed, cadence, now, target)
+
+
+def _as_stored(panels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round panels to which signals were added as the files are rounded, where they fit.
+
+    One cadence of float32 would make a whole batch of it, and a GPU waits for the bytes of its batches.
+    """
+    if panels.dtype == dtype or dtype != np.float16:
+        return panels
+    rounded = torch.from_numpy(panels).half()
+    return panels if rounded.isinf().any() else rounded.numpy()
 
 
 def _split(item: int | tuple[int, int]) -> tuple[int, int | None]:

@@ -17,8 +17,8 @@ from seti.errors import SettingsError
 from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
 from seti.inference import shards, tables
-from seti.inference.ensemble import auto_batch_size
-from seti.inference.pool import Place
+from seti.inference.ensemble import auto_batch_size, worth_compiling
+from seti.inference.pool import Place, predictor_of
 from seti.inference.scoring import LoadedEnsemble, load_ensemble
 from seti.models.release_names import PRETRAINED, find_release
 from seti.reports import figures, gallery, score_plots, waterfalls
@@ -115,12 +115,15 @@ def _probabilities(
 
     def run(part: CadenceDataset, **options: Any) -> np.ndarray:
         choices = cfg.device, cfg.precision, cfg.flips, fixed, cfg.data.num_workers
-        return ensemble.probabilities(part.source, *choices, **options)
+        return ensemble.probabilities(part.source, *choices, compiled=compiled, **options)
 
+    runs = len(dataset) * len(ensemble.folds) * (4 if cfg.flips else 1)
+    compiled = worth_compiling(cfg.compile, device, runs)
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
+    predictor = predictor_of(cfg, place, ensemble.classifiers, dataset, size, compiled)
     label = f"{ensemble.name}: {len(ensemble.folds)} networks"
-    return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, ensemble.classifiers, label)
+    return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
 
 
 def _draw(target: Experiment, ensemble: LoadedEnsemble, opened: OpenedFolder, table: pd.DataFrame) -> None:

@@ -22,9 +22,9 @@ from seti.errors import SetiError, SettingsError
 from seti.experiments import predictions
 from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import shards, tables
-from seti.inference.ensemble import auto_batch_size, predict_probabilities
+from seti.inference.ensemble import auto_batch_size, predict_probabilities, worth_compiling
 from seti.inference.folder_scores import out_folder, predict_folder
-from seti.inference.pool import Place
+from seti.inference.pool import Place, predictor_of
 from seti.inference.predict_checks import check_predict, ensembles
 from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
@@ -261,6 +261,8 @@ def _predict_group(
     auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
+    # By the whole data set, so that shards compute as one command does.
+    compiled = worth_compiling(cfg.compile, device, len(dataset) * len(classifiers) * (4 if cfg.flips else 1))
     label = f"{whose}: {len(classifiers)} folds"
 
     def run(part: CadenceDataset, **options: Any) -> np.ndarray:
@@ -273,6 +275,7 @@ def _predict_group(
                 label,
                 flips=cfg.flips,
                 halve=auto,
+                compiled=compiled,
                 **options,
             )
 
@@ -280,7 +283,8 @@ def _predict_group(
         (member.experiment.path, len(member.classifiers), predictions.checkpoints(member.experiment))
         for member in group
     ]
-    probs = shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, classifiers, label)
+    predictor = predictor_of(cfg, place, classifiers, dataset, size, compiled)
+    probs = shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
     for classifier in classifiers:
         classifier.cpu()  # frees device memory for the next group
     if probs is None:

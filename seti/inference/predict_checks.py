@@ -59,6 +59,7 @@ def _settle(cfg: Any) -> None:
     check_num_workers(cfg.data)
     check_reading(cfg.data)
     check_choice("average", cfg.average)
+    check_choice("compile", cfg.compile)
     if cfg.threads is not None and cfg.threads < 1:
         msg = f"threads={cfg.threads} must be at least 1, or null for all cores"
         raise SetiError(msg)

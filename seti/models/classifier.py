@@ -11,6 +11,7 @@ from torchmetrics.classification import BinaryAUROC
 
 from seti.errors import SetiError
 from seti.models.backbone import Backbone
+from seti.models.compiled_network import run_compiled
 from seti.models.loss import training_loss
 from seti.models.optimiser import make_optimizer, make_schedule
 from seti.models.timm_network import use_channels_last
@@ -65,11 +66,19 @@ class CadenceClassifier(pl.LightningModule):
         use_channels_last(self.backbone)
         # thresholds=None: exact, as in scikit-learn; a binned AUC is off by up to 0.02.
         self.val_auc = BinaryAUROC(thresholds=None)
+        self.compiled_batch: int | None = None  # size of the training batches that run compiled; None: none do
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images `(B, C, H, W)` to logits `(B,)`."""
+        """Map images `(B, C, H, W)` to logits `(B,)`.
+
+        Only training batches of `compiled_batch` run compiled: a smaller last one, validation, and epochs that train
+        the head alone would each be compiled by itself, which takes longer than it saves.
+        """
         images = images.contiguous(memory_format=torch.channels_last)
-        return self.backbone(images.double() if self._is_double else images)
+        images = images.double() if self._is_double else images
+        if self.training and len(images) == self.compiled_batch and not self.backbone.frozen:
+            return run_compiled(self.backbone, images)
+        return self.backbone(images)
 
     @property
     def _is_double(self) -> bool:

@@ -1,6 +1,6 @@
 """Waterfalls of one event: six panels, with the drift line and the SNR of each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,6 +11,7 @@ from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS
 COLUMNS = 600  # of an image at most: about the pixels that a panel has in the figure
 LINE = "#FFFFFF"
 PERCENTILES = (2.0, 99.7)  # of a panel's values, drawn in the darkest and the brightest colour
+TRACK_POINTS = 9  # of the line along the track in a panel; it may be curved
 LEAST_SHOWN_HZ = 400.0  # width of a figure in addition to the drift
 GAP = 0.02  # share of the figure's width between the signal and the line on each of its sides
 
@@ -25,7 +26,8 @@ def draw_event(
     on: Sequence[bool],
     targets: Sequence[str],
     freq_mhz: float,
-    drift_hz_s: float,
+    track_hz: Callable[[np.ndarray], np.ndarray],
+    smeared: int,
     snrs: Sequence[float],
     title: str,
 ) -> Figure:
@@ -40,7 +42,9 @@ def draw_event(
         on: of each panel, whether it is of the target.
         targets: name of the source of each panel.
         freq_mhz: of the event at the cadence's first row.
-        drift_hz_s: of the event.
+        track_hz: from seconds since the middle of the cadence's first row to the event's frequency relative to
+            `freq_mhz`, in Hz.
+        smeared: bins over which its drift spreads it in a row.
         snrs: along the track in each panel.
         title: above the panels.
 
@@ -61,7 +65,7 @@ def draw_event(
     for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
         rows = len(panel)
         start, end = panel_start_s[number], panel_start_s[number] + rows * row_s
-        image = thinned(panel, smeared_bins(drift_hz_s, row_s, resolution_hz))
+        image = thinned(panel, smeared)
         low, high = np.percentile(image, PERCENTILES)
         axis.imshow(
             image,
@@ -73,8 +77,8 @@ def draw_event(
             extent=(left / scale, right / scale, end / 60, start / 60),
         )
         # Frequencies count from the middle of the first row. Two lines, on both sides, leave the signal itself visible.
-        times = np.array([start, end])
-        track = drift_hz_s * (times - row_s / 2)
+        times = np.linspace(start, end, TRACK_POINTS)
+        track = track_hz(times - row_s / 2)
         for side in (-1, 1):
             line = (track + side * GAP * (right - left)) / scale
             axis.plot(line, times / 60, color=LINE, linestyle=(0, (4, 4)), linewidth=1.1, alpha=0.85)

@@ -43,6 +43,9 @@ def show(
     root = data_root(experiment) if root is None else root
     given = {}
     if labels_path is not None:
+        if labels.are_of_events(labels_path):
+            msg = f"{labels_path} labels events: name the folder of their scan, scan=scans/<name>"
+            raise SetiError(msg)
         given = labels.read_labels(labels_path)
         labels.check_labels(labels_path, given, read_ids(root).index, str(root))
         if not given:
@@ -53,8 +56,8 @@ def show(
         return draw_ids(ids, root, out, experiment, given)
     if experiment is None:
         msg = (
-            "nothing to draw: give ids=[<id>,...], labels=labels.csv, or ckpt_dir=outputs/<exp_name> for an "
-            "experiment's gallery"
+            "nothing to draw: give ids=[<id>,...], labels=labels.csv (of events with scan=scans/<name>), or "
+            "ckpt_dir=outputs/<exp_name> for an experiment's gallery"
         )
         raise SetiError(msg)
     return [draw_experiment_gallery(experiment, root)]

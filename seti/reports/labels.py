@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+import pandas as pd
+
 from seti.errors import SetiError
 from seti.utils import files
 
@@ -30,6 +32,14 @@ def read_labels(path: Path) -> dict[str, str]:
         msg = f"{path} labels {doubled.iloc[0]} twice: keep one of the rows"
         raise SetiError(msg)
     return dict(zip(table["id"].astype(str), table["label"], strict=True))
+
+
+def are_of_events(path: Path) -> bool:
+    """True for labels that the page of a scan has exported."""
+    try:
+        return {"event", "freq_mhz"} <= set(pd.read_csv(path, nrows=0).columns)
+    except (OSError, ValueError):
+        return False
 
 
 def check_labels(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -21,27 +22,43 @@ def draw_history(metrics: Mapping[int, pd.DataFrame]) -> Figure:
     """
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     losses, aucs = figure.subplots(1, 2)
-    for number, (fold, table) in enumerate(metrics.items()):
-        colour = PALETTE[number % len(PALETTE)]
-        losses.plot(table["epoch"] + 1, table["train_loss"], "--", color=colour, linewidth=1.2)
+    draw_losses(losses, metrics)
+    draw_aucs(aucs, metrics)
+    for axis in (losses, aucs):
+        axis.legend(frameon=False, fontsize=9)
+        tidy(axis)
+    return figure
+
+
+def draw_losses(axis: Axes, metrics: Mapping[int, pd.DataFrame]) -> None:
+    """Draw the losses of every fold, training dashed; arguments as for `draw_history`."""
+    for colour, _, table in coloured(metrics):
+        axis.plot(table["epoch"] + 1, table["train_loss"], "--", color=colour, linewidth=1.2)
         # With markers, so that a run of one epoch is visible.
-        losses.plot(table["epoch"] + 1, table["val_loss"], "-", color=colour, marker=".", linewidth=1.6)
+        axis.plot(table["epoch"] + 1, table["val_loss"], "-", color=colour, marker=".", linewidth=1.6)
+    axis.plot([], [], "--", color="#444444", label="training")
+    axis.plot([], [], "-", color="#444444", label="validation")
+    axis.set(xlabel="epoch", ylabel="loss", title="Loss")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def draw_aucs(axis: Axes, metrics: Mapping[int, pd.DataFrame]) -> None:
+    """Draw the validation AUC of folds, best epochs marked; arguments as for `draw_history`."""
+    for colour, fold, table in coloured(metrics):
         label = f"fold {fold}"
         if table["val_auc"].notna().any():
             best = table.loc[table["val_auc"].idxmax()]
             label += f"  best {best['val_auc']:.4f}"
-            aucs.plot(best["epoch"] + 1, best["val_auc"], "o", color=colour, markersize=8, markerfacecolor="none")
-        aucs.plot(table["epoch"] + 1, table["val_auc"], "-", color=colour, marker=".", linewidth=1.6, label=label)
-    losses.plot([], [], "--", color="#444444", label="training")
-    losses.plot([], [], "-", color="#444444", label="validation")
-    aucs.axhline(0.5, color=FAINT, linewidth=1, zorder=0)
-    losses.set(xlabel="epoch", ylabel="loss", title="Loss")
-    aucs.set(xlabel="epoch", ylabel="AUC", title="Validation AUC")
-    for axis in (losses, aucs):
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(frameon=False, fontsize=9)
-        tidy(axis)
-    return figure
+            axis.plot(best["epoch"] + 1, best["val_auc"], "o", color=colour, markersize=8, markerfacecolor="none")
+        axis.plot(table["epoch"] + 1, table["val_auc"], "-", color=colour, marker=".", linewidth=1.6, label=label)
+    axis.axhline(0.5, color=FAINT, linewidth=1, zorder=0)
+    axis.set(xlabel="epoch", ylabel="AUC", title="Validation AUC")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def coloured(metrics: Mapping[int, pd.DataFrame]) -> list[tuple[str, int, pd.DataFrame]]:
+    """List colour, number and table of each fold."""
+    return [(PALETTE[n % len(PALETTE)], fold, table) for n, (fold, table) in enumerate(metrics.items())]
 
 
 def draw_lr_range(curves: Mapping[str, pd.DataFrame], suggestions: Mapping[str, float | None]) -> Figure:

@@ -1,18 +1,22 @@
 """Report of a search for settings: the best trials, and the importance of each setting."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
 from seti.reports.figures import FAINT, PALETTE, save_figure, tidy
+from seti.utils import hints
 from seti.utils.console import console, near, print_next
 
 SHOWN = 5  # trials in the terminal
 FIGURE = "tune.png"
+STUDY, TABLE, RECORD = "study.journal", "trials.csv", "tune.json"
 
 
 def report(folder: Path, trials: pd.DataFrame, importance: dict[str, float]) -> float:
@@ -48,7 +52,8 @@ def report(folder: Path, trials: pd.DataFrame, importance: dict[str, float]) -> 
     if importance:
         print("importance: " + ", ".join(f"{key} {share:.2f}" for key, share in importance.items()))
     path = save_figure(draw(trials, importance), folder / FIGURE)
-    print(f"wrote {near(folder / 'trials.csv')}, tune.json and {path.name}")
+    print(f"wrote {near(folder / TABLE)}, {RECORD} and {path.name}")
+    print(f"all trials in a browser: {hints.command('report', hints.setting('ckpt_dir', folder))}")
     best = Experiment(folder / str(done.iloc[0]["trial"]))
     if best.results and best.missing_folds():
         print_next(best.train_command(best.missing_folds()), "the missing folds of the best")
@@ -59,20 +64,29 @@ def draw(trials: pd.DataFrame, importance: dict[str, float]) -> Figure:
     """Draw the mean AUC of every trial with the best so far, and the importance of the settings."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    for state, colour in (("complete", PALETTE[0]), ("pruned", FAINT)):
-        own = trials[trials["state"] == state]
-        left.scatter(
-            own.index, own["auc"], color=colour, label={"complete": "all folds", "pruned": "ended early"}[state]
-        )
-    best = trials["auc"].where(trials["state"] == "complete").cummax()
-    left.step(trials.index, best, where="post", color=PALETTE[1], label="best so far")
-    left.set(xlabel="trial", ylabel="mean AUC of its folds")
+    draw_trials(left, trials)
     left.legend(frameon=False)
-    right.barh(list(importance)[::-1], list(importance.values())[::-1], color=PALETTE[0])
+    draw_importance(right, importance)
     right.set(xlabel="importance" if importance else "importance: too few trials")
     for axis in (left, right):
         tidy(axis)
     return figure
+
+
+def draw_trials(axis: Axes, trials: pd.DataFrame) -> None:
+    """Draw the mean AUC of every trial, and the best so far; arguments as for `report`."""
+    for state, colour in (("complete", PALETTE[0]), ("pruned", FAINT)):
+        own = trials[trials["state"] == state]
+        label = {"complete": "all folds", "pruned": "ended early"}[state]
+        axis.scatter(own.index, own["auc"], color=colour, label=label)
+    best = trials["auc"].where(trials["state"] == "complete").cummax()
+    axis.step(trials.index, best, where="post", color=PALETTE[1], label="best so far")
+    axis.set(xlabel="trial", ylabel="mean AUC of its folds")
+
+
+def draw_importance(axis: Axes, importance: Mapping[str, float]) -> None:
+    """Draw the importance of the settings as bars, the most important one on top."""
+    axis.barh(list(importance)[::-1], list(importance.values())[::-1], color=PALETTE[0])
 
 
 def _number(value: object) -> str:

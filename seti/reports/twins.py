@@ -16,6 +16,7 @@ from seti.backgrounds.table import TABLE
 from seti.data import competition
 from seti.data.cadence import ON_PANELS, PANEL_LETTERS
 from seti.data.cleaned_set import COVERAGE
+from seti.data.listing import is_loose
 from seti.errors import SetiError
 from seti.reports.figures import save_figure
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
@@ -54,7 +55,10 @@ def report(found: Found, n_folds: int, seed: int, pack_dir: Path | None = None) 
     _print_shares(shares)
     for remark in found.remarks:
         print(remark)
-    print(advice(shares, len(found.links) > 0))
+    if is_loose(found.root):
+        print("These cadences have no labels: there are no folds that could divide a group.")
+    else:
+        print(advice(shares, len(found.links) > 0))
     written = [near(found.root / TABLE)]
     if len(found.links):
         figure = draw_pairs(found, pack_dir)
@@ -153,6 +157,8 @@ def report_cleaned(cleaned: Cleaned, raw: Path) -> None:
     if not (cleaned.coverage["covered"] > 0).any():
         print(f"no background repeats: every cadence is as it was, and {cleaned.folder} is of no more use than {raw}")
         recipe, root = "best_cpu", raw
+    if is_loose(raw):
+        return  # nothing can be trained without labels
     print_next(hints.command("train", "-m", "fold=all", f"experiment={recipe}", hints.setting("data.root", root)))
 
 

@@ -19,7 +19,8 @@ from seti.search.stamps import straightened_stamps, unmask
 
 EVENT_COLUMNS = (
     "bin",  # float, at the middle of the cadence's first row
-    "drift_hz_s",  # mean over the cadence, sky's sign
+    "drift_hz_s",  # mean over the cadence, which is the rate half-way of a curved track; sky's sign
+    "curvature_hz_s2",  # change of the drift rate, Hz/s^2
     "snr",  # of the ON panels together, along the track
     "snr_1",  # along the track in each panel, in the order of time
     "snr_2",
@@ -75,7 +76,7 @@ def search_channel(
     for p in range(len(on)):
         panel = np.asarray(read_panel(p))
         if planes is None:
-            planes = np.empty((len(on), *panel.shape), np.float32)
+            planes = _take_planes((len(on), *panel.shape))
             times = times.with_rows(panel.shape[0])
         np.copyto(planes[p], panel)
         del panel
@@ -93,7 +94,21 @@ def search_channel(
     if settings.stamp_bins:
         stamps = straightened_stamps(planes, result.candidates, times.u, settings.stamp_bins)
         result = replace(result, stamps=stamps)
+    _kept_planes.append(planes)
     return result
+
+
+_kept_planes: list[np.ndarray] = []  # at most one for each thread that searches
+
+
+def _take_planes(shape: tuple[int, ...]) -> np.ndarray:
+    """Array for the panels: that of the channel before where it has this shape.
+
+    It is the largest of a search. Freed and allocated again for each channel, it would at times not fit into the gap
+    that it left, for the next panel is read first, and the process would grow by as much.
+    """
+    planes = _kept_planes.pop() if _kept_planes else None
+    return planes if planes is not None and planes.shape == shape else np.empty(shape, np.float32)
 
 
 def tables(

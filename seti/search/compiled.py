@@ -34,6 +34,16 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
     return decorate
 
 
+def is_kept(function: Any) -> bool:
+    """True if machine code of a function lies on disk, or if it cannot be kept there.
+
+    Args:
+        function: made by `compiled`; it has not been called in this process.
+    """
+    kept = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    return not hasattr(kept, "_load_index") or bool(kept._load_index())
+
+
 @functools.cache
 def _stamp(folder: Path) -> str:
     """Digest of the sources in a folder that have compiled functions."""

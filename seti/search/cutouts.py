@@ -13,6 +13,7 @@ import pandas as pd
 from seti.data.filterbank_writer import write_filterbank
 from seti.data.observation import Header, open_observation
 from seti.search.coarse_channel import ScanTask
+from seti.search.events import track_hz
 from seti.search.scan_folder import ScanFolder
 
 # turboSETI's plot_event shows 2.4 times the drift over the cadence, around the first frequency, and at least 500 Hz.
@@ -153,7 +154,7 @@ def _write(path: Path, header: Header, one: Window, values: np.ndarray) -> None:
 
 
 def _draw(task: ScanTask, event: tuple, one: Window, panels: Sequence[np.ndarray]) -> None:
-    from seti.reports.event_figures import draw_event, shown_columns
+    from seti.reports.event_figures import draw_event, shown_columns, smeared_bins
     from seti.reports.figures import save_figure
 
     header = task.header
@@ -168,7 +169,10 @@ def _draw(task: ScanTask, event: tuple, one: Window, panels: Sequence[np.ndarray
         on=task.cadence.on,
         targets=[one.source for one in task.cadence.headers],
         freq_mhz=event.freq_mhz,
-        drift_hz_s=event.drift_hz_s,
+        track_hz=lambda times_s: track_hz(
+            times_s, event.drift_hz_s, event.curvature_hz_s2, task.span_s - header.tsamp_s
+        ),
+        smeared=smeared_bins(event.drift_hz_s, header.tsamp_s, header.resolution_hz),
         snrs=panel_snrs(task, event),
         title=(
             f"event {event.event}: {event.source}, {event.freq_mhz:.6f} MHz, {event.drift_hz_s:+.3f} Hz/s, "

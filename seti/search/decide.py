@@ -17,13 +17,17 @@ def measurements(fitted: np.ndarray, times: Times, resolution_hz: float) -> pd.D
     """Rows of `process` as a table with physical units."""
     panels = len(times.on)
     p0, p1, p2, width, snr, source = fitted[:, :6].T
-    u, path = times.u, positions(fitted, times)
-    linked = is_linked(fitted)
+    u, linked = times.u, is_linked(fitted)
+    path = positions(fitted, times)
+    even = p0[:, None, None] + u * (p1[:, None, None] + u * p2[:, None, None])
+    # A piece in an OFF panel is the brightest noise near the track: there the parabola through the ON panels says more.
+    path = np.where(linked[:, None, None] & ~times.on[:, None], even, path)
     table = pd.DataFrame({"bin": path[:, 0, 0]})
     middle = 0.5 * (u[0, 0] + u[-1, -1])
-    # Of pieces, the mean over the ON panels: p2 is small.
-    slope = np.where(linked, p1, p1 + 2 * p2 * middle)
-    table["drift_hz_s"] = slope / times.half * resolution_hz / times.row_s
+    # The ON panels' middle, u = 0, is not the cadence's: a curved track has another drift rate there.
+    half_s = times.half * times.row_s
+    table["drift_hz_s"] = (p1 + 2 * p2 * middle) / half_s * resolution_hz
+    table["curvature_hz_s2"] = 2 * p2 / half_s**2 * resolution_hz
     snrs = fitted[:, 10 + 2 * panels : 10 + 3 * panels]
     limited = fitted[:, 6 : 6 + panels]
     table["snr"] = snrs[:, times.on].sum(1) / np.sqrt(times.on.sum())

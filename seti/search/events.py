@@ -26,6 +26,7 @@ UNITS = {
     "f_start_mhz": "MHz",
     "f_end_mhz": "MHz",
 }
+CURVATURE = "curvature_hz_s2"  # for what is drawn and listed along the track; events.csv does not have it
 # Digits behind the point. 1e-7 MHz are 0.1 Hz, a thirtieth of the finest channel in use.
 DIGITS = {
     **{"ra_deg": 6, "dec_deg": 6, "freq_mhz": 7, "f_start_mhz": 7, "f_end_mhz": 7, "mjd": 9},
@@ -53,6 +54,7 @@ def collect(task: ScanTask, parts: Sequence[str]) -> tuple[pd.DataFrame, pd.Data
             ends = {name: bin_frequency(task, part, found[name]) for name in ("bin_start", "bin_end")}
             events.append(
                 found.assign(
+                    **({} if CURVATURE in found else {CURVATURE: 0.0}),  # a channel of an older version
                     part=part,
                     freq_mhz=bin_frequency(task, part, found["bin"]),
                     f_start_mhz=np.minimum(ends["bin_start"], ends["bin_end"]),
@@ -80,13 +82,14 @@ def table(task: ScanTask, signals: pd.DataFrame, exclude: Sequence[Range], least
         least_score: events of lower score are left out.
 
     Returns:
-        The columns of `COLUMNS`, rounded as they are written.
+        The columns of `COLUMNS`, rounded as they are written, and `CURVATURE`.
     """
     if signals.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame(columns=[*COLUMNS, CURVATURE])
     signals = signals[signals["score"] >= least_score]
     header, cadence = task.header, task.cadence
     made = signals[["freq_mhz", "drift_hz_s", "snr", "score", "width_hz", "f_start_mhz", "f_end_mhz", "n_hits"]].copy()
+    made[CURVATURE] = signals[CURVATURE]
     for wanted, target in ((True, "on"), (False, "off")):
         panels = [number for number, on in enumerate(cadence.on, 1) if bool(on) is wanted]
         for number in (1, 2, 3):
@@ -103,7 +106,21 @@ def table(task: ScanTask, signals: pd.DataFrame, exclude: Sequence[Range], least
     )
     made["event"] = np.arange(1, len(made) + 1)
     made["n_hits"] = made["n_hits"].astype(int)
-    return made.round(DIGITS)[list(COLUMNS)]
+    return made.round(DIGITS)[[*COLUMNS, CURVATURE]]
+
+
+def track_hz(
+    times_s: np.ndarray | float, drift_hz_s: float, curvature_hz_s2: float, last_row_s: float
+) -> np.ndarray | float:
+    """Frequency of a track relative to the middle of the cadence's first row.
+
+    Args:
+        times_s: from the middle of that row.
+        drift_hz_s: mean over the cadence.
+        curvature_hz_s2: change of the drift rate.
+        last_row_s: middle of the cadence's last row.
+    """
+    return drift_hz_s * times_s + 0.5 * curvature_hz_s2 * times_s * (times_s - last_row_s)
 
 
 def bin_frequency(task: ScanTask, part: str, bins: pd.Series) -> np.ndarray:

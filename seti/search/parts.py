@@ -11,7 +11,7 @@ from seti.data.observation import Header
 from seti.errors import SetiError
 from seti.search.coarse_channel import BUSY, ScanTask, make_once
 from seti.search.progress import ScanProgress
-from seti.utils import memory, processes
+from seti.utils import files, memory, processes
 from seti.utils.processes import available_cores
 from seti.utils.ray_pool import Cluster
 from seti.utils.threads import single_threaded
@@ -129,7 +129,7 @@ def worker_bytes(header: Header, networks: bool) -> int:
 
 
 def _events(task: ScanTask, part: str) -> int:
-    return int(task.folder.read(part)[2].get("events", 0))
+    return int(files.read_json(task.folder.summary(part)).get("events", 0))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from seti.search.parts import one_thread_each, search_parts, spreading
 from seti.search.scan_folder import ScanFolder
 from seti.search.selection import Range, Selection, channel_range, parse_ranges, select, within
 from seti.search.settings import SearchSettings
+from seti.search.warm_up import compile_search
 from seti.utils import files, locks, ray_pool
 from seti.utils.console import console
 from seti.utils.shards import parse_shard, shard_of
@@ -116,6 +117,8 @@ def scan_cadence(
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
     files.remove_stale_parts(folder.channels)
     with one_thread_each(), spreading(cfg.workers, header, max(1, len(mine)), networks, cluster) as spread:
+        if still:
+            compile_search()
         search_parts(task, mine, search_coarse_channel, spread, "coarse channel")
         done = len(folder.done([str(k) for k in selection.search]))
         if shard is not None:
@@ -148,7 +151,7 @@ def merge(
         write_ecsv(folder.path / "events.ecsv", table)
     turboseti.write(task, table, hits)
     cutouts.make_cutouts(task, table, cfg.cutouts, cfg.figures, spread)
-    summaries = {part: folder.read(part)[2] for part in channels}
+    summaries = {part: files.read_json(folder.summary(part)) for part in channels}
     if cfg.truth is not None:
         write_recovery(Path(cfg.truth), task, selection, table)
     files.write_json(folder.record, _record(cfg, task, selection, table, hits, summaries))
@@ -197,7 +200,7 @@ def write_ecsv(path: Path, table: pd.DataFrame) -> None:
     except ImportError as error:
         msg = f"ecsv=true needs astropy, which is not installed ({error}): pip install 'seti[scan]', or set ecsv=false"
         raise SetiError(msg) from error
-    made = Table.from_pandas(table)
+    made = Table.from_pandas(table[list(events.COLUMNS)])
     for name, unit in events.UNITS.items():
         made[name].unit = unit
     with files.atomic_write(path) as temporary:
@@ -235,7 +238,7 @@ def report(folder: ScanFolder, table: pd.DataFrame, summaries: dict[str, dict[st
 
 def _write_events(folder: ScanFolder, table: pd.DataFrame) -> None:
     """Write the table, after deleting figures and cut-outs that belong to another one."""
-    text = table.to_csv(index=False)
+    text = table[list(events.COLUMNS)].to_csv(index=False)
     if folder.events.exists() and folder.events.read_text(encoding="utf-8") == text:
         return
     cutouts.remove(folder)

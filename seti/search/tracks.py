@@ -75,7 +75,8 @@ def process(planes, time, on, hits, row_u, curve, scale, limits, found):
                 bent, better = improve(planes, time, alone, track, width, bow, 3, bow, width / 2, centre, stamp, when)
                 if better * better < z * z + 12:
                     bent = track
-                bend = int(curve * distance * distance / (width / 2))
+                # `curve` is the bend at u = 1, and the shifts of a grid are those of the row furthest from `centre`.
+                bend = int(np.ceil(curve * (distance + half) ** 2 / (width / 2)))
                 bend = max(2, min(bend, int(1800 / width)))
                 bent, trial = improve(planes, time, use, bent, width, 1, spread, bend, width / 2, centre, stamp, when)
                 bent, trial = finish(planes, time, use, bent, width, centre, stamp, when)

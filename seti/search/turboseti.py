@@ -12,7 +12,7 @@ import pandas as pd
 
 from seti.data.observation import Header
 from seti.search.coarse_channel import ScanTask
-from seti.search.events import place
+from seti.search.events import place, track_hz
 from seti.utils import files
 
 COLUMNS = (
@@ -95,15 +95,24 @@ def panel_hits(task: ScanTask, panel: int, hits: pd.DataFrame, events: pd.DataFr
     if task.cadence.on[panel]:
         number = sum(bool(on) for on in task.cadence.on[: panel + 1])
         added = []
+        order = np.argsort(own["freq_mhz"].to_numpy(float), kind="stable")
+        sorted_mhz, taken = own["freq_mhz"].to_numpy(float)[order], np.zeros(len(own), int)
+        last = task.span_s - header.tsamp_s
+        ends = np.array([start, start + (header.rows - 1) * header.tsamp_s])
         for event in events.itertuples():
-            expected = event.freq_mhz + event.drift_hz_s * start / 1e6
+            first, end = track_hz(ends, event.drift_hz_s, event.curvature_hz_s2, last)
+            expected = event.freq_mhz + first / 1e6
             reach = max(SAME_BINS * header.resolution_hz, event.width_hz) / 1e6
-            apart = (own["freq_mhz"] - expected).abs().where(own["event"] == 0)
-            if (apart <= reach).any():
-                own.loc[apart.idxmin(), "event"] = event.event
+            low, high = np.searchsorted(sorted_mhz, [expected - reach, expected + reach])
+            near = [one for one in order[low:high] if not taken[one]]
+            if near:
+                apart = np.abs(own["freq_mhz"].to_numpy(float)[near] - expected)
+                taken[near[int(apart.argmin())]] = event.event
             else:
                 snr = getattr(event, f"snr_on_{number}", np.nan)
-                added.append((expected, event.drift_hz_s, snr, event.event))
+                rate = (end - first) / max(ends[1] - ends[0], header.tsamp_s)
+                added.append((expected, rate, snr, event.event))
+        own["event"] = taken
         own = pd.concat([own, pd.DataFrame(added, columns=own.columns)]) if added else own
     coarse, index = place(header, own["freq_mhz"].to_numpy(float))
     own = own.assign(coarse_channel=coarse, index=index)

@@ -8,6 +8,6 @@ writes six filterbank files, `injection` adds signals to copies of given ones, `
 `observation_snippets` makes data sets of 16 rows. `products` chooses what is made.
 
 Other generators: `kinds` names what a cadence may hold, `setigen_cadences`, `crowded` and `radiometer` draw cadences of
-different making, `generated` writes data sets of them. `stream` draws cadences without end, with everything about
-them random, from the parts in `wide`.
+different making, `generated` writes data sets of them; `one_by_one` is common to those whose backgrounds are not
+shared. `stream` draws cadences without end, with everything about them random, from the parts in `wide`.
 """

@@ -5,16 +5,14 @@ the competition's layout, and `truth.csv` the same columns for all of them.
 """
 
 import functools
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seti.data.competition import cadence_path
 from seti.simulation import crowded, radiometer, setigen_cadences
-from seti.simulation.dataset import is_written, make_cadences, write_cadence, write_tables, writing
-from seti.simulation.kinds import BACKGROUND, NEEDLE, Contents, Limits
+from seti.simulation.kinds import NEEDLE, Contents, Limits
+from seti.simulation.one_by_one import HEADER, make_set, plan_cadences
 from seti.simulation.plan import SPLITS, Planned
 from seti.simulation.settings import SimulationSettings
 from seti.simulation.spectra import BINS, FILE_SIZE, PANELS, ROWS, import_setigen
@@ -22,7 +20,6 @@ from seti.simulation.stream import draw_stream_cadence
 from seti.simulation.validation import check_drift, check_limits, check_sizes
 from seti.simulation.wide.storage import as_float16
 
-HEADER = 128  # bytes of numpy's header
 CHUNK = 8  # cadences that a process makes at once
 # Shares of the cadences without needle that hold a decoy of each kind; the rest hold none.
 DECOYS = {"decoy_everywhere": 0.2, "decoy_faint_off": 0.1, "decoy_off_only": 0.15, "decoy_partial": 0.15}
@@ -42,13 +39,7 @@ def simulate_generated(settings: SimulationSettings) -> Path:
     check(settings)
     if settings.product == "setigen":
         import_setigen()  # before anything is written
-    root = Path(settings.root)
-    cadences = plan(settings)
-    groups = [cadences[first : first + CHUNK] for first in range(0, len(cadences), CHUNK)]
-    with writing(root, settings, file_size(settings)):
-        truth = make_cadences(functools.partial(_make_group, settings), groups, settings.workers)
-        write_tables(root, truth)
-    return root
+    return make_set(settings, plan(settings), draw_cadence, file_size(settings), CHUNK)
 
 
 def check(settings: SimulationSettings) -> None:
@@ -70,29 +61,11 @@ def file_size(settings: SimulationSettings) -> int:
 
 def plan(settings: SimulationSettings) -> list[Planned]:
     """Decide which cadences there are, and of what kind; the numbers of every kind are exact."""
-    cadences = []
-    for number, split in enumerate(SPLITS):
-        count = getattr(settings, split)
-        needles = round(settings.positives * count)
-        kinds = [NEEDLE] * needles
-        for kind, share in DECOYS.items():
-            kinds += [kind] * int(share * (count - needles))
-        kinds += [BACKGROUND] * (count - len(kinds))
-        for index, kind in enumerate(_rng(settings, "kinds", number).permutation(kinds)):
-            digest = hashlib.sha256(f"{settings.product}/{settings.seed}/{split}/{index}".encode()).hexdigest()
-            cadences.append(Planned(digest[:15], split, index, str(kind)))
-    return cadences
 
+    def decoys(count: int) -> list[str]:
+        return [kind for kind, share in DECOYS.items() for _ in range(int(share * count))]
 
-def _make_group(settings: SimulationSettings, number: int, group: list[Planned]) -> list[dict[str, Any]]:
-    rows = []
-    for cadence in group:
-        path = cadence_path(Path(settings.root), cadence.split, cadence.id)
-        panels, truth = draw_cadence(settings, cadence)
-        rows.append(truth)
-        if not is_written(path, file_size(settings)):
-            write_cadence(path, panels)
-    return rows
+    return plan_cadences(settings, settings.product, decoys, functools.partial(_rng, settings, "kinds"))
 
 
 def draw_cadence(settings: SimulationSettings, cadence: Planned) -> tuple[np.ndarray, dict[str, Any]]:

@@ -6,26 +6,23 @@ that does not drift is slanted.
 """
 
 import functools
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seti.data.competition import cadence_path
 from seti.errors import SetiError
 from seti.simulation.bandpass import SPIKE, draw_gains, draw_noise, polyphase_response
-from seti.simulation.dataset import is_written, make_cadences, write_cadence, write_tables, writing
 from seti.simulation.narrowband import Sampling, add_signal, power_of
 from seti.simulation.observation import PANELS, RESOLUTION_HZ, ROW_S, SLEW, draw_sampling
 from seti.simulation.observation_settings import check_population, check_snippets, population_of
+from seti.simulation.one_by_one import HEADER, make_set, plan_cadences
 from seti.simulation.plan import SPLITS, Planned
 from seti.simulation.population import DECOYS, NEEDLE, Placed, Population, draw_signal
 from seti.simulation.settings import SimulationSettings
 from seti.simulation.validation import check_sizes
 
-HEADER = 128  # bytes of numpy's header
 FULL_WIDTH = 1 << 20  # fine channels of the coarse channel that snippets are cut from
 LEVELS = (1e8, 1e11)  # mean power, which telescopes do not calibrate
 PLACE = 8.0  # bins between the signal and the middle of its snippet, at most
@@ -46,13 +43,7 @@ def simulate_snippets(settings: SimulationSettings) -> Path:
         SetiError: a setting cannot work; the folder holds something else, or cannot be written.
     """
     check(settings)
-    root = Path(settings.root)
-    cadences = plan(settings)
-    groups = [cadences[first : first + CHUNK] for first in range(0, len(cadences), CHUNK)]
-    with writing(root, settings, file_size(settings)):
-        truth = make_cadences(functools.partial(_make_group, settings), groups, settings.workers)
-        write_tables(root, truth)
-    return root
+    return make_set(settings, plan(settings), draw_cadence, file_size(settings), CHUNK)
 
 
 def check(settings: SimulationSettings) -> None:
@@ -87,29 +78,11 @@ def file_size(settings: SimulationSettings) -> int:
 
 def plan(settings: SimulationSettings) -> list[Planned]:
     """Decide which cadences there are, and of what kind; the numbers of every kind are exact."""
-    cadences = []
-    for number, split in enumerate(SPLITS):
-        count = getattr(settings, split)
-        needles = round(settings.positives * count)
-        decoys = round(settings.observation.decoys * (count - needles))
-        kinds = [NEEDLE] * needles + [f"decoy_{DECOYS[n % len(DECOYS)]}" for n in range(decoys)]
-        kinds += ["background"] * (count - len(kinds))
-        kinds = _rng(settings.seed, "kinds", number).permutation(kinds)
-        for index, kind in enumerate(kinds):
-            digest = hashlib.sha256(f"observation/{settings.seed}/{split}/{index}".encode()).hexdigest()
-            cadences.append(Planned(digest[:15], split, index, str(kind)))
-    return cadences
 
+    def decoys(count: int) -> list[str]:
+        return [f"decoy_{DECOYS[n % len(DECOYS)]}" for n in range(round(settings.observation.decoys * count))]
 
-def _make_group(settings: SimulationSettings, number: int, group: list[Planned]) -> list[dict[str, Any]]:
-    rows = []
-    for cadence in group:
-        panels, truth = draw_cadence(settings, cadence)
-        path = cadence_path(Path(settings.root), cadence.split, cadence.id)
-        if not is_written(path, file_size(settings)):
-            write_cadence(path, panels)
-        rows.append(truth)
-    return rows
+    return plan_cadences(settings, "observation", decoys, functools.partial(_rng, settings.seed, "kinds"))
 
 
 def draw_cadence(settings: SimulationSettings, cadence: Planned) -> tuple[np.ndarray, dict[str, Any]]:

@@ -47,8 +47,7 @@ def plan(settings: SimulationSettings) -> list[list[Planned]]:
         kinds = np.repeat(KINDS, [needles, everywhere, off_only, rest])
         rng_for(settings.seed, "kinds", split_number).shuffle(kinds)
         for index, kind in enumerate(kinds):
-            digest = hashlib.sha256(f"{settings.seed}/{split}/{index}".encode()).hexdigest()
-            cadences.append(Planned(digest[:15], split, index, str(kind)))
+            cadences.append(Planned(cadence_id(settings.seed, split, index), split, index, str(kind)))
     rng = rng_for(settings.seed, "groups")
     order = [cadences[i] for i in rng.permutation(len(cadences))]
     if settings.fields.both_splits is None:
@@ -56,6 +55,11 @@ def plan(settings: SimulationSettings) -> list[list[Planned]]:
         groups = [[order.pop() for _ in range(size)] for size in _sizes(rng, shared, settings.fields.cuts)]
         return groups + [[cadence] for cadence in order]
     return _by_split(rng, order, settings)
+
+
+def cadence_id(*words: str | int) -> str:
+    """Derive a cadence's id, 15 hex characters like the competition's, from what it depends on."""
+    return hashlib.sha256("/".join(map(str, words)).encode()).hexdigest()[:15]
 
 
 def _sizes(rng: np.random.Generator, shared: int, cuts: list[int]) -> Iterator[int]:

@@ -11,7 +11,9 @@ DAY = 86400  # s
 COLUMNS = (
     "kind",  # needle, or the decoy's name
     "freq_mhz",  # at the middle of the cadence's first row
-    "drift_hz_s",  # mean over the cadence; positive: the frequency rises with time, whatever the file's order
+    # Mean over the cadence, which is the rate half-way of a curved track; positive: the frequency rises with time,
+    # whatever the file's order.
+    "drift_hz_s",
     "snr",  # of the three ON panels together, as seti.simulation.narrowband.power_of defines it
     "width_hz",  # of the line, without what drifting spreads in a row
     "coarse_channel",  # counted from 0 in the file's order

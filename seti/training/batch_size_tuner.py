@@ -49,7 +49,6 @@ def tune(cfg: DictConfig, probe: bool = False) -> tuple[int, str]:
         SetiError: not even `SMALLEST` cadences fit.
     """
     config = plain(cfg)
-    config["model"]["compile"] = False  # takes minutes a trial; a compiled network needs less memory
     data = config["data"] | {"batch_size": SMALLEST}
     # An interrupted tuner leaves its snapshot; here it is removed with the folder.
     with (

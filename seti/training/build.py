@@ -106,9 +106,6 @@ def build_classifier(
         layer_groups(classifier.backbone.network, config["optimizer"]["lr"], config["optimizer"]["layer_decay"])
     if config["model"]["head_epochs"]:
         _ = classifier.backbone.head
-    if config["model"]["compile"]:
-        # In place, so that checkpoints keep their names. A last, smaller batch is compiled by itself.
-        classifier.backbone.network.compile(dynamic=False)
     if str(config["trainer"].get("precision")) == "64":
         # Not Lightning's plugin, which would make panels and random draws of 64 bits as well.
         classifier.backbone.double()

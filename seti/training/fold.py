@@ -35,6 +35,7 @@ from seti.training import batch_size, several_devices, together
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
+from seti.training.compiling import choose_compilation
 from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
@@ -225,6 +226,7 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
     )
     pl.seed_everything(seed, verbose=False)
     classifier = build_classifier(run.identity.config, datamodule, fetch_weights=position is None, start=run.start)
+    choose_compilation(classifier, run.identity.config, trainer, datamodule)
     ranks.wait()  # only now, when all of them have accepted everything, files are removed
     if ranks.leads():
         if cfg.force and not attempts.failed:

@@ -26,6 +26,7 @@ from seti.reports import figures, training_plots
 from seti.training import batch_size
 from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
+from seti.training.compiling import choose_compilation
 from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.pseudo_labels import read_pseudo_labels
 from seti.training.refusals import check_batches
@@ -83,6 +84,7 @@ def _run(cfg: DictConfig, folder: Path) -> float:
         )
         datamodule.trainer = trainer  # its device decides where images are made
         classifier = build_classifier(config, datamodule, fetch_weights=True, start=start)
+        choose_compilation(classifier, config, trainer, datamodule)
         recorder = _RawLosses.watch(classifier)
         # Without the validation loader: the tuner would run it after every epoch.
         finder = Tuner(trainer).lr_find(

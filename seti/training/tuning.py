@@ -15,14 +15,13 @@ from seti.config.checks import check_range
 from seti.config.compose import compose_words
 from seti.config.schema import check_exp_name
 from seti.errors import SetiError, SettingsError
-from seti.reports.tuning import report
+from seti.reports.tuning import RECORD, STUDY, TABLE, report
 from seti.training.fold import train
 from seti.training.search_space import SET_BY_TRIAL, Dimension, parse_space
 from seti.utils import files, locks
 
 log = logging.getLogger(__name__)
 
-STUDY, TABLE, RECORD = "study.journal", "trials.csv", "tune.json"
 MOST_FAILURES = 3  # trials in a row, after which the settings are taken to be wrong
 
 Train = Callable[[list[str]], float]  # trains a fold with words of a command line; its AUC
@@ -62,7 +61,7 @@ def tune(cfg: Any, train_fold: Train | None = None) -> float:
             msg = f"{folder}: {failures} trials in a row failed, the last one: {run.reason}"
             raise SetiError(msg)
         _write(optuna, study, folder, space)
-    return report(folder, _write(optuna, study, folder, space), _importance(optuna, study))
+    return report(folder, *_write(optuna, study, folder, space))
 
 
 class _Trials:
@@ -206,8 +205,8 @@ def _train(words: list[str]) -> float:
     return train(compose_words("train", overrides), overrides)
 
 
-def _write(optuna: Any, study: Any, folder: Path, space: Sequence[Dimension]) -> pd.DataFrame:
-    """Write a row a trial, and the best of them; return the rows."""
+def _write(optuna: Any, study: Any, folder: Path, space: Sequence[Dimension]) -> tuple[pd.DataFrame, dict]:
+    """Write a row a trial, and the best of them; return rows and the importance of settings."""
     rows = []
     for one in study.get_trials(deepcopy=False):
         if one.state == optuna.trial.TrialState.WAITING:
@@ -219,13 +218,14 @@ def _write(optuna: Any, study: Any, folder: Path, space: Sequence[Dimension]) ->
         rows.append({"trial": _name(one.number), "state": state, "folds": folds, "auc": last, **values})
     table = pd.DataFrame(rows)
     files.write_csv(folder / TABLE, table)
+    importance = _importance(optuna, study)
     done = table[table["state"] == "complete"]
     if not done.empty:
         best = done.loc[done["auc"].idxmax()]
         words = [f"{one.key}={best[one.key]}" for one in space]
         record = {"best": best["trial"], "auc": float(best["auc"]), "settings": words, "trials": len(table)}
-        files.write_json(folder / RECORD, record)
-    return table
+        files.write_json(folder / RECORD, record | {"importance": importance})
+    return table, importance
 
 
 def _importance(optuna: Any, study: Any) -> dict[str, float]:

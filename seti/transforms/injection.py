@@ -12,6 +12,7 @@ import torch
 from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_LETTERS
 from seti.simulation.signals import SHAPES, Signal, draw_signal
 from seti.transforms.cleaned import is_cleaned
+from seti.transforms.gaps import scale_gap
 
 PANEL_SECONDS = 293.0  # of the competition's panels; shapes wander and beat by seconds
 REACH = 5  # bins on both sides of a track: four deviations of the widest signal
@@ -27,7 +28,7 @@ class Injection:
         shapes: names of `seti.simulation.signals.SHAPES`, equally likely.
         snr: `(lowest, highest)`, drawn evenly in its logarithm: over one panel, relative to its thermal noise.
         drift: bins that the fastest signal crosses in a panel, either way.
-        gap: unobserved rows between two panels, `(fewest, most)`.
+        gap: unobserved rows between two panels of 273 rows, `(fewest, most)`; see `scale_gap`.
         complete: share of the signals that are on in all of their panels; the others are on in one or two.
         cleaned: cadences of which a repeated background was subtracted are in units of their thermal noise, and have
             none where they were cleaned: signals are added in these units, and nothing is rescaled.
@@ -74,7 +75,7 @@ class Injection:
 
     def draw(self, rng: np.random.Generator, panels: tuple[int, ...], rows: int, bins: int) -> Signal:
         """Draw a signal that is on in those panels."""
-        pitch = rows + rng.uniform(*self.gap)
+        pitch = rows + rng.uniform(*scale_gap(self.gap, rows))
         # In seconds, by which shapes are defined: panels last equally long, whatever their number of rows.
         times = (np.arange(len(PANEL_LETTERS))[:, None] * pitch + np.arange(rows)) * (PANEL_SECONDS / rows)
         snr = float(np.exp(rng.uniform(*np.log(self.snr))))

@@ -5,6 +5,7 @@ from typing import Any
 
 from seti.errors import SetiError
 from seti.transforms.dedoppler import Dedoppler
+from seti.transforms.gaps import scale_gap
 from seti.transforms.image import ImageMaker
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.normalisation import Normalisation
@@ -18,7 +19,8 @@ class InputSpec:
         panels, layout, image_size, interpolation: as the settings of the same names.
         rows, bins: of every panel on disk.
         normalise, clip, remove_spike: the fields of `Normalisation`.
-        dedoppler: the fields of `Dedoppler`; used by layouts that integrate along drift rates.
+        dedoppler: the fields of `Dedoppler`, with the gap in rows of these panels; used by layouts that integrate along
+            drift rates.
     """
 
     panels: str
@@ -53,8 +55,8 @@ class InputSpec:
     def for_panels(self, rows: int, bins: int) -> "InputSpec":
         """Input of the same network made from panels of another size.
 
-        Drift rates are in bins a panel, so they hold for any number of rows. The gap between two panels is in rows: it
-        keeps its length relative to a panel's.
+        Drift rates are in bins a panel, so they hold for any number of rows. The gap between two panels is in rows, and
+        follows `scale_gap`.
 
         Raises:
             SetiError: the layout sums rows, and a panel has only one.
@@ -67,7 +69,7 @@ class InputSpec:
             raise SetiError(msg)
         fan = dict(self.dedoppler)
         if fan:
-            fan["gap"] = [gap * rows / self.rows for gap in fan["gap"]]
+            fan["gap"] = scale_gap(fan["gap"], rows, self.rows)
         return replace(self, rows=rows, bins=bins, dedoppler=fan)
 
     def plain(self) -> dict[str, Any]:

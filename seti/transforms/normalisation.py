@@ -4,6 +4,8 @@ The competition's panels have mean 0 and deviation 1, but one bright bin or burs
 then has another scale in every panel; the choices here bring it back to one.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -134,11 +136,26 @@ def median(values: Tensor) -> Tensor:
     if torch.compiler.is_exporting():  # ONNX has no median
         return values.topk(middle + 1, largest=False).values[..., middle]
     if values.device.type != "cpu":
-        return values.median(dim=-1).values
+        with _any_order():
+            return values.median(dim=-1).values
     # numpy partitions, or sorts with vector instructions; torch takes 10 times as long.
     lines = _lines(values.numpy())
     ordered = np.sort(lines, axis=-1) if lines.shape[-1] <= SHORT else np.partition(lines, middle, axis=-1)
     return torch.from_numpy(ordered[..., middle])
+
+
+@contextmanager
+def _any_order() -> Iterator[None]:
+    """Allow a GPU's medians with `trainer.deterministic=true`.
+
+    Their values do not differ from run to run, but the places of equal ones may, so that torch refuses them.
+    """
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
 
 
 def _lines(values: np.ndarray) -> np.ndarray:

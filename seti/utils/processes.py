@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seti.errors import SetiError
-from seti.utils import shutdown
+from seti.utils import malloc, shutdown
 
 
 def available_cores() -> int:
@@ -88,11 +88,38 @@ def pool(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
             executor.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def another() -> Iterator[Callable[..., Any]]:
+    """Start one process for work that should leave nothing in this one.
+
+    Gives a function that calls another one, which processes can import, with its arguments, and returns its result.
+
+    Raises:
+        SetiError: the process was killed.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker) as executor:
+
+        def call(work: Callable[..., Any], *arguments: Any) -> Any:
+            try:
+                with shutdown.shielded_children():
+                    made = executor.submit(work, *arguments)
+                return made.result()
+            except BrokenExecutor as error:
+                msg = "a process was killed, perhaps for lack of memory: give the same command again"
+                raise SetiError(msg) from error
+
+        try:
+            yield call
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
 def _in_this_process(work: Callable[..., Any], *batches: Iterable[Any], chunk: int = 1) -> Iterator[Any]:
     yield from map(work, *batches)
 
 
 def _start_worker() -> None:
+    malloc.keep_freed_memory()  # a setting of the process: it does not come from the parent
     shutdown.ignore_signals_in_worker()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

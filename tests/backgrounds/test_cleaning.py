@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -191,6 +193,22 @@ def test_a_stopped_run_goes_on(matched_once, tmp_path, monkeypatch):
     clean(root, folder, None, 1)
     assert len(calls) == 6
     assert json.loads((folder / "clean.json").read_text())["root"] == str(root)
+
+
+def test_a_disk_that_takes_a_part_of_a_file_is_named(matched_once, tmp_path):
+    root, made = matched_once
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))  # a cadence has 49,280 bytes
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)) as caught:
+            clean(root, tmp_path / "clean", None, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
+    assert str(caught.value.filename).endswith(".npy")
+    assert not [path for path in (tmp_path / "clean").rglob("*") if path.is_file() and path.suffix == ".npy"]
+    folder = clean(root, tmp_path / "clean", None, 1).folder
+    assert all(cadence_path(folder, *one).is_file() for one in made)
 
 
 def partner(row: int, shift: int) -> Partner:

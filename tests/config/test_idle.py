@@ -34,9 +34,11 @@ def lines(*overrides: str) -> list[str]:
         ([], "early_stopping.min_delta=0.01", "early_stopping.patience=null"),
         (["watch.after=null"], "watch.auc_margin=0.1", "watch.after=null"),
         (["data.packed=no"], "data.pack_dir=packs", "data.packed=false"),
+        ([], "data.uncleaned=0.5", "data.root=data is not of seti twins clean=<folder>"),
         ([], "data.dedoppler.drifts=9", "data.layout=spatial"),
         (["data.image_size=null"], "data.interpolation=area", "data.image_size=null"),
         (["model.weights=w.pth"], "model.pretrained=true", "model.weights=<file>"),
+        (["model.freeze_backbone=true"], "model.compile=true", "model.freeze_backbone=true"),
         ([], "lr_range.steps=50", "lr_range_test=false"),
         (["lr_range_test=true"], "optimizer.lr=1e-3", "lr_range_test=true"),
         (["lr_range_test=true"], "schedule.div_factor=3", "lr_range_test=true"),
@@ -56,6 +58,7 @@ def test_a_typed_setting_without_effect_is_named_with_the_reason(other, typed, b
         ["schedule.pct_start=0.2"],
         ["schedule.name=cosine", "schedule.warmup_epochs=1"],
         ["experiment=best_cpu", "schedule.name=cosine"],  # its pct_start was not typed
+        ["experiment=best_clean_cpu"],  # as is its data.uncleaned
         ["experiment=best_cpu", "augment.inject=0", "augment.inject_decoys=0"],
         ["augment.inject=0.1", "augment.inject_snr=[5,9]"],
         ["augment.rotate=5"],

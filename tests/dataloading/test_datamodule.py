@@ -332,3 +332,30 @@ def test_a_batch_keeps_the_widest_precision_of_its_files(tmp_path, on_device):
     inputs, targets, indices = data.__getitems__([1, 0])
     np.testing.assert_array_equal(prepare(inputs, data.image_maker), np.stack([fine, cadences[0]])[:, [0, 2, 4]])
     assert (targets.tolist(), indices.tolist()) == ([1.0, 0.0], [1, 0])
+
+
+def test_cadences_with_an_injected_signal_reach_a_device_as_the_files_are_stored(tmp_path):
+    """They take float32 on the host, and would make the whole batch so."""
+    (given,) = make_cadences(tmp_path, "train", ["a1"])
+    augment = NO_AUGMENT | {"inject": 1.0, "roll": 0.5}
+    what = spec(panels="all", layout="channel", rows=ROWS, bins=BINS)
+    host, device = (
+        files_dataset(tmp_path, "train", ["a1"], [0], what, augment, on_device=where) for where in (False, True)
+    )
+    (image,), targets, _ = host.__getitems__([(0, 5)])
+    panels, same, _ = device.__getitems__([(0, 5)])
+    assert targets.tolist() == same.tolist() == [1.0]
+    assert panels.panels.dtype == torch.float16
+    assert not np.array_equal(np.sort(image, axis=None), np.sort(given.astype(np.float32), axis=None))
+    assert torch.equal(panels.panels[0], image.half())
+
+
+def test_injected_signals_beyond_float16_are_not_rounded(tmp_path):
+    (given,) = make_cadences(tmp_path, "train", ["a1"], bins=256)
+    np.save(tmp_path / "train" / "a" / "a1.npy", given.clip(-3, 3) * np.float16(20000))
+    augment = NO_AUGMENT | {"inject": 1.0, "inject_snr": [1e6, 1.1e6], "inject_drift": 0.1}
+    what = spec(panels="all", layout="channel", rows=ROWS, bins=256)
+    data = files_dataset(tmp_path, "train", ["a1"], [0], what, augment, on_device=True)
+    panels = data.__getitems__([(0, 5)])[0].panels
+    assert panels.dtype == torch.float32
+    assert panels.isfinite().all()

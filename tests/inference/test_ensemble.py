@@ -153,6 +153,35 @@ def test_a_device_out_of_memory_is_reported_in_one_line(most, halve, size, fix):
         ensemble([torch.randn(21, 1, 4, 4)])
 
 
+def test_whole_batches_run_compiled_and_a_smaller_last_one_as_it_is(monkeypatch):
+    sizes = []
+
+    def run(network, images):
+        sizes.append(len(images))
+        return network(images)
+
+    monkeypatch.setattr(inference, "run_compiled", run)
+    images = torch.randn(9, 1, 4, 4)
+    network = Greedy(99)
+    found = Ensemble([network], images[:4], CPU, "32", halve=False, compiled=True)([images])
+    torch.testing.assert_close(found[:, 0], images.mean((1, 2, 3)).sigmoid())
+    assert sizes == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("choice", "device", "runs", "compiled"),
+    [
+        ("auto", "cuda", inference.WORTHWHILE, True),
+        ("auto", "cuda", inference.WORTHWHILE - 1, False),
+        ("auto", "cpu", inference.WORTHWHILE, False),
+        ("true", "cpu", 1, True),
+        ("false", "cuda", inference.WORTHWHILE, False),
+    ],
+)
+def test_auto_compiles_where_many_cadences_wait_for_a_gpu(choice, device, runs, compiled):
+    assert inference.worth_compiling(choice, torch.device(device), runs) is compiled
+
+
 def test_cpu_batches_fit_the_cache(tmp_path):
     assert auto_batch_size(dataset_of(tmp_path)[0], CPU) == 32
     assert auto_batch_size(dataset_of(tmp_path, image_size=[512, 512])[0], CPU) == 4

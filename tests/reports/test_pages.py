@@ -1,7 +1,9 @@
 """Pages about experiments: their content, and their behaviour in a browser."""
 
+import base64
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,7 +18,8 @@ from seti.evaluation.recall import recall_at
 from seti.experiments.experiment import Experiment
 from seti.reports import cross_validation
 from seti.reports.gallery import show
-from seti.reports.pages import cadences, image_files, images, ranking
+from seti.reports.pages import cadences, image_files, images, plots, ranking, rendering
+from seti.reports.pages import report as pages_report
 from seti.reports.pages.report import report
 
 EVIL = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
@@ -129,10 +132,54 @@ def test_thumbnails_that_a_page_cannot_hold_are_files_next_to_it(whole, tmp_path
     assert len(list((tmp_path / "a page #1_files").rglob("*.jpg"))) == 4
 
 
-def test_figures_leave_less_space_for_thumbnails(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "figure_uri", lambda figure: "data:" + "x" * 2_250_000)
-    rows = write(f"ckpt_dir={whole}", f"out={tmp_path / 'page.html'}", "cadences=2").data["data"]["rows"]
+def test_figures_that_a_page_cannot_hold_are_files_next_to_it(whole, tmp_path, monkeypatch):
+    content = base64.b64encode(b"<svg/>" * 225_000).decode()
+    monkeypatch.setattr(images, "figure_uri", lambda figure: f"data:image/svg+xml;base64,{content}")
+    monkeypatch.setattr(image_files, "LARGEST", 3 * len(content) + 10_000)
+    page = write(f"ckpt_dir={whole}", f"out={tmp_path / 'page.html'}", "cadences=2")
+    assert (tmp_path / "page.html").stat().st_size < 6_000_000
+    sources = [dict(attributes)["src"] for tag, attributes in page.tags if tag == "img" and "src" in attributes]
+    assert [one[:25] for one in sources[:3]] == ["data:image/svg+xml;base64"] * 3
+    assert sources[3:] == [f"page_files/figures/{number:04d}.svg" for number in (4, 5, 6)]
+    assert (tmp_path / sources[3]).read_bytes() == b"<svg/>" * 225_000
+    assert "3 figures are in page_files, which belongs to this page." in (tmp_path / "page.html").read_text()
+    rows = page.data["data"]["rows"]
     assert [row["small"] for row in rows] == [f"page_files/small/{row['id']}.jpg" for row in rows]
+
+
+def test_images_of_an_earlier_page_stay_until_the_new_one_is_written(whole, tmp_path, monkeypatch):
+    out = tmp_path / "page.html"
+    write(f"ckpt_dir={whole}", f"out={out}", "cadences=4")
+    before = set((tmp_path / "page_files").rglob("*.jpg"))
+
+    def ended(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rendering, "render", ended)
+    with pytest.raises(KeyboardInterrupt):
+        write(f"ckpt_dir={whole}", f"out={out}", "cadences=2")
+    assert set((tmp_path / "page_files").rglob("*.jpg")) == before
+    assert {row["large"] for row in Page(out.read_text()).data["data"]["rows"]} == {
+        one.relative_to(tmp_path).as_posix() for one in before
+    }
+
+
+def test_the_best_experiments_have_sections_and_all_have_a_row(finished, outputs, no_figures, monkeypatch):
+    monkeypatch.setattr(pages_report, "SECTIONS", 1)
+    finished("trainer.max_epochs=1")
+    shutil.copytree(outputs / "exp", outputs / "other")
+    page = write(f"ckpt_dir=[{outputs / 'exp'},{outputs / 'other'}]", "cadences=0")
+    rows = [row[0] for row in page.rows if len(row) == 8][1:]
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert (rows, sections) == (["exp", "other"], ["comparison", "experiment-1"])
+    html = (outputs / "report.html").read_text()
+    assert "1 more experiment has a row in the comparison and no section of their own." in html
+
+
+def test_a_gallery_is_no_longer_than_a_page_can_hold(whole, monkeypatch, caplog):
+    monkeypatch.setattr(cadences, "MOST", 3)
+    assert len(write(f"ckpt_dir={whole}", "cadences=30").data["data"]["rows"]) == 3
+    assert caplog.messages == ["cadences=30: a page has 3 at most, the most telling ones"]
 
 
 def test_the_most_telling_cadences_come_first():
@@ -278,6 +325,25 @@ def test_labelled_cadences_are_drawn(data_root, tmp_path):
         show([], tmp_path / "figures", data_root, labels_path=path)
 
 
+def test_points_of_a_curve_that_no_page_shows_are_left_out():
+    x = np.sort(np.random.default_rng(0).random(50_000))
+    kept = plots.thinned(x, x**2)
+    assert len(kept) <= 4 * plots.STEPS
+    assert (kept[0], kept[-1]) == (0, len(x) - 1)
+    assert np.interp(x, x[kept], x[kept] ** 2) == pytest.approx(x**2, abs=2 / plots.STEPS)
+
+
+def test_names_in_a_legend_are_no_formulas_and_not_too_long():
+    name = r"a $\frac$ " + 60 * "b" + " c"
+    curves = {name: (np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4]))}
+    for figure in (plots.draw_roc(curves, name), plots.draw_recall(curves)):
+        images.figure_uri(figure)  # a formula that cannot be read would raise
+        (text,) = (text.get_text() for text in figure.legends[0].get_texts())
+        assert text.endswith("bbb c")
+        assert r"a \$\frac\$ bbb" in text
+        assert len(text) < 65
+
+
 def test_cadences_of_known_snr_have_it(whole, own_data):
     oof = Experiment(whole).read_oof().set_index("id")
     truth = pd.read_csv(own_data / "truth.csv").set_index("id")["snr"]
@@ -313,3 +379,77 @@ def test_predictions_elsewhere_have_no_page(half_trained, predict, tmp_path):
     )
     with pytest.raises(SetiError, match=f"^{re.escape(message)}$"):
         predict("report=true", f"out={tmp_path / 'elsewhere'}")
+
+
+@pytest.fixture
+def search(finished, outputs, no_figures):
+    """A search of three trials: one with all of its folds, one that ended early, and one that failed."""
+    finished("trainer.max_epochs=1")
+    folder = outputs / "tune"
+    for trial in ("trial_000", "trial_001"):
+        shutil.copytree(outputs / "exp", folder / trial)
+    (folder / "study.journal").write_text("")
+    (folder / "trials.csv").write_text(
+        "trial,state,folds,auc,optimizer.lr,mixup.alpha\n"
+        f"trial_000,pruned,1,0.6,0.00123456,\ntrial_001,complete,1,0.55,0.01,{EVIL.replace(',', '')}\n"
+        "trial_002,fail,0,,0.1,0.4\n"
+    )
+    (folder / "tune.json").write_text(json.dumps({"importance": {"optimizer.lr": 0.7, "mixup.alpha": 0.3}}))
+    return folder
+
+
+def test_the_page_of_a_search_has_its_trials_and_figures_best_first(search, monkeypatch, caplog):
+    drawn = []
+    monkeypatch.setattr(images, "figure_uri", lambda figure: drawn.append(figure) or "data:,")
+    page = write(f"ckpt_dir={search}", "cadences=0")
+    trials = [row for row in page.rows if len(row) == 6]
+    assert [row[:5] for row in trials] == [
+        ["trial", "mean AUC", "folds", "state", "optimizer.lr"],
+        ["trial_001", "0.5500", "1", "all folds", "0.01"],
+        ["trial_000", "0.6000", "1", "ended early", "0.00123"],
+        ["trial_002", "", "0", "failed", "0.1"],
+    ]
+    assert [row[5] for row in trials[1:]] == [EVIL, "null", "0.4"]
+    bars = [axis for figure in drawn for axis in figure.axes if axis.get_xlabel().startswith("share of the diff")]
+    assert [[bar.get_width() for bar in axis.patches] for axis in bars] == [[0.3, 0.7]]
+    # Only the trial with all folds has a section; folds outside the search are no news.
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == ["study", "experiment-1"]
+    assert caplog.messages == []
+
+
+def test_the_page_of_a_trial_has_its_search(search, caplog):
+    page = write(f"ckpt_dir={search / 'trial_000'}", "cadences=0")
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == ["experiment-1", "study"]
+    assert f"3 trials in {search}; this page is about trial_000." in (search / "trial_000" / "report.html").read_text()
+
+
+def test_a_search_of_too_few_trials_says_that_no_importance_is_known(search):
+    (search / "tune.json").unlink()
+    write(f"ckpt_dir={search}", "cadences=0")
+    assert "The importance of the settings is not known: too few trials" in (search / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["ckpt_dir=[{search},{search}/trial_000]"],
+            "ckpt_dir=['{search}', '{search}/trial_000']: the page of a search has its trials side by side; give "
+            "{search} alone",
+        ),
+        (
+            ["ckpt_dir={search}/../bare"],
+            "ckpt_dir={search}/../bare is a search without a finished fold: the same command of seti tune goes on "
+            "with it",
+        ),
+    ],
+)
+def test_searches_without_a_page_are_refused(search, words, message):
+    bare = search.parent / "bare"
+    bare.mkdir()
+    for name in ("trials.csv", "study.journal"):
+        shutil.copy(search / name, bare)
+    with pytest.raises(SetiError, match=f"^{re.escape(message.format(search=search))}$"):
+        write(*(word.format(search=search) for word in words))

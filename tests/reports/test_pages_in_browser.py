@@ -162,6 +162,26 @@ def test_a_cadence_opens_in_full_size_and_takes_labels_there(opened):
     wait_for(lambda: opened.run(FRAMED) == ids[1])
 
 
+def test_full_size_has_axes_and_buttons_for_those_without_a_keyboard(opened):
+    ids = opened.run(SHOWN)
+    opened.run("document.querySelector('#cards li').click()")
+    texts = "[...document.querySelectorAll('.plot {} i')].map(one => one.textContent)"
+    bins = 256
+    assert opened.run(texts.format(".letters")) == list("ABACAD")
+    assert opened.run(texts.format(".ticks")) == [str(bins * share // 4) for share in range(5)]
+    assert opened.run("document.querySelector('.plot .x').textContent") == "frequency bin"
+    pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map(one => one.dataset.label)"
+    assert opened.run(pressed) == [""]
+    opened.run("document.querySelector('[data-label=interesting]').click()")
+    assert opened.run(pressed) == ["interesting"]
+    opened.run("document.querySelector('[data-step=\"1\"]').click()")
+    assert opened.run("document.querySelector('dialog p').textContent").startswith(ids[1])
+    assert opened.run(pressed) == [""]
+    opened.run("document.getElementById('close').click()")
+    assert opened.run("document.querySelector('#cards .mark').textContent") == "interesting"
+    wait_for(lambda: opened.run(FRAMED) == ids[1])
+
+
 def test_a_page_that_is_sent_alone_shows_the_thumbnail_in_full_size(browser, page, tmp_path):
     alone = tmp_path / "alone.html"
     alone.write_text(page.read_text())

@@ -34,7 +34,7 @@ def test_the_page_holds_every_event_with_its_facts_and_waterfalls(scan, capsys, 
         assert row["id"] == f"HIP1_59000.2500_{own['freq_mhz']:.7f}"
     assert rows[1]["facts"] == [
         "event 2, 8437.200000 MHz",
-        "-2.0000 Hz/s, width 5 Hz",
+        "-2.000 Hz/s, width 5 Hz",
         "SNR 50.0, score 0.800",
         "ON 28.0 28.0 28.0",
         "OFF -0.2 -0.2 -0.2",

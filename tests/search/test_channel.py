@@ -2,48 +2,9 @@
 
 import numpy as np
 import pytest
+from small_channels import HZ, MIDDLE, ON, ROW, ROWS, STARTS, WIDTH, add, noise, search
 
-from seti.search.channel import EVENT_COLUMNS, HIT_COLUMNS, search_channel
-from seti.search.settings import SearchSettings
-
-HZ, ROW, ROWS, WIDTH = 2.7939677238, 18.253611008, 16, 2**14
-ON = (True, False, True, False, True, False)
-STARTS = [p * 320.0 for p in range(6)]
-AVERAGED = 51
-
-
-def noise(seed: int = 1) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (rng.standard_gamma(AVERAGED, (6, ROWS, WIDTH)) / AVERAGED).astype(np.float32)
-
-
-def add(
-    planes: np.ndarray, bin_: float, drift: float, snr: float, panels=(0, 2, 4), curvature: float = 0.0, walk=None
-) -> None:
-    """Add a tone whose SNR in one panel would be `snr` without smearing; `walk(t)` in Hz is added to its drift."""
-    level = snr / np.sqrt(AVERAGED * ROWS)
-    sub = (np.arange(30) + 0.5) / 30 - 0.5
-    for p in panels:
-        for r in range(ROWS):
-            t = STARTS[p] + (r + sub) * ROW
-            path = bin_ + (drift * t + 0.5 * curvature * t * (t - 1900)) / HZ
-            if walk is not None:
-                path = path + walk(t) / HZ
-            low = max(int(path.min()) - 20, 0)
-            high = min(int(path.max()) + 20, WIDTH)
-            if high > low:
-                planes[p, r, low:high] += level * (np.sinc(np.arange(low, high)[:, None] - path) ** 2).mean(1)
-
-
-def search(planes: np.ndarray, **settings):
-    return search_channel(
-        lambda p: planes[p],
-        resolution_hz=HZ,
-        row_s=ROW,
-        panel_start_s=STARTS,
-        on=ON,
-        settings=SearchSettings(**settings),
-    )
+from seti.search.channel import EVENT_COLUMNS, HIT_COLUMNS
 
 
 @pytest.mark.parametrize("drift", [0.05, 0.4, -1.3, 2.7, -3.9])
@@ -106,6 +67,51 @@ def test_a_curved_track_is_one_event():
     events = search(planes).events
     assert len(events) == 1
     assert events.iloc[0].drift_hz_s == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("curvature", [0.00095, -0.00095])
+@pytest.mark.parametrize("source", range(3))
+def test_the_strongest_curvature_is_reached_from_every_on_panel(source, curvature):
+    planes = noise()
+    for number in range(3):  # the brightest ON panel is fitted first, and the others from it
+        add(planes, 8000.0, 0.27, 120.0 if number == source else 50.0, (2 * number,), curvature)
+    result = search(planes)
+    assert len(result.events) == 1
+    event, found = result.events.iloc[0], result.candidates.iloc[0]
+    assert (found.source, found.linked, found.curved) == (2 * source, False, True)
+    assert abs(event.drift_hz_s - 0.27) < 0.02 + 0.02 * 0.27
+    assert abs(event.bin - 8000.0) * HZ < 15
+
+
+@pytest.mark.parametrize(("curvature", "first"), [(-8e-4, True), (-8e-4, False), (8e-4, False)])
+def test_the_drift_rate_of_a_track_in_pieces_is_that_in_the_middle_of_the_cadence(curvature, first):
+    planes, on = noise(), ON if first else tuple(not one for one in ON)
+    add(planes, 8000.0, 0.27, 90.0, np.flatnonzero(on), curvature, walk=ripple)
+    result = search(planes, on=on)
+    assert len(result.events) == 1
+    event, found = result.events.iloc[0], result.candidates.iloc[0]
+    assert found.linked
+    assert abs(event.drift_hz_s - 0.27) < 0.02 + 0.02 * 0.27
+    assert abs(event.bin - 8000.0) * HZ < 50
+    times = np.linspace(0, 2 * MIDDLE)
+    path = 8000.0 + (0.27 * times + 0.5 * curvature * times * (times - 2 * MIDDLE)) / HZ
+    assert event.bin_start == pytest.approx(path.min(), abs=20)
+    assert event.bin_end == pytest.approx(path.max(), abs=20)
+
+
+def ripple(t: np.ndarray) -> np.ndarray:
+    """15 Hz to both sides in 5 minutes: more than a parabola follows."""
+    return 15 * np.sin(2 * np.pi * t / 310)
+
+
+def test_a_curved_track_of_all_on_panels_together_has_its_drift_rate():
+    planes = noise(3)
+    add(planes, 6000.0, 0.05, 8.0, curvature=2e-5)
+    result = search(planes)
+    assert len(result.events) == 1
+    assert result.candidates.iloc[0].source == -1
+    assert abs(result.events.drift_hz_s.iloc[0] - 0.05) < 0.005
+    assert abs(result.events.bin.iloc[0] - 6000.0) * HZ < 6
 
 
 def swing(t: np.ndarray) -> np.ndarray:
@@ -254,6 +260,8 @@ def test_the_same_channel_gives_the_same_events():
     first, second = search(planes), search(planes)
     assert first.events.equals(second.events)
     assert first.candidates.equals(second.candidates)
+    assert len(search(planes[:, :, 6000:10000]).events) == 1  # works in another array, between two that share one
+    assert first.candidates.equals(search(planes).candidates)
 
 
 def test_a_skirt_of_a_strong_signal_is_no_second_event():

@@ -1,7 +1,10 @@
 import numpy as np
 import pandas as pd
+import pytest
 
-from seti.search.decide import leak_ratio, parts, presence_ratio
+from seti.search.decide import leak_ratio, measurements, parts, presence_ratio
+from seti.search.hits import Times
+from seti.search.pieces import LINK, as_piece
 
 
 def tracks(*rows: tuple[float, float, float, float, str]) -> pd.DataFrame:
@@ -44,3 +47,27 @@ def test_a_panel_without_the_signal_is_likelier_noise():
     assert ratio[1] > 0
     assert ratio[2] < -1
     assert ratio[3] > ratio[2]
+
+
+@pytest.mark.parametrize("on", [(True, False) * 3, (False, True) * 3, (True, True, True, False, False, False)])
+def test_the_drift_rate_is_that_in_the_middle_of_the_cadence_however_a_track_was_fitted(on):
+    times = Times.of([p * 320.0 for p in range(6)], on, 18.25).with_rows(16)
+    track = np.array([9000.0, 35.0, 110.0])
+    fitted = np.zeros((2, 46))
+    fitted[:, :3], fitted[:, 3] = track, 4.0
+    fitted[1, 20] = LINK
+    for p in range(6):
+        piece = as_piece(track, times.u[p].mean())
+        # Noise near the track in OFF panels.
+        fitted[1, 28 + 3 * p : 31 + 3 * p] = piece + (0 if on[p] else np.array([15.0, 3.0, 0.0]))
+    table = measurements(fitted, times, 2.79)
+    u = times.u.ravel()
+    path = track[0] + u * (track[1] + u * track[2])
+    middle = (u.min() + u.max()) / 2
+    rate = (track[1] + 2 * track[2] * middle) / times.half * 2.79 / 18.25
+    mean = (path[-1] - path[0]) / (95 + 5 * (320 / 18.25 - 16)) * 2.79 / 18.25
+    assert rate == pytest.approx(mean)  # of a parabola they are the same
+    np.testing.assert_allclose(table.drift_hz_s, rate)
+    np.testing.assert_allclose(table.bin, path[0])
+    np.testing.assert_allclose(table.bin_start, path.min() - 2)
+    np.testing.assert_allclose(table.bin_end, path.max() + 2)

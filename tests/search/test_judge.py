@@ -3,19 +3,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from test_channel import ON, add, noise, search
+from small_channels import ON, ROW, STARTS, add, noise, search
 
 from seti.errors import SetiError
 from seti.search import judge_network
-from seti.search.channel import search_channel
 from seti.search.hits import Times
 from seti.search.judge import SHIPPED, check_judge, load_judge
 from seti.search.judge_features import DRIFTS, GROUPS, PANEL_COLUMNS, REACH, WHOLE, features, plausible
 from seti.search.judge_network import panel_inputs, probabilities, read_weights
-from seti.search.settings import SearchSettings
 
-HZ, ROW = 2.7939677238, 18.253611008
-STARTS = [p * 320.0 for p in range(6)]
 NOW = np.array(ON)
 
 
@@ -31,18 +27,6 @@ def channel():
     return planes
 
 
-def judged(planes, judge, **settings):
-    return search_channel(
-        lambda p: planes[p],
-        resolution_hz=HZ,
-        row_s=ROW,
-        panel_start_s=STARTS,
-        on=ON,
-        settings=SearchSettings(**settings),
-        judge=judge,
-    )
-
-
 def candidates(count: int = 5) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     names = ("snr", "drift_hz_s", "near", "together", "curved")
@@ -56,7 +40,7 @@ def candidates(count: int = 5) -> pd.DataFrame:
 
 def test_the_shipped_judge_ranks_and_loses_no_event(channel):
     without = search(channel).events
-    found = judged(channel, load_judge()).events
+    found = search(channel, load_judge()).events
     assert set(found.bin.round(1)) == set(without.bin.round(1))
     needles = found[found.drift_hz_s.round(1).isin([0.3, -1.2, 2.5])]
     assert len(needles) == 3
@@ -65,24 +49,24 @@ def test_the_shipped_judge_ranks_and_loses_no_event(channel):
 
 
 def test_a_score_is_the_judges_and_others_keep_that_of_stage_one(channel):
-    plain = judged(channel, None).candidates
+    plain = search(channel, None).candidates
     chosen = plain.score.max()
 
     def judge(planes, table, times):
         assert planes.min() > -100  # no bin is masked
         return np.where(table.score == chosen, 0.0625, np.nan)
 
-    table = judged(channel, judge).candidates
+    table = search(channel, judge).candidates
     assert (table.score == 0.0625).sum() == 1
     assert sorted(table.score[table.score != 0.0625]) == sorted(plain.score[plain.score != chosen])
 
 
 def test_a_judge_lets_in_what_is_only_unlikely_and_nothing_else(channel):
-    plain = judged(channel, None).candidates
+    plain = search(channel, None).candidates
     assert (plain.reason == "unlikely").any()
-    sure = judged(channel, lambda planes, table, times: np.ones(len(table)), least_judged=0.9)
-    unsure = judged(channel, lambda planes, table, times: np.ones(len(table)), least_judged=2.0)
-    alone = judged(channel, lambda planes, table, times: np.zeros(len(table)))
+    sure = search(channel, lambda planes, table, times: np.ones(len(table)), least_judged=0.9)
+    unsure = search(channel, lambda planes, table, times: np.ones(len(table)), least_judged=2.0)
+    alone = search(channel, lambda planes, table, times: np.zeros(len(table)))
     assert len(unsure.events) == len(alone.events) == (plain.reason == "").sum()
     assert not (sure.candidates.reason == "unlikely").any()
     for reason in ("off", "off nearby", "weak", "crossed", "not in every ON"):
@@ -145,7 +129,7 @@ def test_the_network_in_numpy_is_that_of_training():
     np.testing.assert_allclose(probabilities([weights], of_panels, of_whole, 2.0, -1.0), expected, rtol=1e-4)
 
 
-def test_only_candidates_near_the_limits_are_judged():
+def test_only_candidates_near_the_limits_are_search():
     table = candidates(5)
     table.loc[0, "z"] = 5.0  # far too weak
     table.loc[1, "z_2"] = 9.0  # in an OFF panel

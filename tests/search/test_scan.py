@@ -129,6 +129,19 @@ def test_a_signal_that_crosses_into_the_next_channel_is_one_event(scan, tmp_path
             assert pd.read_csv(folder / "channels" / f"{channel}.csv").empty
 
 
+def test_channels_of_a_version_that_wrote_no_curvature_are_not_searched_again(scan):
+    folder = scan()
+    whole = (folder / "events.csv").read_bytes()
+    for path in (folder / "channels").glob("*.csv"):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table.drop(columns="curvature_hz_s2", errors="ignore").to_csv(path, index=False)
+    before = {path: path.stat().st_mtime_ns for path in (folder / "channels").glob("?.csv")}
+    (folder / "scan.json").unlink()
+    (folder / "events.csv").unlink()
+    assert (scan() / "events.csv").read_bytes() == whole
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_borders_are_searched_from_the_files_where_their_spectra_are_gone(scan, monkeypatch):
     whole = (scan() / "events.csv").read_bytes()
     searched = borders.search_border

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_channel import add, noise, search
+from small_channels import add, noise, search
 
 from seti.search.flatten import expand, flatten
 from seti.search.stamps import straightened_stamps, unmask

@@ -1,11 +1,13 @@
 """turboSETI's formats, against texts and rules taken from the sources of turbo_seti 2.3.2."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from observation_fakes import FOFF, MJD, PANEL_S, TSAMP, WIDTH, frequency
 
-from seti.search.turboseti import COLUMNS, sexagesimal
+from seti.search.turboseti import COLUMNS, panel_hits, sexagesimal
 
 # Written by turbo_seti 2.3.2's FileWriter, given the header and the hit below.
 HEADER = """\
@@ -20,6 +22,12 @@ HEADER = """\
 SEFD_freq \tCoarse_Channel_Number \tFull_number_of_hits \t
 # --------------------------
 """
+
+
+ONE_CHANNEL = SimpleNamespace(  # a header
+    **{"rows": 16, "tsamp_s": 18.25, "resolution_hz": 2.79, "fch1_mhz": 1000.0, "foff_mhz": 2.79e-6},
+    **{"coarse_channels": 1, "coarse_width": 2**16},
+)
 
 
 def read_dat(path) -> pd.DataFrame:
@@ -122,3 +130,38 @@ def test_angles_are_printed_as_astropy_prints_them():
         assert sexagesimal(value, "h") == str(angles.Angle(value, unit="hr"))
     for value in [12.4, -0.5042, -12.199999999, -91.123456789, *np.random.default_rng(1).uniform(-90, 90, 200)]:
         assert sexagesimal(value, "d") == str(angles.Angle(value, unit="deg"))
+
+
+def test_a_curved_events_hits_are_those_on_its_track_and_not_on_a_straight_line():
+    starts = [p * 320.0 for p in range(6)]
+    on = [True, False] * 3
+    cadence = SimpleNamespace(headers=[ONE_CHANNEL] * 6, panel_start_s=starts, on=on)
+    task = SimpleNamespace(cadence=cadence, span_s=starts[-1] + 16 * 18.25)
+    last, drift, curvature = starts[-1] + 15 * 18.25, 0.4, 0.001
+
+    def where(seconds):
+        return 1000.05 + (drift * seconds + 0.5 * curvature * seconds * (seconds - last)) / 1e6
+
+    events = pd.DataFrame(
+        {"event": [1], "freq_mhz": [1000.05], "drift_hz_s": [drift], "curvature_hz_s2": [curvature], "width_hz": [8.0]}
+    ).assign(snr_on_1=30.0, snr_on_2=31.0, snr_on_3=32.0)
+    for panel in (0, 2, 4):
+        own = pd.DataFrame({"panel": panel, "freq_mhz": [where(starts[panel]), 1000.09, 1000.02]})
+        found = panel_hits(task, panel, own.assign(drift_hz_s=0.1, snr=30.0), events)
+        assert len(found) == 3
+        assert found.loc[found.event == 1, "freq_mhz"].tolist() == [where(starts[panel])]
+        missing = own.iloc[1:].assign(drift_hz_s=0.1, snr=30.0)  # no hit near the track: one is added on it
+        (added,) = panel_hits(task, panel, missing, events).query("event == 1").itertuples()
+        assert added.freq_mhz == pytest.approx(where(starts[panel]), abs=1e-9)
+        assert added.drift_hz_s == pytest.approx(drift + curvature * (starts[panel] + 7.5 * 18.25 - last / 2))
+
+
+def test_every_event_has_a_hit_of_its_own_the_nearest_first_come():
+    cadence = SimpleNamespace(headers=[ONE_CHANNEL], panel_start_s=[0.0], on=[True])
+    task = SimpleNamespace(cadence=cadence, span_s=292.0)
+    events = pd.DataFrame({"event": [1, 2, 3], "freq_mhz": [1000.05, 1000.050002, 1000.05], "drift_hz_s": 0.0})
+    events = events.assign(curvature_hz_s2=0.0, width_hz=8.0, snr_on_1=9.0)
+    own = pd.DataFrame({"panel": 0, "freq_mhz": [1000.050003, 1000.050001], "drift_hz_s": 0.0, "snr": [20.0, 30.0]})
+    found = panel_hits(task, 0, own, events).sort_values("event")
+    assert found.event.tolist() == [1, 2, 3]
+    assert found.freq_mhz.tolist() == [1000.050001, 1000.050003, 1000.05]

@@ -508,7 +508,7 @@ def test_the_page_of_a_stack_holds_its_scores_its_experiments_and_their_correlat
         assert f"<td>{scores['experiments'][name]['weight']:+.3f}</td>" in html
         assert f">{name}</a></th><td>" in html
     assert f"<td>{scores['stack']['mean_auc']:.4f}</td>" in html
-    assert "Rank correlation of the experiments" in html
+    assert "Spearman&#39;s rank correlation of the scores over" in html
     gallery = json.loads(html.split('id="data">')[1].split("</script>")[0])
     assert gallery["all"] == len(oof) + len(submission)
     shown = {row["id"]: row["score"] for row in gallery["rows"]}

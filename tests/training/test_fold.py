@@ -11,7 +11,6 @@ from conftest import compose, read_json
 from sklearn.metrics import log_loss, roc_auc_score
 from unit_helpers import forward, losses
 
-from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
@@ -385,16 +384,6 @@ def test_a_full_device_is_one_line(train, monkeypatch):
     monkeypatch.setattr(CadenceClassifier, "training_step", fill)
     with pytest.raises(SetiError, match=r"out of memory: lower data\.batch_size=8 or"):
         train()
-
-
-def test_a_compiled_network_keeps_the_names_of_its_weights(config, data_root):
-    settings = plain(config("model.compile=true"))
-    datamodule = training.CadenceDataModule(settings["data"], settings["augment"], 0, 1)
-    compiled = training.build_classifier(settings, datamodule, fetch_weights=True)
-    still = training.build_classifier(plain(config()), datamodule, fetch_weights=True)
-    assert compiled.backbone.network._compiled_call_impl is not None
-    assert still.backbone.network._compiled_call_impl is None
-    assert compiled.state_dict().keys() == still.state_dict().keys()
 
 
 def test_a_fold_starts_from_the_member_of_a_release_that_has_its_number(data_root, outputs):

@@ -67,6 +67,8 @@ def test_the_best_of_the_trials_is_recorded_and_the_first_has_the_defaults(searc
     record = read_json(folder / "tune.json")
     assert record["best"] == table["trial"][expected.idxmax()]
     assert record["settings"][1].startswith("mixup.alpha=")
+    assert set(record["importance"]) == {"optimizer.lr", "mixup.alpha"}
+    assert sum(record["importance"].values()) == pytest.approx(1)
     assert (folder / "tune.png").exists()
     said = capsys.readouterr().out
     assert "tune: the best of 8 trials" in said

@@ -91,7 +91,7 @@ def test_on_panels_alone_get_their_part_of_the_signal():
 
 
 def test_drift_gap_snr_and_shape_are_within_their_limits():
-    injection = Injection(needles=1.0, shapes=("line",), snr=(20.0, 30.0), drift=10.0, gap=(8.0, 8.0))
+    injection = Injection(needles=1.0, shapes=("line",), snr=(20.0, 30.0), drift=10.0, gap=(27.3, 27.3))  # 8 of 80
     drawn = [injection.draw(np.random.default_rng(seed), (0, 2, 4), ROWS, BINS) for seed in range(80)]
     assert {signal.shape for signal in drawn} == {"line"}
     assert 20 <= min(signal.snr for signal in drawn) < 21.5 < 28.5 < max(signal.snr for signal in drawn) <= 30

@@ -141,3 +141,15 @@ def test_the_median_is_the_lower_of_two_for_lines_of_any_length(length, transpos
     values = torch.randn(2, length, 3) if transposed else torch.randn(2, 3, length)
     lines = values.transpose(1, 2) if transposed else values
     assert torch.equal(median(lines), lines.median(dim=-1).values)
+
+
+def test_deterministic_algorithms_are_required_again_after_a_median_of_a_gpu():
+    """A GPU's median refuses them, although values do not depend on the order of equal ones."""
+    values = torch.empty(2, 3, device="meta")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        assert median(values).shape == (2,)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)

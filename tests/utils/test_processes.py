@@ -6,7 +6,8 @@ import time
 import pytest
 
 from seti.errors import SetiError
-from seti.utils.processes import parallel_map
+from seti.utils import malloc, processes, shutdown
+from seti.utils.processes import another, parallel_map
 
 
 def double(number: int) -> int:
@@ -36,6 +37,23 @@ def test_results_come_in_order(workers):
 def test_a_worker_that_dies_is_reported_in_one_line():
     with pytest.raises(SetiError, match="a worker process was killed"):
         list(parallel_map(end_at_once, range(2), workers=2))
+
+
+def test_another_process_gives_results_and_says_in_one_line_if_it_dies():
+    with another() as call:
+        assert call(double, 21) == 42
+        assert call(own_pid, 0) != os.getpid()
+        with pytest.raises(SetiError, match="a process was killed, perhaps for lack of memory"):
+            call(end_at_once, 0)
+
+
+def test_workers_keep_freed_memory_as_commands_do(monkeypatch):
+    called = []
+    monkeypatch.setattr(malloc, "keep_freed_memory", lambda: called.append("malloc"))
+    monkeypatch.setattr(shutdown, "ignore_signals_in_worker", lambda: called.append("signals"))
+    monkeypatch.setattr(processes, "_end_with_parent", lambda: None)
+    processes._start_worker()
+    assert set(called) == {"malloc", "signals"}
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):

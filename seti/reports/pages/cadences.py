@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from seti.data import competition
-from seti.data.cadence import read_cadence
+from seti.data.cadence import PANEL_LETTERS, read_cadence
 from seti.errors import SetiError
 from seti.reports import gallery, labels
 from seti.reports.pages import images
@@ -17,21 +17,23 @@ from seti.reports.pages.image_files import ImageFiles
 from seti.reports.pages.ranking import Ranking
 from seti.utils import console
 
+MOST = 10_000  # cadences in a gallery
+ROW = 420  # characters of a row in the page, about
+
 log = logging.getLogger(__name__)
 
 
 def gallery_of(
-    ranking: Ranking, out: Path, count: int, given: Mapping[str, str], labels_path: Path | None, inline: int
+    ranking: Ranking, drawn: ImageFiles, count: int, given: Mapping[str, str], labels_path: Path | None
 ) -> dict[str, Any]:
     """Content of the gallery, for the page's template and script.
 
     Args:
         ranking: the scored cadences.
-        out: the page.
-        count: cadences at most; labelled ones are added.
+        drawn: images of the page, to which these are added.
+        count: cadences at most, and at most `MOST`; labelled ones are added.
         given: labels by id.
         labels_path: their file.
-        inline: bytes of thumbnails in the page itself at most.
 
     Raises:
         SetiError: the labels are of another data set.
@@ -39,10 +41,13 @@ def gallery_of(
     table = ranking.table
     if labels_path is not None:
         labels.check_labels(labels_path, given, table["id"], ranking.name)
-    chosen = choose(table, count)
+    if count > MOST and len(table) > MOST:
+        log.warning("cadences=%s: a page has %s at most, the most telling ones", f"{count:,}", f"{MOST:,}")
+    chosen = choose(table, min(count, MOST))
     labelled = table[table["id"].isin(given.keys()) & ~table["id"].isin(chosen["id"])]
     chosen = pd.concat([chosen, labelled], ignore_index=True)
-    drawn = draw(chosen, ranking.roots, out, inline)
+    drawn.reserve(ROW * len(chosen))
+    draw(chosen, ranking.roots, drawn)
     return {
         "identity": ranking.identity,
         "name": ranking.name,
@@ -53,7 +58,19 @@ def gallery_of(
         "remark": drawn.remark,
         "labels": dict(given),
         "exported": [],
+        "axes": _axes(*drawn.shape) if drawn.shape else None,
         "rows": [_row(one, drawn) for one in chosen.itertuples()],
+    }
+
+
+def _axes(rows: int, bins: int) -> dict[str, Any]:
+    """Texts at the axes of a cadence in full size."""
+    ticks = [str(round(share * bins / 4)) for share in range(5)]
+    return {
+        "letters": list(PANEL_LETTERS),
+        "ticks": ticks,
+        "x": "frequency bin",
+        "y": f"time, downwards: {rows} rows a panel",
     }
 
 
@@ -65,7 +82,7 @@ def _row(row: Any, drawn: ImageFiles) -> dict[str, Any]:
     words = [f"score {row.score:.4f}", {None: "", 0: "no needle", 1: "needle"}[target], row.kind, place]
     return {
         "id": row.id,
-        "facts": [", ".join([word for word in words if word] + ([] if snr is None else [f"SNR {snr:g}"]))],
+        "facts": [", ".join([word for word in words if word] + ([] if snr is None else [f"SNR {snr:.3g}"]))],
         "place": row.split if fold is None else str(fold),
         "fold": fold,
         "split": row.split,
@@ -105,7 +122,7 @@ def choose(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.loc[list(chosen)[:count]].reset_index(drop=True)
 
 
-def draw(table: pd.DataFrame, roots: Mapping[str, Path], page: Path, inline: int) -> ImageFiles:
+def draw(table: pd.DataFrame, roots: Mapping[str, Path], drawn: ImageFiles) -> None:
     """Draw cadences into files, thumbnails and full sizes.
 
     A page without the images of a data set that is gone, or of a damaged file, is still of use.
@@ -113,13 +130,11 @@ def draw(table: pd.DataFrame, roots: Mapping[str, Path], page: Path, inline: int
     Args:
         table: chosen cadences.
         roots: data set of each split.
-        page: the page.
-        inline: bytes of thumbnails that the page itself takes at most.
+        drawn: images of the page, to which these are added.
     """
-    drawn = ImageFiles(page, inline)
     drawn.remark = _unlisted(table, roots)
     if drawn.remark:
-        return drawn
+        return
     failed = []
     with console.cadence_progress() as progress:
         for row in progress.track(list(table.itertuples()), description="drawing"):
@@ -128,13 +143,12 @@ def draw(table: pd.DataFrame, roots: Mapping[str, Path], page: Path, inline: int
             except SetiError as error:
                 failed.append(str(error))
                 continue
+            drawn.shape = panels.shape[1:]
             small = images.draw_cadence(panels, images.SMALL)
-            drawn.add(row.id, row.id, small, images.draw_cadence(panels, images.LARGE, letters=True))
-    drawn.remove_others()
+            drawn.add(row.id, row.id, small, images.draw_cadence(panels, images.LARGE))
     if failed:
         drawn.remark = f"{len(failed)} of {len(table)} cadences have no image, first: {failed[0]}"
         log.warning("%s", drawn.remark)
-    return drawn
 
 
 def _unlisted(table: pd.DataFrame, roots: Mapping[str, Path]) -> str:

@@ -25,6 +25,8 @@ NUMBERS = (
 )
 COLUMNS = [*NUMBERS, "source", "files"]
 EXPORTED = ["event", "source", "ra_deg", "dec_deg", "freq_mhz", "drift_hz_s", "snr", "score", "mjd"]
+MOST = 4_000  # events in a gallery
+ROW = 1_000  # characters of a row in the page, about
 WIDE, TALL = 150, 34  # columns and rows of a panel in a thumbnail, as those of cadences
 
 
@@ -64,22 +66,20 @@ def read_events(path: Path) -> pd.DataFrame:
 def gallery_of(
     scans: Sequence[Scan],
     identity: str,
-    out: Path,
+    drawn: ImageFiles,
     count: int,
     given: Mapping[str, str],
     labels_path: Path | None,
-    inline: int,
 ) -> dict[str, Any]:
     """Content of the gallery, for the page's template and script.
 
     Args:
         scans: at least one.
         identity: key of the labels in the user's browser.
-        out: the page.
-        count: events at most, most likely first; labelled ones are added.
+        drawn: images of the page, to which these are added.
+        count: events at most, and at most `MOST`, most likely first; labelled ones are added.
         given: labels by id.
         labels_path: their file.
-        inline: bytes of thumbnails in the page itself at most.
 
     Raises:
         SetiError: the labels are of other observations.
@@ -89,8 +89,11 @@ def gallery_of(
         owner = str(scans[0].path) if len(scans) == 1 else "these scans"
         labels.check_labels(labels_path, given, table["id"], owner, "events")
     table = table.sort_values(["excluded", "score", "snr"], ascending=[True, False, False], kind="stable")
-    chosen = table[(np.arange(len(table)) < count) | table["id"].isin(given.keys())]
-    drawn = _draw(scans, chosen, out, inline)
+    if count > MOST and len(table) > MOST:
+        log.warning("cadences=%s: a page has %s events at most, the most likely ones", f"{count:,}", f"{MOST:,}")
+    chosen = table[(np.arange(len(table)) < min(count, MOST)) | table["id"].isin(given.keys())]
+    drawn.reserve(ROW * len(chosen))
+    axes = _draw(scans, chosen, drawn)
     return {
         "identity": identity,
         "name": "events",
@@ -100,7 +103,8 @@ def gallery_of(
         "remark": drawn.remark,
         "labels": dict(given),
         "exported": EXPORTED,
-        "rows": [_row(row, drawn) for row in chosen.to_dict("records")],
+        "axes": None,
+        "rows": [_row(row, drawn) | {"axes": axes.get(row["id"])} for row in chosen.to_dict("records")],
     }
 
 
@@ -114,7 +118,7 @@ def _row(row: Mapping[str, Any], drawn: ImageFiles) -> dict[str, Any]:
         "id": row["id"],
         "facts": [
             f"event {int(row['event'])}, {row['freq_mhz']:.6f} MHz",
-            f"{row['drift_hz_s']:+.4f} Hz/s, width {row['width_hz']:.0f} Hz",
+            f"{row['drift_hz_s']:+.3f} Hz/s, width {row['width_hz']:.0f} Hz",
             f"SNR {row['snr']:.1f}, score {row['score']:.3f}{', excluded range' * int(row['excluded'])}",
             f"ON {snrs('on')}",
             f"OFF {snrs('off')}",
@@ -131,22 +135,27 @@ def _row(row: Mapping[str, Any], drawn: ImageFiles) -> dict[str, Any]:
     }
 
 
-def _draw(scans: Sequence[Scan], events: pd.DataFrame, page: Path, inline: int) -> ImageFiles:
-    """Draw thumbnails from the cut-outs, or from the figures of events that have none."""
-    drawn = ImageFiles(page, inline)
+def _draw(scans: Sequence[Scan], events: pd.DataFrame, drawn: ImageFiles) -> dict[str, Any]:
+    """Draw thumbnails from the cut-outs, or from the figures of events that have none.
+
+    Returns:
+        Texts at the axes of full sizes without axes, by id.
+    """
+    axes: dict[str, Any] = {}
     without, failed = 0, []
     with item_progress("events") as progress:
         for row in progress.track(list(events.itertuples()), description="drawing"):
-            scan, name = scans[row.scan], f"event_{int(row.event):06d}"
+            scan, name = scans[row.scan], event_name(row)
             figure = scan.path / "figures" / f"{name}.png"
-            cutouts = [scan.path / "cutouts" / name / f"{Path(file).stem}.h5" for file in str(row.files).split(";")]
+            cutouts = cutout_paths(scan, row)
             try:
                 if all(path.exists() for path in cutouts):
-                    panels = _read(cutouts, row)
+                    panels, ends = _read(cutouts, row)
                     small = images.draw_cadence(panels, (WIDE, TALL), on=scan.record["on"])
-                    large = (
-                        figure if figure.exists() else images.draw_cadence(panels, images.LARGE, on=scan.record["on"])
-                    )
+                    large = figure
+                    if not figure.exists():
+                        large = images.draw_cadence(panels, images.LARGE, on=scan.record["on"])
+                        axes[row.id] = _axes(row, ends, scan.record["on"])
                 elif figure.exists():
                     small, large = images.shrink(figure, (images.BAR + WIDE, 6 * (TALL + images.GAP))), figure
                 else:
@@ -155,7 +164,6 @@ def _draw(scans: Sequence[Scan], events: pd.DataFrame, page: Path, inline: int) 
                 drawn.add(row.id, f"{row.scan}_{name}", small, large)
             except (SetiError, OSError) as error:
                 failed.append(str(error))
-    drawn.remove_others()
     remarks = []
     if without:
         remarks.append(
@@ -166,11 +174,45 @@ def _draw(scans: Sequence[Scan], events: pd.DataFrame, page: Path, inline: int) 
     for remark in remarks:
         log.warning("%s", remark)
     drawn.remark = "; ".join(remarks)
-    return drawn
+    return axes
 
 
-def _read(paths: Sequence[Path], event: Any) -> list[np.ndarray]:
-    """Panels around an event, as wide as its figure, in no more columns than an image has."""
+def event_name(event: Any) -> str:
+    """Name of an event's files."""
+    return f"event_{int(event.event):06d}"
+
+
+def cutout_paths(scan: Scan, event: Any) -> list[Path]:
+    """Cut-outs of an event, one of each observation; they need not exist."""
+    folder = scan.path / "cutouts" / event_name(event)
+    return [folder / f"{Path(file).stem}.h5" for file in str(event.files).split(";")]
+
+
+def _axes(event: Any, ends: tuple[float, float], on: Sequence[bool]) -> dict[str, Any]:
+    """Texts at the axes of a waterfall.
+
+    Args:
+        event: row of the table.
+        ends: lowest and highest frequency shown, in Hz relative to the event's.
+        on: of each panel, whether it is of the target.
+    """
+    unit, scale = ("kHz", 1e3) if max(map(abs, ends)) >= 5e3 else ("Hz", 1.0)
+    ticks = [f"{value / scale:+.3g}" for value in np.linspace(*ends, 5)]
+    letters = ["ON" if one else "OFF" for one in on]
+    return {
+        "letters": letters,
+        "ticks": ticks,
+        "x": f"frequency - {event.freq_mhz:.6f} MHz ({unit})",
+        "y": "time, downwards",
+    }
+
+
+def _read(paths: Sequence[Path], event: Any) -> tuple[list[np.ndarray], tuple[float, float]]:
+    """Panels around an event, as wide as its figure, in no more columns than an image has.
+
+    Returns:
+        Panels, and the lowest and the highest frequency that they show, in Hz relative to the event's.
+    """
     panels = []
     for path in paths:
         with open_observation(path) as observation:
@@ -179,4 +221,6 @@ def _read(paths: Sequence[Path], event: Any) -> list[np.ndarray]:
         shown = event_figures.shown_columns(header.lowest_mhz, header.resolution_hz, event.f_start_mhz, event.f_end_mhz)
         smeared = event_figures.smeared_bins(event.drift_hz_s, header.tsamp_s, header.resolution_hz)
         panels.append(event_figures.thinned(values[:, shown], smeared, images.LARGE[0]))
-    return panels
+    first, last, _ = shown.indices(header.channels)
+    low = (header.lowest_mhz - event.freq_mhz) * 1e6 - header.resolution_hz / 2
+    return panels, (low + first * header.resolution_hz, low + last * header.resolution_hz)

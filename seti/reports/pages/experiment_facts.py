@@ -1,6 +1,7 @@
 """Facts of one experiment on a page: scores, settings, versions and figures."""
 
 import functools
+import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,12 +10,18 @@ from matplotlib.figure import Figure
 
 from seti.config.compose import compose
 from seti.config.schema import plain
+from seti.errors import SetiError
 from seti.evaluation.recall import OperatingPoint, recall_at
 from seti.experiments.experiment import Experiment
 from seti.experiments.run_identity import flatten
-from seti.reports import cross_validation, score_plots, training_plots
-from seti.reports.pages import images
+from seti.reports import cross_validation
+from seti.reports.pages import images, plots
+from seti.reports.pages.image_files import Illustration
+from seti.utils import files
 
+log = logging.getLogger(__name__)
+
+CURVES = ["epoch", "train_loss", "val_loss", "val_auc"]  # of metrics.csv
 ABOUT_FOLDERS = ("fold", "exp_name", "output_dir", "force")  # settings that say where a result lies, not what it is
 
 
@@ -26,13 +33,6 @@ class Setting(NamedTuple):
     own: str
 
 
-class Illustration(NamedTuple):
-    """Figure of a page: its title, and a URI that holds it."""
-
-    title: str
-    uri: str
-
-
 @dataclass(frozen=True)
 class Facts:
     """Facts of one experiment.
@@ -40,24 +40,20 @@ class Facts:
     Attributes:
         experiment: the folder.
         summary: content of `cv.json`.
-        oof: its out-of-fold table.
         point: recall and threshold at 1 % false alarms, of all out-of-fold rows together.
         settings: that differ from the defaults.
         versions: of the libraries, by name.
         command: that trains the finished folds.
         remaining: the command that trains the folds that are not finished; None: all are.
-        illustrations: the figures.
     """
 
     experiment: Experiment
     summary: dict[str, Any]
-    oof: pd.DataFrame
     point: OperatingPoint
     settings: list[Setting]
     versions: dict[str, str]
     command: str
     remaining: str | None
-    illustrations: list[Illustration]
 
     @property
     def name(self) -> str:
@@ -82,13 +78,11 @@ def collect(experiment: Experiment) -> Facts:
     return Facts(
         experiment,
         cross_validation.summarise(experiment, oof),
-        oof,
         point,
         changed_settings(result.config),
         result.versions,
         experiment.train_command(experiment.finished_folds()),
         experiment.train_command(missing) if missing else None,
-        _illustrations(experiment, oof, point),
     )
 
 
@@ -97,7 +91,7 @@ def changed_settings(config: dict[str, Any]) -> list[Setting]:
     defaults = default_settings("train")
     own = dict(flatten(config))
     return [
-        Setting(key, show(defaults.get(key, "not set")), show(own[key]))
+        Setting(key, shortened(defaults.get(key, "not set")), shortened(own[key]))
         for key in sorted(own)
         if key not in ABOUT_FOLDERS and own[key] != defaults.get(key, "not set")
     ]
@@ -121,24 +115,51 @@ def show(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _illustrations(experiment: Experiment, oof: pd.DataFrame, point: OperatingPoint) -> list[Illustration]:
+def shortened(value: Any) -> str:
+    """Write a setting's value for a table: numbers with six digits."""
+    return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else show(value)
+
+
+def draw(facts: Facts) -> list[Illustration]:
+    """Draw the figures of an experiment."""
+    experiment = facts.experiment
+    oof = experiment.read_oof()
     folds = {f"fold {fold}": (rows["target"], rows["prob"]) for fold, rows in oof.groupby("fold")}
     pooled = {"all folds": (oof["target"], oof["prob"])}
+    curves = dict(list(folds.items())[: plots.MOST_CURVES - 1]) | pooled
     classes = {
         "without a needle": oof["prob"][oof["target"] == 0],
         "with a needle": oof["prob"][oof["target"] == 1],
     }
-    history = {
-        fold: pd.read_csv(experiment.fold(fold).metrics)
-        for fold in experiment.finished_folds()
-        if experiment.fold(fold).metrics.exists()
-    }
-    drawn: dict[str, Figure] = {"Training": training_plots.draw_history(history)} if history else {}
-    drawn["ROC"] = score_plots.draw_roc(folds | pooled)
-    drawn["Calibration"] = score_plots.draw_reliability(pooled)
-    drawn["Scores, out-of-fold"] = score_plots.draw_distribution(classes, point.threshold)
+    history = _history(experiment)
+    drawn: dict[str, Figure] = {}
+    if history:
+        drawn = {"Loss": plots.draw_losses(history), "Validation AUC": plots.draw_aucs(history)}
+    drawn["ROC"] = plots.draw_roc(curves, "all folds")
+    drawn["Recall at few false alarms"] = plots.draw_recall(curves, "all folds")
+    drawn["Calibration"] = plots.draw_reliability(pooled)
+    drawn["Scores, out-of-fold"] = plots.draw_distribution(classes, facts.point.threshold)
     found = [Illustration(title, images.figure_uri(figure)) for title, figure in drawn.items()]
     for path in sorted(experiment.path.glob("fold_*/lr_range.png")):
         title = f"Learning-rate range, {path.parent.name.replace('_', ' ')}"
-        found.append(Illustration(title, images.data_uri("png", path.read_bytes())))
+        try:
+            found.append(Illustration(title, images.file_uri(path)))
+        except OSError as error:
+            log.warning("the page leaves out a figure: %s", error)
+    return found
+
+
+def _history(experiment: Experiment) -> dict[int, pd.DataFrame]:
+    """Curves of the finished folds; a fold whose table is damaged has none."""
+    found = {}
+    for fold in experiment.finished_folds():
+        path = experiment.fold(fold).metrics
+        if not path.exists():
+            continue
+        try:
+            table = files.read_csv(path, CURVES)
+        except SetiError as error:
+            log.warning("the page leaves out the curves of fold %s: %s", fold, error)
+        else:
+            found[fold] = table[CURVES].apply(pd.to_numeric, errors="coerce")
     return found

@@ -10,13 +10,16 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from seti.data.cadence import PANEL_LETTERS
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
 
 LARGEST_SVG = 80_000  # bytes; a curve of more points is drawn as pixels
-SMALL, LARGE = (150, 34), (320, 110)  # columns and rows of a panel: of a thumbnail, and in full size
+SMALL, LARGE = (
+    (150, 34),
+    (320, 110),
+)  # columns and rows of a panel: of a thumbnail, and in full size, where the page writes the axes
 BAR, GAP = 5, 3  # pixels: the bar that marks ON and OFF at a panel's left, and the space between panels
 QUALITY = 80  # of JPEG
 
@@ -42,10 +45,24 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def file_uri(path: Path) -> str:
+    """Write a PNG file into a URI.
+
+    Raises:
+        OSError: it is damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except SyntaxError as error:  # of a damaged PNG
+        msg = f"cannot read {path}: {error}"
+        raise OSError(msg) from error
+    return data_uri("png", path.read_bytes())
+
+
 def draw_cadence(
     panels: Sequence[np.ndarray] | np.ndarray,
     size: tuple[int, int],
-    letters: bool = False,
     on: Sequence[bool] | None = None,
 ) -> bytes:
     """Draw all panels of a cadence below one another, each on its own colour scale.
@@ -53,7 +70,6 @@ def draw_cadence(
     Args:
         panels: `(panels, rows, bins)`.
         size: columns and rows of a panel in the image.
-        letters: write each panel's target into its corner.
         on: of each panel, whether it is of the target; None: the panels A of A B A C A D.
 
     Returns:
@@ -72,11 +88,6 @@ def draw_cadence(
         image[top : top + height, BAR:] = colours
         image[top : top + height, :BAR] = _bar(on[number])
     drawn = Image.fromarray(image)
-    if letters and len(panels) == len(PANEL_LETTERS):
-        pen = ImageDraw.Draw(drawn)
-        for number, letter in enumerate(PANEL_LETTERS):
-            place = (BAR + 4, number * (height + GAP) + 3)
-            pen.text(place, letter, fill="white", stroke_width=1, stroke_fill="black")
     out = io.BytesIO()
     drawn.save(out, "JPEG", quality=QUALITY, optimize=True)
     return out.getvalue()

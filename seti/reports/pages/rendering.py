@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,18 @@ import seti
 from seti.reports import labels
 from seti.utils import console, files
 
+log = logging.getLogger(__name__)
+
 FOLDER = Path(__file__).parent
-LARGEST = 9_000_000  # bytes of figures and thumbnails in a page; a page is to stay below 10 MB
-
-
-def space_for_thumbnails(figures: int) -> int:
-    """Bytes of thumbnails for which a page has space; figures are counted in characters."""
-    return max(0, LARGEST - figures) * 3 // 4  # base64 writes three bytes as four characters
+LARGEST = 10_000_000  # bytes of a page
 
 
 def write_page(out: Path, template: str, content: Mapping[str, Any]) -> Path:
     """Fill a template and write the page; print its path, and return it."""
     html = render(template, {**content, "labels": labels.LABELS, "version": seti.__version__})
+    size = len(html.encode())
+    if size > LARGEST:
+        log.warning("%s has %.1f MB: its tables are long; fewer cadences make it smaller", out, size / 1e6)
     with files.atomic_write(out) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print(f"wrote {console.near(out)}: open it in a browser")

@@ -8,6 +8,7 @@
   const place = "seti-labels:" + data.identity;
   const find = (id) => document.getElementById(id);
   const list = find("cards"), dialog = find("full"), count = find("count");
+  const setters = [...dialog.querySelectorAll("[data-label]")];
 
   // What the user set here stands above the labels that came with the page; "" is a label that was deleted.
   const own = new Map();
@@ -134,7 +135,17 @@
     image.onerror = () => { image.onerror = null; image.src = one.row.small || "data:,"; }; // the page was sent alone
     image.src = one.row.large || one.row.small || "data:,";
     image.alt = `${data.thing} ${one.row.id}`;
-    dialog.querySelector("p").textContent = [one.row.id, described(one.row), labelOf(one.row.id)].filter(Boolean).join(" - ");
+    const axes = one.row.axes || data.axes, plot = dialog.querySelector(".plot");
+    plot.classList.toggle("axes", Boolean(axes));
+    if (axes) {
+      plot.querySelector(".letters").replaceChildren(...axes.letters.map((letter) => element("i", "", letter)));
+      plot.querySelector(".ticks").replaceChildren(...axes.ticks.map((tick) => element("i", "", tick)));
+      plot.querySelector(".x").textContent = axes.x;
+      plot.querySelector(".y").textContent = axes.y;
+    }
+    const label = labelOf(one.row.id);
+    dialog.querySelector("p").textContent = [one.row.id, described(one.row), label].filter(Boolean).join(" - ");
+    for (const button of setters) button.setAttribute("aria-pressed", String(button.dataset.label === label));
   }
 
   function move(step) {
@@ -175,7 +186,9 @@
     open();
   });
   list.addEventListener("focusin", (event) => { if (byCard.has(event.target)) choose(byCard.get(event.target)); });
-  dialog.querySelector("button").addEventListener("click", () => dialog.close());
+  find("close").addEventListener("click", () => dialog.close());
+  for (const button of setters) button.addEventListener("click", () => set(current, button.dataset.label));
+  for (const button of dialog.querySelectorAll("[data-step]")) button.addEventListener("click", () => move(Number(button.dataset.step)));
   // The browser gives the focus back to the card that was clicked, not to the one that was reached by the arrows.
   dialog.addEventListener("close", () => choose(viewed, true));
 

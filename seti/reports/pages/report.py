@@ -1,25 +1,27 @@
-"""Write the page of one experiment, of several, or of a stack."""
+"""Write the page of one experiment, of several, of a stack, or of a search for settings."""
 
 import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment, open_experiment, unset_experiment
 from seti.reports import labels
-from seti.reports.pages import cadences, comparison, experiment_facts, ranking, scan, stack_facts
-from seti.reports.pages.experiment_facts import Facts, Illustration
-from seti.reports.pages.rendering import space_for_thumbnails, write_page
+from seti.reports.pages import cadences, comparison, experiment_facts, ranking, scan, stack_facts, study_facts
+from seti.reports.pages.experiment_facts import Facts
+from seti.reports.pages.image_files import Illustration, ImageFiles
+from seti.reports.pages.rendering import write_page
 from seti.reports.pages.stack_facts import StackFacts
+from seti.reports.pages.study_facts import StudyFacts
 from seti.utils import files, hints
 
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
+SECTIONS = 60  # experiments with figures and tables of their own, the best ones; all have a row in the comparison
 CADENCES = 500  # in the gallery of a page that another command writes; the default of conf/report.yaml
 
 
@@ -52,14 +54,18 @@ def report(cfg: DictConfig) -> Path:
                 f"data.root={cfg.data.root} is for the cadences of an experiment: a scan's folder holds its own images"
             )
             raise SetiError(msg)
-        scans = scan.open_scans(_names("scan", cfg.scan, "scans/"))
+        scans = scan.open_scans(scan.folder_names("scan", cfg.scan, "scans/"))
         out = _out(cfg, [one.path for one in scans])
         return scan.write(scans, out, cfg.cadences, given)
-    paths = [Path(name) for name in _names("ckpt_dir", cfg.ckpt_dir, "outputs/")]
+    paths = [Path(name) for name in scan.folder_names("ckpt_dir", cfg.ckpt_dir, "outputs/")]
     root = None if cfg.data.root is None else Path(cfg.data.root)
     stacks = [path for path in paths if stack_facts.is_stack(path)]
     if stacks and len(paths) > 1:
         msg = f"ckpt_dir={cfg.ckpt_dir}: the page of a stack has its experiments side by side; give {stacks[0]} alone"
+        raise SetiError(msg)
+    studies = [path for path in paths if study_facts.is_study(path)]
+    if studies and len(paths) > 1:
+        msg = f"ckpt_dir={cfg.ckpt_dir}: the page of a search has its trials side by side; give {studies[0]} alone"
         raise SetiError(msg)
     for path in paths:
         if scan.is_scan(path):
@@ -67,6 +73,8 @@ def report(cfg: DictConfig) -> Path:
             raise SetiError(msg)
     if stacks:
         return write_stack(stacks[0], _out(cfg, stacks), cfg.cadences, root, given)
+    if studies:
+        return write_study(studies[0], _out(cfg, studies), cfg.cadences, root, given)
     experiments = [open_experiment(path) for path in paths]
     return write(experiments, _out(cfg, paths), cfg.cadences, root, given)
 
@@ -105,7 +113,30 @@ def write(
     common = comparison.illustrations(facts) if len(facts) > 1 else []
     ranked = ranking.rank_experiment(facts[0].experiment) if count else None
     title = facts[0].name if len(facts) == 1 else f"{len(facts)} experiments"
-    return _write(out, facts, common, None, ranked, count, root, given, labels_path, title, words)
+    study = study_facts.study_of(facts[0].experiment) if len(facts) == 1 else None
+    return _write(out, facts, common, None, ranked, count, root, given, labels_path, title, words, study)
+
+
+def write_study(
+    folder: Path, out: Path, count: int = CADENCES, root: Path | None = None, labels_path: Path | None = None
+) -> Path:
+    """Write the page of a search for settings and its trials side by side, and print its path.
+
+    Args:
+        folder: of the study.
+        out, count, root, labels_path: as for `write`; the gallery is the best trial's.
+
+    Raises:
+        SetiError: a table is damaged, no trial has a finished fold, or the labels are of another data set.
+    """
+    given = {} if labels_path is None else labels.read_labels(labels_path)
+    facts = comparison.ranked([experiment_facts.collect(one) for one in study_facts.trials(folder)])
+    ranked = ranking.rank_experiment(facts[0].experiment) if count else None
+    common = comparison.illustrations(facts) if len(facts) > 1 else []
+    words = [hints.setting("ckpt_dir", folder)]
+    title = f"Search {folder.resolve().name}"
+    study = study_facts.collect(folder)
+    return _write(out, facts, common, None, ranked, count, root, given, labels_path, title, words, study)
 
 
 def write_stack(
@@ -146,29 +177,46 @@ def _write(
     labels_path: Path | None,
     title: str,
     words: Sequence[str],
+    study: StudyFacts | None = None,
 ) -> Path:
-    drawn = [*common, *(() if stack is None else stack.illustrations)]
-    drawn += [figure for one in facts for figure in one.illustrations]
-    figures = sum(len(figure.uri) for figure in drawn)
-    inline = space_for_thumbnails(figures)
+    drawn = ImageFiles(out)
+    if study is not None:
+        study = study._replace(illustrations=drawn.place(study.illustrations))
+    common = drawn.place(common)
+    stacked = [] if stack is None else drawn.place(stack.illustrations)
+    sections = [(one, drawn.place(experiment_facts.draw(one))) for one in facts[:SECTIONS]]
+    remarks = []
+    if len(facts) > SECTIONS:
+        more = len(facts) - SECTIONS
+        have = "experiment has" if more == 1 else "experiments have"
+        remarks.append(f"{more} more {have} a row in the comparison and no section of their own")
+    if drawn.outside:
+        remarks.append(f"{drawn.outside} figures are in {drawn.folder.name}, which belongs to this page")
     shown = {}
     if ranked is not None:
         if root is not None:
             ranked = ranked.of(root)
-        shown = cadences.gallery_of(ranked, out, count, given, labels_path, inline)
+        shown = cadences.gallery_of(ranked, drawn, count, given, labels_path)
     several = len(facts) > 1
     content = {
         "title": title,
-        "titled": several or stack is not None,
+        "titled": several or stack is not None or (study is not None and not study.own),
+        "study": study,
         "facts": facts,
+        "sections": sections,
+        "remarks": remarks,
         "several": several,
         "differences": comparison.differing_settings(facts) if several else None,
         "common": common,
+        "correlation": comparison.correlation(facts) if several and stack is None else None,
         "stack": stack,
+        "stacked": stacked,
         "gallery": shown,
         "command": hints.command("report", *words),
     }
-    return write_page(out, "report.html.j2", content)
+    write_page(out, "report.html.j2", content)
+    drawn.remove_others()
+    return out
 
 
 def _collect(experiments: Sequence[Experiment]) -> list[Facts]:
@@ -193,12 +241,3 @@ def _out(cfg: DictConfig, folders: Sequence[Path]) -> Path:
         raise SetiError(msg)
     files.try_output(out)
     return out
-
-
-def _names(key: str, given: Any, above: str) -> list[str]:
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
-        what = "an experiment's" if key == "ckpt_dir" else "a scan's"
-        msg = f"{key}={given} is neither {what} folder nor a list: {key}=[{above}<a>,{above}<b>]"
-        raise SetiError(msg)
-    return list({Path(name).resolve(): name for name in names}.values())

@@ -1,5 +1,6 @@
 """Write the page of one scan of observations, or of several: their events with waterfalls."""
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -8,20 +9,24 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from omegaconf import ListConfig
 
 from seti.errors import SetiError
 from seti.experiments.run_identity import flatten
 from seti.reports import labels
 from seti.reports.figures import tidy
-from seti.reports.pages import events, images
+from seti.reports.pages import events, images, plots
 from seti.reports.pages.events import Scan
-from seti.reports.pages.experiment_facts import Illustration, Setting, default_settings, show
-from seti.reports.pages.rendering import space_for_thumbnails, write_page
+from seti.reports.pages.experiment_facts import Setting, default_settings, show
+from seti.reports.pages.image_files import Illustration, ImageFiles
+from seti.reports.pages.rendering import write_page
 from seti.utils import files, hints, near_paths
 
 log = logging.getLogger(__name__)
 
 RECORD, EVENTS = "scan.json", "events.csv"
+RECOVERY_COLUMNS = ["by", "low", "high", "false_alarms", "signals", "recall", "recall_low", "recall_high"]
 ABOUT_FOLDERS = ("cadence", "out", "workers", "shard")
 
 
@@ -57,6 +62,25 @@ def open_scans(names: Sequence[str]) -> list[Scan]:
     return [_open(path) for path in found]
 
 
+def folder_names(key: str, given: Any, above: str) -> list[str]:
+    """Names of folders in a setting, each once: one name, or a list.
+
+    Args:
+        key: of the setting.
+        given: its value.
+        above: folder of such folders, for the message.
+
+    Raises:
+        SetiError: it is neither.
+    """
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list | ListConfig) or not names or not all(isinstance(name, str) for name in names):
+        what = "an experiment's" if key == "ckpt_dir" else "a scan's"
+        msg = f"{key}={given} is neither {what} folder nor a list: {key}=[{above}<a>,{above}<b>]"
+        raise SetiError(msg)
+    return list({Path(name).resolve(): name for name in names}.values())
+
+
 def write(scans: Sequence[Scan], out: Path, count: int, labels_path: Path | None = None) -> Path:
     """Write the page, and print its path.
 
@@ -70,22 +94,24 @@ def write(scans: Sequence[Scan], out: Path, count: int, labels_path: Path | None
         SetiError: a table is damaged, or the labels are of other observations.
     """
     given = {} if labels_path is None else labels.read_labels(labels_path)
-    illustrations = [_overview(scans), *_recovery(scans)]
-    inline = space_for_thumbnails(sum(len(one.uri) for one in illustrations))
-    shown = {} if count == 0 else events.gallery_of(scans, _identity(scans), out, count, given, labels_path, inline)
+    drawn = ImageFiles(out)
+    illustrations = drawn.place([_overview(scans), *_recovery(scans)])
+    shown = {} if count == 0 else events.gallery_of(scans, _identity(scans), drawn, count, given, labels_path)
     several = len(scans) > 1
-    words = [hints.setting("scan", scans[0].path)]
+    typed = [hints.setting("scan", scans[0].path)]
     if several:
-        words = [f"scan=[{','.join(str(one.path) for one in scans)}]"]
+        typed = [f"scan=[{','.join(str(one.path) for one in scans)}]"]
     content = {
         "title": f"{len(scans)} scans" if several else _title(scans[0]),
         "several": several,
         "scans": [_facts(one) for one in scans],
         "illustrations": illustrations,
         "gallery": shown,
-        "command": hints.command("report", *words),
+        "command": hints.command("report", *typed),
     }
-    return write_page(out, "scan.html.j2", content)
+    write_page(out, "scan.html.j2", content)
+    drawn.remove_others()
+    return out
 
 
 def _open(path: Path) -> Scan:
@@ -125,32 +151,40 @@ def _facts(scan: Scan) -> dict[str, Any]:
         ("ON" if on else "OFF", one.get("source", ""), Path(str(file)).name)
         for on, one, file in zip(scan.record["on"], scan.record["headers"], scan.record["files"], strict=False)
     ]
-    defaults = default_settings("scan", "cadence=none")
-    own = dict(flatten(scan.record["settings"]))
-    settings = [
-        Setting(key, show(defaults.get(key, "not set")), show(value))
-        for key, value in sorted(own.items())
-        if key not in ABOUT_FOLDERS and value != defaults.get(key, "not set")
-    ]
-    given = own.get("cadence")
-    words = [
-        f"cadence=[{','.join(map(str, given))}]" if isinstance(given, list) else hints.setting("cadence", str(given))
-    ]
-    words += [f"{one.key}={one.own}" for one in settings] + [hints.setting("out", scan.path)]
+    settings = changed_settings(scan)
     return {
         "title": _title(scan),
         "folder": str(scan.path),
         "tiles": {name: value for name, value in tiles.items() if value is not None},
         "panels": panels,
         "settings": settings,
-        "command": hints.command("scan", *words),
+        "command": hints.command("scan", *words(scan)),
         "versions": scan.record.get("versions", {}),
     }
 
 
+def changed_settings(scan: Scan) -> list[Setting]:
+    """List the settings of a scan that are not the defaults."""
+    defaults = default_settings("scan", "cadence=none")
+    return [
+        Setting(key, show(defaults.get(key, "not set")), show(value))
+        for key, value in sorted(flatten(scan.record["settings"]))
+        if key not in ABOUT_FOLDERS and value != defaults.get(key, "not set")
+    ]
+
+
+def words(scan: Scan) -> list[str]:
+    """Words of the command line that has made a scan."""
+    given = scan.record["settings"].get("cadence")
+    cadence = (
+        f"cadence=[{','.join(map(str, given))}]" if isinstance(given, list) else hints.setting("cadence", str(given))
+    )
+    return [cadence, *(f"{one.key}={one.own}" for one in changed_settings(scan)), hints.setting("out", scan.path)]
+
+
 def _overview(scans: Sequence[Scan]) -> Illustration:
     """Drift rates against frequencies; larger dots are brighter, darker ones more likely."""
-    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+    figure = Figure(figsize=plots.SIZE, layout="constrained")
     axis = figure.subplots()
     table = [one.events for one in scans]
     frequency, drift, snr, score = (
@@ -162,16 +196,27 @@ def _overview(scans: Sequence[Scan]) -> Illustration:
     )
     figure.colorbar(drawn, ax=axis, label="score")
     axis.ticklabel_format(axis="x", useOffset=False)
-    axis.tick_params(axis="x", rotation=15)
-    axis.set(xlabel="frequency (MHz)", ylabel="drift rate (Hz/s)", title="Events; larger: higher SNR")
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.set(xlabel="frequency (MHz)", ylabel="drift rate (Hz/s)")
     tidy(axis)
-    return Illustration("Events", images.figure_uri(figure))
+    return Illustration("Events (larger: higher SNR)", images.figure_uri(figure))
 
 
 def _recovery(scans: Sequence[Scan]) -> list[Illustration]:
-    """Recovery curves of scans whose signals were known."""
-    several = len(scans) > 1
-    paths = {f"Recovery{f' of {one.path.name}' * several}": one.path / "recovery.png" for one in scans}
-    return [
-        Illustration(title, images.data_uri("png", path.read_bytes())) for title, path in paths.items() if path.exists()
-    ]
+    """Recovery curves of scans with known signals; the scan's own figure if it has no table."""
+    found = []
+    for one in scans:
+        of = f" of {one.path.name}" * (len(scans) > 1)
+        try:
+            curves = files.read_csv(one.path / "recovery.csv", RECOVERY_COLUMNS)
+        except SetiError:
+            figure = one.path / "recovery.png"
+            with contextlib.suppress(OSError):
+                found.append(Illustration(f"Found signals{of}", images.file_uri(figure)))
+            continue
+        for kind, name in {"snr": "SNR", "drift": "drift rate"}.items():
+            own = curves[curves["by"] == kind].dropna(subset=["recall"])
+            if len(own):
+                title = f"Signals found by {name}{of} (legend: false alarms a coarse channel)"
+                found.append(Illustration(title, images.figure_uri(plots.draw_recovery(own))))
+    return found

@@ -10,12 +10,14 @@ import pandas as pd
 from seti.errors import SetiError
 from seti.evaluation.recall import OperatingPoint, recall_at
 from seti.experiments.experiment import OOF_COLUMNS, Experiment
-from seti.reports import score_plots
-from seti.reports.pages import images
-from seti.reports.pages.experiment_facts import Illustration
+from seti.reports.pages import images, plots
+from seti.reports.pages.correlation import MOST, Correlation, correlate
+from seti.reports.pages.image_files import Illustration
 from seti.utils import files, hints
 
 RECORD = "stack.json"
+META = {"logistic": "logistic regression", "hill_climbing": "hill climbing", "boosted_trees": "boosted trees"}
+STACKED = "stack (nested)"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class StackFacts:
         oof: columns id, fold, target, prob, by nested cross-validation.
         test: columns id and prob; None: no submission yet.
         illustrations: the figures.
+        correlation: of the experiments; None for one.
     """
 
     experiments: list[Experiment]
@@ -45,6 +48,7 @@ class StackFacts:
     oof: pd.DataFrame
     test: pd.DataFrame | None
     illustrations: list[Illustration]
+    correlation: Correlation | None
 
 
 def is_stack(path: Path) -> bool:
@@ -80,6 +84,7 @@ def collect(path: Path) -> StackFacts:
     if not present:
         msg = f"{path} blends {', '.join(names)}, and {path.parent} has none of them: blend what there is with {again}"
         raise SetiError(msg)
+    tables = {one.name: one.read_oof() for one in present[:MOST]}
     test = None
     if (path / "submission.csv").exists():
         test = files.read_csv(path / "submission.csv", ["id", "target"]).rename(columns={"target": "prob"})
@@ -93,7 +98,8 @@ def collect(path: Path) -> StackFacts:
         list(record.get("not_honest", [])),
         oof,
         test,
-        _illustrations(present, oof, recall_at(oof["target"].to_numpy(), oof["prob"].to_numpy())),
+        _illustrations(tables, len(present), oof, recall_at(oof["target"].to_numpy(), oof["prob"].to_numpy())),
+        correlate(tables, len(present)),
     )
 
 
@@ -102,7 +108,10 @@ def _scores(record: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, list[
         *record["experiments"].items(),
         ("mean", record["mean"]),
         ("mean of ranks", record["rank_mean"]),
-        *((f"{name}{' (the stack)' * (name == record['meta'])}", one) for name, one in record["meta_models"].items()),
+        *(
+            (f"{META.get(name, name)}{' (the stack)' * (name == record['meta'])}", one)
+            for name, one in record["meta_models"].items()
+        ),
     ]
     if record["calibrate"] != "none":
         blends.append((f"the stack, calibrated ({record['calibrate']})", record["stack"]))
@@ -117,28 +126,27 @@ def _scores(record: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, list[
 
 
 def _formula(record: Mapping[str, Any]) -> str:
-    meta = {"logistic": "logistic regression", "hill_climbing": "hill climbing", "boosted_trees": "boosted trees"}
     choices = ", ".join(
         f"{name} {value:.4g}" for name, value in record["meta_models"][record["meta"]]["choices"].items()
     )
     then = "" if record["calibrate"] == "none" else f", then calibrated ({record['calibrate']})"
-    return f"Meta-model: {meta.get(record['meta'], record['meta'])} ({choices}){then}"
+    return f"Meta-model: {META.get(record['meta'], record['meta'])} ({choices}){then}"
 
 
-def _illustrations(experiments: list[Experiment], oof: pd.DataFrame, point: OperatingPoint) -> list[Illustration]:
-    stacked = {"stack (nested)": (oof["target"], oof["prob"])}
-    tables = {one.name.replace("$", r"\$"): one.read_oof() for one in experiments}
+def _illustrations(
+    tables: Mapping[str, pd.DataFrame], experiments: int, oof: pd.DataFrame, point: OperatingPoint
+) -> list[Illustration]:
+    stacked = {STACKED: (oof["target"], oof["prob"])}
     curves = stacked | {name: (table["target"], table["prob"]) for name, table in tables.items()}
     classes = {
         "without a needle": oof["prob"][oof["target"] == 0],
         "with a needle": oof["prob"][oof["target"] == 1],
     }
+    count = range(experiments + 1)
     drawn = {
-        "ROC": score_plots.draw_roc(curves),
-        "Calibration": score_plots.draw_reliability(stacked),
-        "Scores, out-of-fold": score_plots.draw_distribution(classes, point.threshold),
+        plots.first_of("ROC", plots.MOST_CURVES, count): plots.draw_roc(curves, STACKED),
+        plots.first_of("Recall at few false alarms", plots.MOST_CURVES, count): plots.draw_recall(curves, STACKED),
+        "Calibration": plots.draw_reliability(stacked),
+        "Scores, out-of-fold": plots.draw_distribution(classes, point.threshold),
     }
-    if len(tables) > 1:
-        columns = pd.DataFrame({name: table.set_index("id")["prob"] for name, table in tables.items()})
-        drawn["Rank correlation of the experiments"] = score_plots.draw_correlation(columns.dropna())
     return [Illustration(title, images.figure_uri(figure)) for title, figure in drawn.items()]

@@ -32,6 +32,21 @@ def smooth(rng: np.random.Generator, length: int, knots: int) -> np.ndarray:
     return np.interp(np.linspace(0, knots - 1, length), np.arange(knots), rng.standard_normal(knots))
 
 
+def between_knots(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Interpolate between values at knots, evenly spaced from time 0 to the last one."""
+    return np.interp(times / times.max() * (len(values) - 1), np.arange(len(values)), values)
+
+
+def count_knots(rng: np.random.Generator, times: np.ndarray, low: float, high: float) -> int:
+    """Draw a number of knots whose distance lies between two times, at least 4."""
+    return max(int(times.max() / log_uniform(rng, low, high)), 2) + 2
+
+
+def in_turn(rng: np.random.Generator, times: np.ndarray, period: float, low: float, high: float) -> np.ndarray:
+    """Mark one part of each period, whose share is drawn between two limits."""
+    return (times / period + rng.random()) % 1 < rng.uniform(low, high)
+
+
 def unit(values: np.ndarray) -> np.ndarray:
     """Shift and scale to 0..1; constant values become 0."""
     span = np.ptp(values)

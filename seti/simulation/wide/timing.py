@@ -5,7 +5,7 @@ Times are in panels from the first row of the cadence, as in `tracks`.
 
 import numpy as np
 
-from seti.simulation.wide.draws import log_uniform
+from seti.simulation.wide.draws import between_knots, count_knots, in_turn, log_uniform
 
 TIMINGS = {
     "steady": 0.42,
@@ -43,7 +43,7 @@ def _steady(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
 
 
 def _dashes(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    return (times / log_uniform(rng, 0.03, 0.6) + rng.random()) % 1 < rng.uniform(0.2, 0.85) + np.zeros_like(times)
+    return in_turn(rng, times, log_uniform(rng, 0.03, 0.6), 0.2, 0.85)
 
 
 def _dots(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
@@ -88,9 +88,8 @@ def _beat(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
 
 
 def _scintillation(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    knots = max(int(times.max() / log_uniform(rng, 0.02, 1)), 2) + 2
-    drawn = np.exp(rng.uniform(0.3, 1) * rng.standard_normal(knots))
-    return np.interp(times / times.max() * (knots - 1), np.arange(knots), drawn)
+    knots = count_knots(rng, times, 0.02, 1)
+    return between_knots(times, np.exp(rng.uniform(0.3, 1) * rng.standard_normal(knots)))
 
 
 def _noisy(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ Times are in panels from the first row of the cadence, unobserved time between p
 
 import numpy as np
 
-from seti.simulation.wide.draws import log_uniform, sign
+from seti.simulation.wide.draws import between_knots, count_knots, in_turn, log_uniform, sign
 
 SHAPES = {
     "line": 0.4,
@@ -68,15 +68,14 @@ def _sine(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
 
 def _wiggle(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     """Random deviations that stay within a few bins."""
-    knots = max(int(times.max() / log_uniform(rng, 0.01, 0.3)), 2) + 2
-    at = times / times.max() * (knots - 1)
-    return log_uniform(rng, 0.5, 5) * np.interp(at, np.arange(knots), rng.standard_normal(knots))
+    knots = count_knots(rng, times, 0.01, 0.3)
+    return log_uniform(rng, 0.5, 5) * between_knots(times, rng.standard_normal(knots))
 
 
 def _random_walk(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     steps = int(times.max() * 60) + 2
     walk = np.cumsum(rng.standard_normal(steps)) / np.sqrt(60)
-    return log_uniform(rng, 1, 15) * np.interp(times / times.max() * (steps - 1), np.arange(steps), walk)
+    return log_uniform(rng, 1, 15) * between_knots(times, walk)
 
 
 def _kink(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
@@ -103,7 +102,7 @@ def _two_tones(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     """Two frequencies in turn, at random or regularly."""
     pace = log_uniform(rng, 0.02, 0.6)
     if rng.random() < 0.5:
-        high = (times / pace + rng.random()) % 1 < rng.uniform(0.3, 0.7)
+        high = in_turn(rng, times, pace, 0.3, 0.7)
     else:
         high = rng.random(int(times.max() / pace) + 2)[(times / pace).astype(int)] < 0.5
     return log_uniform(rng, 1, 20) * (high - 0.5)
