@@ -18,7 +18,7 @@ from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
 from seti.inference import shards, tables
 from seti.inference.ensemble import auto_batch_size, worth_compiling
-from seti.inference.pool import Place
+from seti.inference.pool import Place, predictor_of
 from seti.inference.scoring import LoadedEnsemble, load_ensemble
 from seti.models.release_names import PRETRAINED, find_release
 from seti.reports import figures, gallery, score_plots, waterfalls
@@ -120,8 +120,9 @@ def _probabilities(
     compiled = worth_compiling(cfg.compile, device, len(dataset), len(ensemble.folds), cfg.flips)
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
+    predictor = predictor_of(cfg, place, ensemble.classifiers, dataset, size, compiled)
     label = f"{ensemble.name}: {len(ensemble.folds)} networks"
-    return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, ensemble.classifiers, label)
+    return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
 
 
 def _draw(target: Experiment, ensemble: LoadedEnsemble, opened: OpenedFolder, table: pd.DataFrame) -> None:

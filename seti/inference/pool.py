@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from seti.config.schema import AUTO
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
-from seti.inference.ensemble import Ensemble, MirroredViews, predict_probabilities, worth_compiling
+from seti.inference.ensemble import Ensemble, MirroredViews, predict_probabilities
 from seti.models.classifier import CadenceClassifier
 from seti.transforms.batch import prepare, to_device
 from seti.utils.console import cadence_progress
@@ -50,8 +51,8 @@ class Predictor:
     """Networks and cadences of one prediction, in an actor.
 
     Attributes:
-        classifiers, dataset, size, precision, flips, halve: as for `seti.inference.ensemble.predict_probabilities`.
-        compiled: the same.
+        classifiers, dataset, size, precision, flips, halve, compiled: as for
+            `seti.inference.ensemble.predict_probabilities`.
         lead: number of cadences of the first batch, with which the networks are prepared.
         workers: processes that read for a GPU.
         device: kind of device, `cpu` or `cuda`.
@@ -66,9 +67,9 @@ class Predictor:
     precision: str
     flips: bool
     halve: bool
+    compiled: bool
     workers: int
     threads: int
-    compiled: bool = False
     _ensemble: Ensemble | None = field(default=None, repr=False)
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -151,17 +152,22 @@ class _Turns:
 
 
 def predictor_of(
-    cfg: Any, place: Place, classifiers: Sequence[CadenceClassifier], dataset: CadenceDataset, size: int, halve: bool
+    cfg: Any,
+    place: Place,
+    classifiers: Sequence[CadenceClassifier],
+    dataset: CadenceDataset,
+    size: int,
+    compiled: bool,
 ) -> Predictor:
     """Make what each actor holds, from the settings of `conf/predict.yaml`.
 
     Args:
         cfg: the configuration.
-        place: with a cluster.
+        place: of the actors.
         classifiers: on the CPU.
         dataset: every cadence of the prediction.
         size: cadences in a batch.
-        halve: halve batches that do not fit on a GPU.
+        compiled: compile the networks.
     """
     return Predictor(
         classifiers,
@@ -171,8 +177,8 @@ def predictor_of(
         place.device.type,
         cfg.precision,
         cfg.flips,
-        halve,
+        cfg.data.batch_size == AUTO,
+        compiled,
         cfg.data.num_workers,
         cfg.ray.cpus,
-        worth_compiling(cfg.compile, place.device, len(dataset), len(classifiers), cfg.flips),
     )

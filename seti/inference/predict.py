@@ -24,7 +24,7 @@ from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import shards, tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities, worth_compiling
 from seti.inference.folder_scores import out_folder, predict_folder
-from seti.inference.pool import Place
+from seti.inference.pool import Place, predictor_of
 from seti.inference.predict_checks import check_predict, ensembles
 from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
@@ -282,7 +282,8 @@ def _predict_group(
         (member.experiment.path, len(member.classifiers), predictions.checkpoints(member.experiment))
         for member in group
     ]
-    probs = shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, classifiers, label)
+    predictor = predictor_of(cfg, place, classifiers, dataset, size, compiled)
+    probs = shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
     for classifier in classifiers:
         classifier.cpu()  # frees device memory for the next group
     if probs is None:

@@ -18,13 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.loose import find_cadences
 from seti.data.pack_reader import pack_folder
 from seti.dataloading.dataset import CadenceDataset
-from seti.inference.pool import Place, predict_batches, predictor_of, taken
-from seti.models.classifier import CadenceClassifier
+from seti.inference.pool import Place, Predictor, predict_batches, taken
 from seti.utils import files, locks
 from seti.utils.console import near
 from seti.utils.shards import Shard, parse_shard, shard_of
@@ -127,7 +125,7 @@ def predict_shard(
     size: int,
     ensembles: Sequence[tuple[Path, int, dict[str, str]]],
     predict: Callable[..., np.ndarray],
-    classifiers: Sequence[CadenceClassifier],
+    predictor: Predictor,
     label: str,
 ) -> np.ndarray | None:
     """Predict the cadences of `cfg.shard`, or of the whole data set, that no part holds.
@@ -141,7 +139,7 @@ def predict_shard(
         ensembles: folder of the predictions, number of networks and digests of their weights, for each ensemble that
             `predict` runs. Their networks are side by side in its columns.
         predict: as `seti.inference.ensemble.predict_probabilities`, with a dataset, `lead` and `progressed`.
-        classifiers: the networks themselves, for a place with a cluster.
+        predictor: does the same, in actors of a place that has a cluster.
         label: of the progress bar there.
 
     Returns:
@@ -162,7 +160,6 @@ def predict_shard(
     if missing and place.cluster is not None:
         for one in parts:
             one.path.mkdir(parents=True, exist_ok=True)
-        predictor = predictor_of(cfg, place, classifiers, dataset, size, halve=cfg.data.batch_size == AUTO)
         for rows, found in predict_batches(place.cluster, predictor, missing, label):
             probs[rows] = found
             _write(parts, rows, found)
