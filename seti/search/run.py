@@ -115,7 +115,7 @@ def scan_cadence(
     folder.claim(_identity(cfg, cadence, selection, frequencies, exclude) | {"judge": judge})
     still = len(mine) - len(folder.done(mine))
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
-    files.remove_stale_parts(folder.channels)
+    folder.remove_stale_parts()
     with one_thread_each(), spreading(cfg.workers, header, max(1, len(mine)), networks, cluster) as spread:
         if still and cluster is None:
             compile_search()

@@ -117,6 +117,11 @@ class ScanFolder:
             )
             raise SetiError(msg)
 
+    def remove_stale_parts(self) -> None:
+        """Delete what killed scans left half-written, wherever the scan writes."""
+        for place in (self.path, self.channels, self.turboseti, self.figures, *self.cutouts.glob("event_*")):
+            files.remove_stale_parts(place)
+
     def remove_edges(self) -> None:
         """Delete the spectra that were kept for the borders."""
         for path in self.channels.glob("*.edges.npz"):

@@ -2,9 +2,13 @@
 
 import json
 import multiprocessing
+import os
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import fake_ray
 import h5py
@@ -127,6 +131,23 @@ def test_a_signal_that_crosses_into_the_next_channel_is_one_event(scan, tmp_path
         assert found(read(folder)) == pytest.approx({WIDTH - 30: 0.4, 2 * WIDTH + 60: -0.3}, abs=1e-9)
         for channel in range(CHANNELS):
             assert pd.read_csv(folder / "channels" / f"{channel}.csv").empty
+
+
+def test_what_a_killed_scan_left_half_written_is_deleted_wherever_it_lies(scan):
+    folder = scan()
+    before = sorted(folder.rglob("*"))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = files._host()
+    for name in ("", "channels", "turboseti", "figures", "cutouts/event_000001"):
+        (folder / name / f".made.{host}-{dead.pid}.part.h5").touch()
+        (folder / name / f".made.{host}-{os.getpid()}.part.h5").touch()  # of a scan that runs
+    scan()
+    left = set(folder.rglob("*")) - set(before)
+    assert sorted(str(path.relative_to(folder)) for path in left) == sorted(
+        str(Path(name) / f".made.{host}-{os.getpid()}.part.h5")
+        for name in ("", "channels", "turboseti", "figures", "cutouts/event_000001")
+    )
 
 
 def test_channels_of_a_version_that_wrote_no_curvature_are_not_searched_again(scan):
