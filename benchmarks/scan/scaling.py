@@ -1,6 +1,6 @@
 """Time and memory of `seti scan`: one worker against two, and from 1 to 64 coarse channels.
 
-    python benchmarks/scan/scaling.py                       # about 6 minutes on two idle cores, 0.4 GB of disk
+    python benchmarks/scan/scaling.py                       # about 5 minutes on two idle cores, 0.4 GB of disk
     python benchmarks/scan/scaling.py --channels 4 8 --width 65536    # a quick trial
 
 Six observations repeat one simulated coarse channel. The first scan, of one channel, only loads or makes the compiled

@@ -305,7 +305,10 @@ def check_exp_name(name: str) -> str:
         msg = f"exp_name={name!r} cannot name a folder of experiments: it is {TAKEN[name.lower()]}; use another name"
         raise SetiError(msg)
     if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith("."):
-        msg = f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ -"
+        msg = (
+            f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
+            "(the dot not first)"
+        )
         raise SetiError(msg)
     return name
 

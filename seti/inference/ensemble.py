@@ -53,14 +53,17 @@ def auto_batch_size(dataset: CadenceDataset, device: torch.device) -> int:
     return int(np.clip(CPU_BATCH_BYTES // (dataset.image_maker.channels * height * width * 4), 4, 32))
 
 
-def worth_compiling(choice: str, device: torch.device, runs: int) -> bool:
+def worth_compiling(choice: str, device: torch.device, cadences: int, networks: int, flips: bool) -> bool:
     """Resolve `compile` of the prediction settings: auto, true or false.
 
     Args:
         choice: of the user.
         device: that predicts; auto never compiles on a CPU.
-        runs: cadences of the whole data set times networks times views.
+        cadences: number of them in the whole data set, so that shards compute as one command does.
+        networks: number of them.
+        flips: each cadence is seen in four views.
     """
+    runs = cadences * networks * (4 if flips else 1)
     return choice == "true" or (choice == "auto" and device.type == "cuda" and runs >= WORTHWHILE)
 
 

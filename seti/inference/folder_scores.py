@@ -117,8 +117,7 @@ def _probabilities(
         choices = cfg.device, cfg.precision, cfg.flips, fixed, cfg.data.num_workers
         return ensemble.probabilities(part.source, *choices, compiled=compiled, **options)
 
-    runs = len(dataset) * len(ensemble.folds) * (4 if cfg.flips else 1)
-    compiled = worth_compiling(cfg.compile, device, runs)
+    compiled = worth_compiling(cfg.compile, device, len(dataset), len(ensemble.folds), cfg.flips)
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
     predictor = predictor_of(cfg, place, ensemble.classifiers, dataset, size, compiled)

@@ -261,9 +261,8 @@ def _predict_group(
     auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
-    # By the whole data set, so that shards compute as one command does.
-    compiled = worth_compiling(cfg.compile, device, len(dataset) * len(classifiers) * (4 if cfg.flips else 1))
     label = f"{whose}: {len(classifiers)} folds"
+    compiled = worth_compiling(cfg.compile, device, len(dataset), len(classifiers), cfg.flips)
 
     def run(part: CadenceDataset, **options: Any) -> np.ndarray:
         with memory_errors(f"data.batch_size={size}"):

@@ -117,7 +117,7 @@ def scan_cadence(
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
     files.remove_stale_parts(folder.channels)
     with one_thread_each(), spreading(cfg.workers, header, max(1, len(mine)), networks, cluster) as spread:
-        if still:
+        if still and cluster is None:
             compile_search()
         search_parts(task, mine, search_coarse_channel, spread, "coarse channel")
         done = len(folder.done([str(k) for k in selection.search]))

@@ -17,12 +17,14 @@ BINS, ROWS = 2048, 16
 
 
 def compile_search() -> None:
-    """Compile the search in another process, unless its machine code is on disk."""
+    """Compile the search in another process, unless its machine code is on disk.
+
+    Where that fails, the search compiles itself and reports what is wrong.
+    """
     if is_kept(process):
         return
     print("compiling the search, once after an installation: about half a minute", flush=True)
-    with processes.another() as call:
-        call(search_tiny_channel)
+    processes.run_apart(search_tiny_channel)
 
 
 def search_tiny_channel() -> int:

@@ -88,30 +88,35 @@ def pool(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-@contextmanager
-def another() -> Iterator[Callable[..., Any]]:
-    """Start one process for work that should leave nothing in this one.
+def run_apart(work: Callable[[], Any]) -> bool:
+    """Run a function in a process of its own, so that its memory ends with it.
 
-    Gives a function that calls another one, which processes can import, with its arguments, and returns its result.
+    An interruption of this process ends it at once.
 
-    Raises:
-        SetiError: the process was killed.
+    Args:
+        work: a function that other processes can import; its errors are not shown.
+
+    Returns:
+        True if it ended without an error and was not killed.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker) as executor:
+    process = multiprocessing.get_context("spawn").Process(target=_run_quietly, args=(work,))
+    with shutdown.shielded_children():
+        process.start()
+    try:
+        process.join()
+    finally:
+        if process.is_alive():
+            process.kill()
+            process.join()
+    return process.exitcode == 0
 
-        def call(work: Callable[..., Any], *arguments: Any) -> Any:
-            try:
-                with shutdown.shielded_children():
-                    made = executor.submit(work, *arguments)
-                return made.result()
-            except BrokenExecutor as error:
-                msg = "a process was killed, perhaps for lack of memory: give the same command again"
-                raise SetiError(msg) from error
 
-        try:
-            yield call
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+def _run_quietly(work: Callable[[], Any]) -> None:
+    _start_worker()
+    try:
+        work()
+    except Exception:  # the exit code says it
+        os._exit(1)
 
 
 def _in_this_process(work: Callable[..., Any], *batches: Iterable[Any], chunk: int = 1) -> Iterator[Any]:

@@ -1,6 +1,5 @@
 """Compiled functions that are kept on disk."""
 
-import contextlib
 import importlib.util
 import shutil
 import subprocess
@@ -61,12 +60,7 @@ def test_functions_share_one_stamp_of_all_the_sources():
 
 def test_the_search_is_compiled_in_another_process_where_no_machine_code_is_kept(monkeypatch, capsys):
     calls = []
-
-    @contextlib.contextmanager
-    def another():
-        yield calls.append
-
-    monkeypatch.setattr(processes, "another", another)
+    monkeypatch.setattr(processes, "run_apart", calls.append)
     monkeypatch.setattr(warm_up, "is_kept", lambda function: True)
     warm_up.compile_search()
     assert (calls, capsys.readouterr().out) == ([], "")

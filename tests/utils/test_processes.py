@@ -1,13 +1,14 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
 
 from seti.errors import SetiError
 from seti.utils import malloc, processes, shutdown
-from seti.utils.processes import another, parallel_map
+from seti.utils.processes import parallel_map, run_apart
 
 
 def double(number: int) -> int:
@@ -16,6 +17,22 @@ def double(number: int) -> int:
 
 def own_pid(_: int) -> int:
     return os.getpid()
+
+
+def own_folder() -> str:
+    return os.getcwd()  # noqa: PTH109
+
+
+def fail() -> None:
+    raise ValueError("not shown")
+
+
+def die() -> None:
+    os._exit(3)
+
+
+def sleep_long() -> None:
+    time.sleep(60)
 
 
 def end_at_once(_: int) -> None:
@@ -39,12 +56,21 @@ def test_a_worker_that_dies_is_reported_in_one_line():
         list(parallel_map(end_at_once, range(2), workers=2))
 
 
-def test_another_process_gives_results_and_says_in_one_line_if_it_dies():
-    with another() as call:
-        assert call(double, 21) == 42
-        assert call(own_pid, 0) != os.getpid()
-        with pytest.raises(SetiError, match="a process was killed, perhaps for lack of memory"):
-            call(end_at_once, 0)
+def test_a_function_that_runs_apart_says_whether_it_ended_well_and_no_more(capfd):
+    assert run_apart(own_folder)
+    assert not run_apart(fail)
+    assert not run_apart(die)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_interruption_ends_what_runs_apart():
+    began, parent = time.monotonic(), os.getpid()
+    timer = threading.Timer(1.0, os.kill, (parent, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_apart(sleep_long)
+    assert time.monotonic() - began < 30
+    assert not multiprocessing.active_children()
 
 
 def test_workers_keep_freed_memory_as_commands_do(monkeypatch):
