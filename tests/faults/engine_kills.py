@@ -52,6 +52,7 @@ WHOSE = ("worker", "driver")
 WAIT = 300  # s that the command may take to end after a kill
 ENDING = 120  # s in which processes must notice that the command was killed: they may still import torch
 MEETING = 6  # s after its start within which a worker is killed
+MISSES = 4  # runs for each kill, at most: some end before they are met
 ATTEMPTS = 3  # commands after a kill, at most, until the results are there
 
 
@@ -68,7 +69,7 @@ class Trial:
         self.engine, self.folder = engine, folder
         places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         self.variables = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", **variables}
-        self.log = folder / "log"
+        self.log, self.met = folder / "log", 0
 
     def start(self, name: str) -> subprocess.Popen:
         """Start the command in a session of its own."""
@@ -138,6 +139,7 @@ class Trial:
         if "Traceback" in said or "StackTrace" in said:
             return f"a traceback: {said[-3000:]}"
         last = (said.strip().splitlines() or [""])[-1]
+        self.met += met
         how = f"{signal.Signals(number).name} after {moment:.1f} s" if met else "ended before it was met"
         print(f"  {whose}, {how}: exit code {code}: {last[:200]}")
         return None
@@ -189,7 +191,7 @@ def recover(trial: Trial, kills: int, random: Random) -> list[str]:
         return [f"the command failed before any kill: {trial.log.read_text()[-2000:]}"]
     longest = time.monotonic() - started
     expected = trial.results("whole")
-    for count in range(kills):
+    for count in range(MISSES * kills):
         whose = WHOSE[count % len(WHOSE)]
         number = random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
         failed = trial.kill(
@@ -198,12 +200,15 @@ def recover(trial: Trial, kills: int, random: Random) -> list[str]:
         if failed:
             failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
             print(failures[-1])
-        if random.random() < 0.5 or count + 1 == kills:  # else it is killed once more
+        last = trial.met >= kills or count + 1 == MISSES * kills
+        if random.random() < 0.5 or last:  # else it is killed once more
             failed = trial.go_on("killed")
             if failed or trial.results("killed") != expected:
                 failures.append(f"after kill {count + 1}: {failed or 'another result'}")
                 print(failures[-1])
-            shutil.rmtree(trial.folder / "outputs" / "killed")
+            shutil.rmtree(trial.folder / "outputs" / "killed", ignore_errors=True)
+        if last:
+            break
     return failures
 
 
@@ -224,10 +229,11 @@ def main() -> None:
         words += [f"test={60 if args.engine == 'actors' else 4}"]
         subprocess.run([sys.executable, "-m", "seti.simulate", *words], cwd=folder, check=True, capture_output=True)
         with variables_of(args.engine, folder) as variables:
-            failures = recover(Trial(args.engine, folder, variables), args.kills, Random(args.seed))
+            trial = Trial(args.engine, folder, variables)
+            failures = recover(trial, args.kills, Random(args.seed))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(failures) or f"{args.kills} kills, {args.kills} exact recoveries")
+    print("\n".join(failures) or f"{trial.met} kills, {trial.met} exact recoveries")
     sys.exit(bool(failures))
 
 
