@@ -1,13 +1,16 @@
 """Engines of a sweep and shards: what is gained by two jobs at once, and what a job costs.
 
-    python benchmarks/engines.py                         # about 15 minutes on two idle cores
-    python benchmarks/engines.py --only overhead --jobs 20 --engines ray    # a quick trial
-    python benchmarks/engines.py --results benchmarks/results/engines.json  # keep the figures
+    python benchmarks/engines.py --only two --engines ray slurm             # 5 minutes on two idle cores
+    python benchmarks/engines.py --only overhead --engines ray              # 2 minutes
+    python benchmarks/engines.py --only overhead --engines slurm --jobs 60  # 2 minutes
+    python benchmarks/engines.py --only shards                              # 4 minutes
+    python benchmarks/engines.py --results benchmarks/results/engines.json  # everything; keeps the figures
 
 Two jobs: two folds of a tiny network on simulated cadences, one thread each, both at once by an engine against the same
-two in a plain sweep. Overhead: a sweep of many jobs that do next to nothing, `seti check` of folders that are missing,
-against one of them; time and the largest memory of the process that was started. Shards: two processes that predict, or
-find twins, each with half of the cadences, against one process with all of them.
+two in a plain sweep: whole commands, and the epochs alone, without the start of Python and of the engine. Overhead: a
+sweep of many jobs that do next to nothing, `seti check` of folders that are missing, against one of them; time and the
+largest memory of the process that was started. Shards: two processes that predict, each with half of the cadences, and
+two actors of Ray, against one process with all of them. Twins: the same for two processes that find twins.
 
 Slurm is a cluster of one node that the script starts and ends (tests/slurm_cluster.py).
 """
@@ -23,7 +26,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -35,7 +41,8 @@ ENGINES = {
     "slurm": ("hydra/launcher=slurm", "hydra.launcher.cpus=1", "hydra.launcher.mem_gb=1"),
     "ray": ("hydra/launcher=ray", "hydra.launcher.total_cpus=2"),
 }
-STAGES = ("two", "overhead", "shards")
+STAGES = ("two", "overhead", "shards", "twins")
+FILES = 300  # that cadences are links to
 
 
 class Timed:
@@ -80,24 +87,27 @@ def variables_of(engine: str) -> Iterator[dict[str, str]]:
         yield variables
 
 
-def two_jobs(folder: Path, engine: str, epochs: int) -> dict[str, float]:
-    """Time two folds at once, and one after the other."""
-    words = (
-        "train",
-        "-m",
-        "fold=0,1",
-        "experiment=demo",
-        "data.root=data",
-        f"trainer.max_epochs={epochs}",
-        "threads=1",
-    )
-    common = (*words, "data.num_workers=0", "output_dir=outputs")
+def train_two(folder: Path, name: str, epochs: int, words: Sequence[str], variables: dict[str, str]) -> list[float]:
+    """Train two folds; wall time of the command, and seconds of each fold's epochs."""
+    common = ("train", "-m", "fold=0,1", "experiment=demo", "data.root=data", f"trainer.max_epochs={epochs}")
+    common = (*common, "threads=1", "data.num_workers=0", "output_dir=outputs", f"exp_name={name}")
+    wall = Timed(folder, (*common, *words), variables).seconds()
+    own = folder / "outputs" / name
+    epochs_s = [float(pd.read_csv(own / f"fold_{fold}" / "metrics.csv")["seconds"].sum()) for fold in (0, 1)]
+    shutil.rmtree(own)
+    return [wall, *epochs_s]
+
+
+def two_jobs(folder: Path, engine: str, epochs: int, alone: Sequence[float]) -> dict[str, float]:
+    """Time two folds at once; `alone` has the times of one after the other."""
     with variables_of(engine) as variables:
-        alone = Timed(folder, (*common, "exp_name=alone"), variables).seconds()
-        both = Timed(folder, (*common, f"exp_name={engine}", *ENGINES[engine]), variables).seconds()
-    for name in ("alone", engine):
-        shutil.rmtree(folder / "outputs" / name)
-    return {"one after the other (s)": alone, "at once (s)": both, "faster": alone / both}
+        both = train_two(folder, engine, epochs, ENGINES[engine], variables)
+    return {
+        "one after the other (s)": alone[0],
+        "at once (s)": both[0],
+        "faster": alone[0] / both[0],
+        "epochs alone, faster": sum(alone[1:]) / max(both[1:]),
+    }
 
 
 def overhead(folder: Path, engine: str, jobs: int) -> dict[str, float]:
@@ -120,7 +130,7 @@ def overhead(folder: Path, engine: str, jobs: int) -> dict[str, float]:
 def shards(folder: Path, command: str) -> dict[str, float]:
     """Time one process, and two that share the work; efficiency 1: two take half of the time."""
     words = {
-        "predict": ("predict", "ckpt_dir=pretrained", "data.root=data", "out=predictions", "device=cpu", "threads=1"),
+        "predict": ("predict", "ckpt_dir=pretrained", "data.root=many", "out=predictions", "device=cpu", "threads=1"),
         "twins": ("twins", "data.root=data", "workers=1"),
     }[command]
 
@@ -137,7 +147,20 @@ def shards(folder: Path, command: str) -> dict[str, float]:
         one.seconds()
     both = time.perf_counter() - began
     clear()
-    return {"one process (s)": alone, "two (s)": both, "efficiency": alone / both / 2}
+    found = {"one process (s)": alone, "two (s)": both, "efficiency": alone / both / 2}
+    if command == "predict" and find_spec("ray") is not None:
+        actors = Timed(folder, (*words[:-1], "launcher=ray", "ray.actors=2"), {}).seconds()
+        clear()
+        found |= {"two actors (s)": actors, "efficiency of actors": alone / actors / 2}
+    return found
+
+
+def link_many(folder: Path, count: int) -> None:
+    """Make a folder of cadences that are links to some files."""
+    (folder / "many").mkdir()
+    paths = sorted((folder / "data" / "test").rglob("*.npy"))
+    for number in range(count):
+        os.link(paths[number % len(paths)], folder / "many" / f"{number:06d}.npy")
 
 
 def main() -> None:
@@ -146,25 +169,28 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--jobs", type=int, default=1000, help="of the sweep that measures the overhead")
-    parser.add_argument("--epochs", type=int, default=200, help="of each of the two folds")
-    parser.add_argument("--cadences", type=int, default=2000, help="that shards predict")
+    parser.add_argument("--epochs", type=int, default=120, help="of each of the two folds")
+    parser.add_argument("--cadences", type=int, default=3000, help="that shards predict")
     parser.add_argument("--results", type=Path, help="JSON file for the figures")
     given = parser.parse_args()
     figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="seti-engines-") as place:
         folder = Path(place)
-        sizes = ("train=200", f"test={given.cadences}", "preset=easy", "root=data")
+        sizes = ("train=200", f"test={FILES}", "preset=easy", "root=data")
         Timed(folder, ("simulate", *sizes), {}).seconds()
+        link_many(folder, given.cadences)
+        alone = train_two(folder, "alone", given.epochs, (), {}) if "two" in given.only else []
         for engine in given.engines:
             if engine == "slurm" and slurm_cluster.missing():
                 print(f"slurm: left out, {', '.join(slurm_cluster.missing())} not installed")
                 continue
             if "two" in given.only:
-                figures[f"{engine}: two jobs"] = two_jobs(folder, engine, given.epochs)
+                figures[f"{engine}: two jobs"] = two_jobs(folder, engine, given.epochs, alone)
             if "overhead" in given.only:
                 figures[f"{engine}: overhead"] = overhead(folder, engine, given.jobs)
         if "shards" in given.only:
             figures["predict in two shards"] = shards(folder, "predict")
+        if "twins" in given.only:
             figures["twins in two shards"] = shards(folder, "twins")
     for name, values in figures.items():
         print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in values.items()))

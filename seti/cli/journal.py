@@ -18,7 +18,9 @@ from seti.errors import SetiError
 log = logging.getLogger(__name__)
 
 VARIABLE = "SETI_SWEEP_JOURNAL"  # environment variable: the folder, for the processes of the jobs
+PARENT = "SETI_SWEEP_PARENT"  # environment variable: the command's process, where its jobs run in children of it
 PREFIX = ".seti-sweep-"
+STOP = "stop"  # file in the journal of a sweep whose jobs are to end
 NO_TEMPORARY_FOLDER = "no folder takes temporary files: set the variable TMPDIR to one where you may write"
 KILLED = "its process was killed, perhaps for lack of memory"
 
@@ -54,11 +56,24 @@ def open_journal(shared: Path | None = None) -> None:
     if shared is not None:
         shared.mkdir(parents=True, exist_ok=True)
         os.environ[VARIABLE] = tempfile.mkdtemp(prefix=PREFIX, dir=shared.absolute())
+        os.environ.pop(PARENT, None)
         return
     try:
         os.environ[VARIABLE] = tempfile.mkdtemp(prefix=PREFIX)
     except OSError as error:
         raise SetiError(NO_TEMPORARY_FOLDER) from error
+    os.environ[PARENT] = str(os.getpid())
+
+
+def is_orphaned() -> bool:
+    """True in a job's process that has outlived the command of its sweep, which was killed."""
+    return has_parent() and int(os.environ[PARENT]) != os.getppid()
+
+
+def has_parent() -> bool:
+    """True in a process that the command of a sweep has started for its jobs."""
+    parent = os.environ.get(PARENT, "")
+    return is_open() and parent.isdecimal() and int(parent) != os.getpid()
 
 
 def is_open() -> bool:
@@ -86,9 +101,22 @@ def is_noted(number: int) -> bool:
     return _path(number).exists()
 
 
+def stop() -> None:
+    """Ask the jobs of this sweep to save their state and end, on whichever machine they are."""
+    (Path(os.environ[VARIABLE]) / STOP).touch()
+
+
+def is_stopping() -> bool:
+    """True once the jobs of this sweep are to end."""
+    with suppress(OSError):  # listed, because network file systems remember for a while that a file is missing
+        return STOP in os.listdir(os.environ[VARIABLE])  # noqa: PTH208
+    return False
+
+
 def close() -> dict[int, Job]:
     """Remove the journal; return the jobs by their numbers."""
     folder = Path(os.environ.pop(VARIABLE))
+    os.environ.pop(PARENT, None)
     jobs: dict[int, Job] = {}
     for path in sorted(folder.glob("*.jsonl"), key=lambda path: int(path.stem)):
         job: Job | None = None
@@ -107,6 +135,7 @@ def close() -> dict[int, Job]:
 
 def discard() -> None:
     """Remove the journal of a sweep that will not be reported."""
+    os.environ.pop(PARENT, None)
     shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seti.cli import command_line, journal
+from seti.cli import command_line, journal, watch
 from seti.cli.explain import explain, is_wrapped
 from seti.cli.messages import log_to_file, say, say_error
 from seti.errors import SettingsError
@@ -114,7 +114,10 @@ def command(task: Task) -> Task:
         try:
             with shutdown.interruptible():
                 _say_idle_settings(cfg)
-                return _run_in_sweep(task, cfg, place is not None) if in_sweep() else task(cfg)
+                if not in_sweep():
+                    return task(cfg)
+                with watch.ending_with_command():
+                    return _run_in_sweep(task, cfg, place is not None)
         except BaseException as error:
             if place is not None and isinstance(error, Exception) and explain(error) is not None:
                 from seti.cli import job_folder

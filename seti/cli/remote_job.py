@@ -1,7 +1,6 @@
 """A job of a sweep in a process that an engine starts, on this machine or on another one."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,16 +88,6 @@ class RemoteJob:
         with open_dict(config.hydra.job):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         return Path(self.folder, config.hydra.sweep.dir, config.hydra.sweep.subdir)
-
-
-def lead_to_package() -> None:
-    """Let Python processes that are started from now on import this package."""
-    root = Path(__file__).parents[2]
-    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root.name not in ("site-packages", "dist-packages") and str(root) not in known:
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, known)])
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
 
 
 def returned(overrides: Sequence[str], value: Any) -> JobReturn:

@@ -13,8 +13,9 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, filter_overrides
 
-from seti.cli.remote_job import RemoteJob, lead_to_package, note_ended_by_engine, returned
+from seti.cli.remote_job import RemoteJob, note_ended_by_engine, returned
 from seti.errors import SetiError, brief
+from seti.utils.processes import lead_to_package
 
 log = logging.getLogger(__name__)
 

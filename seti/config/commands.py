@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from seti.config.schema import PATH
+from seti.config.schema import PATH, RayConfig
 from seti.simulation.injection_settings import InjectionSettings
 from seti.simulation.settings import SimulationSettings
 
@@ -163,12 +163,14 @@ class ScanConfig:
     feed: int = MISSING
     workers: int | None = None
     shard: str | None = None
+    launcher: str | None = None
     ckpt_dir: str | None = field(default=None, metadata=PATH)
     truth: str | None = field(default=None, metadata=PATH)
     cutouts: int | None = None
     figures: int | None = None
     ecsv: bool = MISSING
     scan: SearchConfig = field(default_factory=SearchConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
 
 
 @dataclass

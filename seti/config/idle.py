@@ -101,6 +101,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "predict": (
         (("data.pack_dir",), lambda cfg: cfg.data.packed == "false", "data.packed=false"),
         (("data.num_workers",), lambda cfg: cfg.device == "cpu", "device=cpu"),
+        (("ray.*",), lambda cfg: cfg.launcher is None, "launcher=null"),
+        (("threads",), lambda cfg: cfg.launcher is not None, "launcher=ray"),
+    ),
+    "scan": (
+        (("ray.*",), lambda cfg: cfg.launcher is None, "launcher=null"),
+        (("workers",), lambda cfg: cfg.launcher is not None, "launcher=ray"),
     ),
     "baseline": (
         (RESIDUAL, lambda cfg: cfg.score.lower() == "brightness", "score=brightness"),

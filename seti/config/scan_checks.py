@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 
 from seti.config.checks import check_range
 from seti.config.commands import ScanConfig
+from seti.config.launcher_checks import check_launcher
 from seti.config.schema import unknown
 from seti.errors import SetiError
 from seti.utils.processes import check_workers
@@ -32,3 +33,4 @@ def check_scan(cfg: ScanConfig) -> None:
     if cfg.coarse_width is not None:
         check_range("coarse_width", cfg.coarse_width, 64, None, "; null: from the files' headers")
     check_workers(cfg.workers)
+    check_launcher(cfg, "scan")

@@ -227,6 +227,17 @@ class PredictDataConfig:
 
 
 @dataclass
+class RayConfig:
+    """Section `ray` of a configuration: actors that share the work of one command."""
+
+    address: str | None = None
+    actors: int | None = None
+    cpus: int = MISSING
+    gpus: Any = MISSING  # a number, or auto
+    retries: int = MISSING
+
+
+@dataclass
 class PredictConfig:
     """Settings of `conf/predict.yaml`."""
 
@@ -238,9 +249,11 @@ class PredictConfig:
     precision: str = MISSING
     compile: str = MISSING
     shard: str | None = None
+    launcher: str | None = None
     flips: bool = MISSING
     average: str = MISSING
     data: PredictDataConfig = field(default_factory=PredictDataConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
 
 
 _train = OmegaConf.structured(TrainConfig)
@@ -292,7 +305,10 @@ def check_exp_name(name: str) -> str:
         msg = f"exp_name={name!r} cannot name a folder of experiments: it is {TAKEN[name.lower()]}; use another name"
         raise SetiError(msg)
     if not re.fullmatch(r"[\w.+=,-]+", name) or name.startswith("."):
-        msg = f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ -"
+        msg = (
+            f"exp_name={name!r} cannot name a folder of experiments: use letters, digits and . + = , _ - "
+            "(the dot not first)"
+        )
         raise SetiError(msg)
     return name
 

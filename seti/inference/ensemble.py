@@ -53,14 +53,17 @@ def auto_batch_size(dataset: CadenceDataset, device: torch.device) -> int:
     return int(np.clip(CPU_BATCH_BYTES // (dataset.image_maker.channels * height * width * 4), 4, 32))
 
 
-def worth_compiling(choice: str, device: torch.device, runs: int) -> bool:
+def worth_compiling(choice: str, device: torch.device, cadences: int, networks: int, flips: bool) -> bool:
     """Resolve `compile` of the prediction settings: auto, true or false.
 
     Args:
         choice: of the user.
         device: that predicts; auto never compiles on a CPU.
-        runs: cadences of the whole data set times networks times views.
+        cadences: number of them in the whole data set, so that shards compute as one command does.
+        networks: number of them.
+        flips: each cadence is seen in four views.
     """
+    runs = cadences * networks * (4 if flips else 1)
     return choice == "true" or (choice == "auto" and device.type == "cuda" and runs >= WORTHWHILE)
 
 
@@ -76,6 +79,8 @@ def predict_probabilities(
     lead: CadenceDataset | None = None,
     progressed: Callable[[np.ndarray], None] | None = None,
     compiled: bool = False,
+    ensemble: "Ensemble | None" = None,
+    whole: int | None = None,
 ) -> np.ndarray:
     """Predict every cadence with every classifier, reading each cadence once.
 
@@ -91,6 +96,9 @@ def predict_probabilities(
         lead: a batch with which the networks are prepared, where the first one is not that of the whole data set.
         progressed: called after each batch with the probabilities so far, `(n, K)`, where batches are in order.
         compiled: compile the networks, see `worth_compiling`.
+        ensemble: the classifiers' networks, where they are prepared already.
+        whole: number of cadences that several processes predict together; the progress bar counts all of them, at the
+            pace of this process.
 
     Returns:
         `(N, K)` float64 probabilities, one row per cadence of the dataset and one column per classifier.
@@ -102,7 +110,6 @@ def predict_probabilities(
     probs = np.full((len(dataset), len(classifiers)), np.nan)
     views = MirroredViews(dataset, flips)
     networks = [classifier.to(device).eval().backbone for classifier in classifiers]
-    ensemble: Ensemble | None = None
 
     def predict_batch(batch: Batch) -> int:
         inputs, _, indices = batch
@@ -110,16 +117,17 @@ def predict_probabilities(
         return len(indices)
 
     with cadence_progress() as progress, views.panels_if_needed():
-        task = progress.add_task(label, total=len(probs))
+        task = progress.add_task(label, total=whole or len(probs))
         first, others = _split_first(batches, device)
-        leading = first if lead is None else _whole_batch(lead, dataset.on_device)
-        example = prepare(to_device(leading[0], device), dataset.image_maker)
-        ensemble = Ensemble(networks, example, device, precision, halve, compiled)
+        if ensemble is None:
+            leading = first if lead is None else _whole_batch(lead, dataset.on_device)
+            example = prepare(to_device(leading[0], device), dataset.image_maker)
+            ensemble = Ensemble(networks, example, device, precision, halve, compiled)
         counts = _in_threads(predict_batch, others, dataset) if device.type == "cpu" else map(predict_batch, others)
         done = 0
         for count in itertools.chain([predict_batch(first)], counts):
             done += count
-            progress.advance(task, count)
+            progress.update(task, completed=done * (whole or len(probs)) // len(probs))
             if progressed is not None:
                 progressed(probs[:done])
     bad = int((~np.isfinite(probs)).any(axis=1).sum())

@@ -18,12 +18,12 @@ from seti.experiments import predictions
 from seti.experiments.experiment import Experiment
 from seti.inference import shards, tables
 from seti.inference.ensemble import auto_batch_size, worth_compiling
+from seti.inference.pool import Place, predictor_of
 from seti.inference.scoring import LoadedEnsemble, load_ensemble
 from seti.models.release_names import PRETRAINED, find_release
 from seti.reports import figures, gallery, score_plots, waterfalls
 from seti.utils import files, locks
 from seti.utils.console import console
-from seti.utils.device import choose_device
 from seti.utils.shards import parse_shard
 
 log = logging.getLogger(__name__)
@@ -44,13 +44,14 @@ def out_folder(ckpt_dir: str, out: str | None) -> Path | None:
     return Path("outputs") / (PRETRAINED if ckpt_dir.rstrip("/") == PRETRAINED else Path(release).name)
 
 
-def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
+def predict_folder(ckpt_dir: str, out: Path, cfg: Any, place: Place) -> float:
     """Score the cadences of `data.root`; write predictions, their record and figures.
 
     Args:
         ckpt_dir: `pretrained`, a release or an experiment, see `seti.inference.scoring.load_ensemble`.
         out: folder for the files.
         cfg: the configuration, `conf/predict.yaml`.
+        place: where the networks run.
 
     Returns:
         AUC of the cadences that have a label; NaN where labels do not have both classes, and of a shard that is not
@@ -80,7 +81,7 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
     shard = parse_shard(cfg.shard)
     doing = f"predicting with {ensemble.name}"
     with locks.hold(out, doing) if shard is None else shards.only_shard(out, shard):
-        probs = _probabilities(ensemble, opened, root, out, cfg)
+        probs = _probabilities(ensemble, opened, root, out, cfg, place)
     if probs is None:
         return float("nan")
     with locks.hold(out, doing, patience=MERGE_PATIENCE):
@@ -91,7 +92,7 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
             ensemble.digests,
             root,
             table["id"],
-            f"{cfg.precision} on {choose_device(cfg.device).type}",
+            f"{cfg.precision} on {place.device.type}",
             cfg.average,
         )
         files.write_json(target.predictions_record, {**record, "networks": ckpt_dir})
@@ -105,10 +106,10 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any) -> float:
 
 
 def _probabilities(
-    ensemble: LoadedEnsemble, opened: OpenedFolder, root: Path, out: Path, cfg: Any
+    ensemble: LoadedEnsemble, opened: OpenedFolder, root: Path, out: Path, cfg: Any, place: Place
 ) -> np.ndarray | None:
     """Run the networks over a folder or a shard of it; None while other shards are not done."""
-    device = choose_device(cfg.device)
+    device = place.device
     fixed = None if cfg.data.batch_size == AUTO else cfg.data.batch_size
     dataset = ensemble.dataset(opened.source, device)
 
@@ -116,11 +117,12 @@ def _probabilities(
         choices = cfg.device, cfg.precision, cfg.flips, fixed, cfg.data.num_workers
         return ensemble.probabilities(part.source, *choices, compiled=compiled, **options)
 
-    runs = len(dataset) * len(ensemble.folds) * (4 if cfg.flips else 1)
-    compiled = worth_compiling(cfg.compile, device, runs)
+    compiled = worth_compiling(cfg.compile, device, len(dataset), len(ensemble.folds), cfg.flips)
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
-    return shards.predict_shard(cfg, device, root, dataset, size, ensembles, run)
+    predictor = predictor_of(cfg, place, ensemble.classifiers, dataset, size, compiled)
+    label = f"{ensemble.name}: {len(ensemble.folds)} networks"
+    return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
 
 
 def _draw(target: Experiment, ensemble: LoadedEnsemble, opened: OpenedFolder, table: pd.DataFrame) -> None:

@@ -24,14 +24,15 @@ from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import shards, tables
 from seti.inference.ensemble import auto_batch_size, predict_probabilities, worth_compiling
 from seti.inference.folder_scores import out_folder, predict_folder
+from seti.inference.pool import Place, predictor_of
 from seti.inference.predict_checks import check_predict, ensembles
 from seti.inference.scoring import load_folds
 from seti.models.classifier import CadenceClassifier
 from seti.reports import cross_validation
 from seti.reports.pages.report import page_path
 from seti.reports.pages.report import write as write_page
-from seti.utils import files, locks
-from seti.utils.device import choose_device, choose_precision, memory_errors
+from seti.utils import files, locks, ray_pool
+from seti.utils.device import choose_precision, memory_errors
 from seti.utils.shards import parse_shard
 
 log = logging.getLogger(__name__)
@@ -94,12 +95,13 @@ def predict(cfg: Any) -> float:
         msg = f"report=true is of an experiment with its own predictions, and ckpt_dir={first} is predicted elsewhere"
         raise SettingsError(f"{msg}: set report=false")
     experiments = [open_experiment(Path(name), RELEASED) for name in places if name not in elsewhere]
-    choose_precision(cfg.precision, choose_device(cfg.device))
     if cfg.report:
         files.try_output(page_path([one.path for one in experiments]))
-    with cores(cfg.threads):
-        scores = _predict_experiments(experiments, cfg) if experiments else []
-        scores += [predict_folder(name, out, cfg) for name, out in elsewhere.items()]
+    with cores(cfg.threads), ray_pool.cluster(cfg.launcher, cfg.ray) as cluster:
+        place = Place.choose(cfg.device, cluster)
+        choose_precision(cfg.precision, place.device)
+        scores = _predict_experiments(experiments, cfg, place) if experiments else []
+        scores += [predict_folder(name, out, cfg, place) for name, out in elsewhere.items()]
     if cfg.report:
         write_page(experiments, page_path([one.path for one in experiments]))
     return float(np.mean(scores))
@@ -116,7 +118,7 @@ def cores(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _predict_experiments(experiments: list[Experiment], cfg: Any) -> list[float]:
+def _predict_experiments(experiments: list[Experiment], cfg: Any, place: Place) -> list[float]:
     """Lock the experiments' folders and predict; the test AUC of each."""
     shard = parse_shard(cfg.shard)
     with ExitStack() as locked:
@@ -127,7 +129,9 @@ def _predict_experiments(experiments: list[Experiment], cfg: Any) -> list[float]
                 locked.enter_context(shards.only_shard(experiment.path, shard))
             for path in (experiment.predictions_path, experiment.submission_path, experiment.predictions_record):
                 files.try_output(path)
-        return _predict([open_experiment(experiment.path) for experiment in experiments], cfg)  # reread under the lock
+        return _predict(
+            [open_experiment(experiment.path) for experiment in experiments], cfg, place
+        )  # reread under the lock
 
 
 @contextmanager
@@ -137,8 +141,7 @@ def _locked(experiment: Experiment, patience: float) -> Iterator[None]:
         yield
 
 
-def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
-    device = choose_device(cfg.device)
+def _predict(experiments: list[Experiment], cfg: Any, place: Place) -> list[float]:
     roots = [_root(cfg, experiment) for experiment in experiments]
     ids = {root: competition.read_test_ids(root) for root in roots}
     labels = {root: competition.find_test_labels(root, ids[root]) for root in ids}
@@ -157,7 +160,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
     failures: list[SetiError] = []
     for group in _groups(members):
         try:
-            found = _predict_group(cfg, group, ids[group[0].root], device)
+            found = _predict_group(cfg, group, ids[group[0].root], place)
         except SetiError as error:  # those of other data sets and other inputs go on
             if len(group) == len(members):
                 raise
@@ -172,7 +175,7 @@ def _predict(experiments: list[Experiment], cfg: Any) -> list[float]:
             with nullcontext() if cfg.shard is None else _locked(member.experiment, MERGE_PATIENCE):
                 if cfg.shard is not None:
                     _check_unchanged(member.experiment)
-                table = _write(cfg, member, ids[member.root], usable, probs, device)
+                table = _write(cfg, member, ids[member.root], usable, probs, place.device)
                 if cfg.shard is None:
                     shards.remove(member.experiment.path)
             known = labels[member.root]
@@ -240,7 +243,7 @@ def _groups(members: Sequence[Member]) -> Iterator[list[Member]]:
 
 
 def _predict_group(
-    cfg: Any, group: Sequence[Member], ids: pd.Series, device: torch.device
+    cfg: Any, group: Sequence[Member], ids: pd.Series, place: Place
 ) -> tuple[np.ndarray, list[np.ndarray]] | None:
     """Predict with all networks of a group of experiments in one pass.
 
@@ -248,6 +251,7 @@ def _predict_group(
         The ids of the undamaged cadences, `(N,)`, and each experiment's probabilities, `(N, folds)`. None while other
         shards are not done.
     """
+    device = place.device
     classifiers = [classifier for member in group for classifier in member.classifiers]
     root, spec = group[0].root, classifiers[0].spec
     choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
@@ -257,8 +261,8 @@ def _predict_group(
     auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
     whose = group[0].experiment.name if len(group) == 1 else f"{len(group)} experiments"
-    # By the whole data set, so that shards compute as one command does.
-    compiled = worth_compiling(cfg.compile, device, len(dataset) * len(classifiers) * (4 if cfg.flips else 1))
+    label = f"{whose}: {len(classifiers)} folds"
+    compiled = worth_compiling(cfg.compile, device, len(dataset), len(classifiers), cfg.flips)
 
     def run(part: CadenceDataset, **options: Any) -> np.ndarray:
         with memory_errors(f"data.batch_size={size}"):
@@ -267,7 +271,7 @@ def _predict_group(
                 make_loader(part, size, cfg.data.num_workers),
                 device,
                 cfg.precision,
-                f"{whose}: {len(classifiers)} folds",
+                label,
                 flips=cfg.flips,
                 halve=auto,
                 compiled=compiled,
@@ -278,7 +282,8 @@ def _predict_group(
         (member.experiment.path, len(member.classifiers), predictions.checkpoints(member.experiment))
         for member in group
     ]
-    probs = shards.predict_shard(cfg, device, root, dataset, size, ensembles, run)
+    predictor = predictor_of(cfg, place, classifiers, dataset, size, compiled)
+    probs = shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
     for classifier in classifiers:
         classifier.cpu()  # frees device memory for the next group
     if probs is None:

@@ -7,6 +7,7 @@ from omegaconf import ListConfig, OmegaConf
 
 from seti.config.checks import check_choice, settle_choices
 from seti.config.input_checks import check_batch_size, check_num_workers, check_reading
+from seti.config.launcher_checks import check_launcher
 from seti.data import competition
 from seti.errors import SetiError, settings_errors
 from seti.experiments.experiment import RELEASED, open_experiment, unset_experiment
@@ -51,6 +52,7 @@ def ensembles(given: str | ListConfig) -> list[str]:
 def _settle(cfg: Any) -> None:
     cfg.precision = precision_name(cfg.precision)
     parse_shard(cfg.shard)
+    check_launcher(cfg, "predict")
     settle_choices(cfg)
     check_choice("precision", cfg.precision)
     check_batch_size(cfg.data)

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from seti.data import competition
 from seti.data.loose import find_cadences
 from seti.data.pack_reader import pack_folder
 from seti.dataloading.dataset import CadenceDataset
+from seti.inference.pool import Place, Predictor, predict_batches, taken
 from seti.utils import files, locks
 from seti.utils.console import near
 from seti.utils.shards import Shard, parse_shard, shard_of
@@ -119,45 +119,55 @@ def state_of_files(root: Path, pack_dir: str | Path | None) -> str:
 
 def predict_shard(
     cfg: Any,
-    device: torch.device,
+    place: Place,
     root: Path,
     dataset: CadenceDataset,
     size: int,
     ensembles: Sequence[tuple[Path, int, dict[str, str]]],
     predict: Callable[..., np.ndarray],
+    predictor: Predictor,
+    label: str,
 ) -> np.ndarray | None:
     """Predict the cadences of `cfg.shard`, or of the whole data set, that no part holds.
 
     Args:
         cfg: the configuration, `conf/predict.yaml`.
-        device: on which the networks run.
+        place: where the networks run.
         root: folder of the cadences.
         dataset: every cadence.
         size: cadences in a batch.
         ensembles: folder of the predictions, number of networks and digests of their weights, for each ensemble that
             `predict` runs. Their networks are side by side in its columns.
         predict: as `seti.inference.ensemble.predict_probabilities`, with a dataset, `lead` and `progressed`.
+        predictor: does the same, in actors of a place that has a cluster.
+        label: of the progress bar there.
 
     Returns:
         `(N, K)` probabilities; None while other shards are not done.
     """
     shard = parse_shard(cfg.shard)
-    if shard is None and not any((folder / FOLDER).is_dir() for folder, *_ in ensembles):
+    if shard is None and place.cluster is None and not any((folder / FOLDER).is_dir() for folder, *_ in ensembles):
         return predict(dataset)
     shared = [
         *(dataset.ids, state_of_files(root, cfg.data.pack_dir), dataset.spec, size),
-        *(cfg.precision, device.type, cfg.flips),
+        *(cfg.precision, place.device.type, cfg.flips),
     ]
     parts = [Parts(folder, identity([*shared, sums]), networks) for folder, networks, sums in ensembles]
     total = len(dataset)
     probs = _read(parts, total)
     batches = [range(start, min(start + size, total)) for start in range(0, total, size)]
     missing = [batch for batch in shard_of(batches, shard) if np.isnan(probs[batch.start : batch.stop]).any()]
-    if missing:
+    if missing and place.cluster is not None:
+        for one in parts:
+            one.path.mkdir(parents=True, exist_ok=True)
+        for rows, found in predict_batches(place.cluster, predictor, missing, label):
+            probs[rows] = found
+            _write(parts, rows, found)
+    elif missing:
         rows = np.concatenate([np.asarray(batch) for batch in missing])
-        lead = None if missing[0].start == 0 else _take(dataset, np.asarray(batches[0]))
+        lead = None if missing[0].start == 0 else taken(dataset, np.asarray(batches[0]))
         keeper = None if shard is None else _Keeper(parts, rows)
-        probs[rows] = predict(_take(dataset, rows), lead=lead, progressed=keeper)
+        probs[rows] = predict(taken(dataset, rows), lead=lead, progressed=keeper)
         if keeper is not None:
             keeper.flush(probs[rows])
     if shard is None:
@@ -177,6 +187,12 @@ def _read(parts: Sequence[Parts], count: int) -> np.ndarray:
     return np.concatenate([one.read(count) for one in parts], axis=1)
 
 
+def _write(parts: Sequence[Parts], rows: np.ndarray, probs: np.ndarray) -> None:
+    places = np.cumsum([0, *(one.networks for one in parts)])
+    for one, first, last in zip(parts, places[:-1], places[1:], strict=True):
+        one.write(rows, probs[:, first:last])
+
+
 class _Keeper:
     """Writes rows to parts as they are done."""
 
@@ -191,11 +207,5 @@ class _Keeper:
         """Write what is done and not written yet: `done` are the first rows, `(D, K)`."""
         new = slice(self._kept, len(done))
         if len(done) > self._kept:
-            places = np.cumsum([0, *(one.networks for one in self._parts)])
-            for one, first, last in zip(self._parts, places[:-1], places[1:], strict=True):
-                one.write(self._rows[new], done[new, first:last])
+            _write(self._parts, self._rows[new], done[new])
         self._kept, self._last = len(done), time.monotonic()
-
-
-def _take(dataset: CadenceDataset, rows: np.ndarray) -> CadenceDataset:
-    return CadenceDataset(dataset.source.take(rows), None, dataset.spec, on_device=dataset.on_device)

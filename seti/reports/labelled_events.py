@@ -6,19 +6,21 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
+from PIL import Image, ImageDraw, ImageFont
 
 from seti.data.observation import open_observation
 from seti.errors import SetiError
 from seti.reports import event_figures, figures, labels
 from seti.reports.pages import scan
 from seti.reports.pages.events import Scan, cutout_paths, event_name
+from seti.reports.waterfalls import ON_COLOUR
 from seti.utils import files, hints
 
 
 def show_events(cfg: DictConfig) -> list[Path]:
     """Draw the labelled events of scans to `<out>/<id>.png`, with their labels.
 
-    An event that has no cut-out gets a copy of the scan's own figure.
+    An event that has a figure of the scan gets that one; the others are drawn from their cut-outs.
 
     Args:
         cfg: settings of `show`, with a scan.
@@ -56,16 +58,29 @@ def show_events(cfg: DictConfig) -> list[Path]:
         files.try_output(path)
     for path, (one, label) in zip(paths, given.items(), strict=True):
         where, event = events[one]
-        if _has_cutouts(where, event):
-            figures.save_figure(draw(where, event, label), path)
+        if _own_figure(where, event).is_file():
+            _copy(_own_figure(where, event), path, label)
         else:
-            with files.atomic_write(path) as temporary:
-                temporary.write_bytes(_own_figure(where, event).read_bytes())
+            figures.save_figure(draw(where, event, label), path)
     return paths
 
 
+def _copy(figure: Path, path: Path, label: str) -> None:
+    """Copy a figure, with the label in its upper right corner."""
+    try:
+        with Image.open(figure) as image:
+            labelled = image.convert("RGB")
+    except (OSError, SyntaxError) as error:
+        msg = f"{figure} is damaged: delete it, and its cut-outs are drawn in its place"
+        raise SetiError(msg) from error
+    pen = ImageDraw.Draw(labelled)
+    pen.text((labelled.width - 8, 6), label, fill=ON_COLOUR, anchor="ra", font=ImageFont.load_default(20))
+    with files.atomic_write(path) as temporary:
+        labelled.save(temporary, "PNG")
+
+
 def draw(where: Scan, event: Any, remark: str) -> Figure:
-    """Draw an event from its cut-outs.
+    """Draw an event from its cut-outs, its track as a straight line.
 
     Args:
         where: its scan.
@@ -97,7 +112,8 @@ def draw(where: Scan, event: Any, remark: str) -> Figure:
         on=where.record["on"],
         targets=[header.source for header in headers],
         freq_mhz=event.freq_mhz,
-        drift_hz_s=event.drift_hz_s,
+        track_hz=lambda times_s: event.drift_hz_s * times_s,
+        smeared=event_figures.smeared_bins(event.drift_hz_s, first.tsamp_s, first.resolution_hz),
         snrs=snrs,
         title=(
             f"event {int(event.event)}: {event.source}, {event.freq_mhz:.6f} MHz, {event.drift_hz_s:+.3f} Hz/s, "

@@ -11,8 +11,9 @@ from seti.data.observation import Header
 from seti.errors import SetiError
 from seti.search.coarse_channel import BUSY, ScanTask, make_once
 from seti.search.progress import ScanProgress
-from seti.utils import files, memory
+from seti.utils import files, memory, processes
 from seti.utils.processes import available_cores
+from seti.utils.ray_pool import Cluster
 from seti.utils.threads import single_threaded
 
 POLL = 0.5  # s between two looks at parts that another process searches
@@ -74,6 +75,24 @@ def search_parts(
     return len(done)
 
 
+@contextmanager
+def spreading(
+    workers: int | None, header: Header, parts: int, networks: bool, cluster: Cluster | None
+) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Keep processes that search, for several maps; gives a function as `processes.pool` does.
+
+    Args:
+        workers, header, parts, networks: as for `fitting_workers`.
+        cluster: whose actors search; None: workers of this machine do.
+    """
+    if cluster is None:
+        with processes.pool(fitting_workers(workers, header, parts, networks)) as spread:
+            yield spread
+        return
+    with cluster.actors(parts, memory=worker_bytes(header, networks)) as actors:
+        yield actors.in_order
+
+
 def fitting_workers(workers: int | None, header: Header, parts: int, networks: bool = False) -> int:
     """Choose the number of worker processes: one a core, and as many as fit into memory.
 
@@ -87,7 +106,7 @@ def fitting_workers(workers: int | None, header: Header, parts: int, networks: b
         SetiError: not even one coarse channel fits.
     """
     wanted = max(1, min(workers or available_cores(), parts))
-    each = BASE_BYTES + networks * NETWORKS_BYTES + PANEL_COPIES * header.rows * header.coarse_width * 4
+    each = worker_bytes(header, networks)
     available = memory.available_bytes()
     if available is None:
         return wanted
@@ -102,6 +121,11 @@ def fitting_workers(workers: int | None, header: Header, parts: int, networks: b
     if workers is not None and fit < wanted:
         print(f"workers={workers} take about {wanted * each / 1e9:.1f} GB, which are not available: {fit} are used")
     return min(wanted, fit)
+
+
+def worker_bytes(header: Header, networks: bool) -> int:
+    """Memory of a process that searches, in bytes, perhaps with networks of the user's own."""
+    return BASE_BYTES + networks * NETWORKS_BYTES + PANEL_COPIES * header.rows * header.coarse_width * 4
 
 
 def _events(task: ScanTask, part: str) -> int:

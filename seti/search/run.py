@@ -17,12 +17,12 @@ from seti.experiments import provenance
 from seti.search import borders, cutouts, events, recovery, turboseti
 from seti.search.coarse_channel import ScanTask, search_coarse_channel
 from seti.search.judge import NO_JUDGE, check_judge
-from seti.search.parts import fitting_workers, one_thread_each, search_parts
+from seti.search.parts import one_thread_each, search_parts, spreading
 from seti.search.scan_folder import ScanFolder
 from seti.search.selection import Range, Selection, channel_range, parse_ranges, select, within
 from seti.search.settings import SearchSettings
 from seti.search.warm_up import compile_search
-from seti.utils import files, locks, processes
+from seti.utils import files, locks, ray_pool
 from seti.utils.console import console
 from seti.utils.shards import parse_shard, shard_of
 
@@ -58,12 +58,13 @@ def scan(cfg: "ScanConfig") -> list[ScanFolder]:
     if cfg.truth is not None:
         recovery.read_truth(Path(cfg.truth))
     folders = []
-    for number, cadence in enumerate(cadences, 1):
-        folder = ScanFolder(_out(cfg.out, cadence, len(cadences)))
-        if len(cadences) > 1:
-            print(f"cadence {number} of {len(cadences)}: {cadence.source}, {folder.path}", flush=True)
-        scan_cadence(cfg, cadence, folder, frequencies, exclude, judge)
-        folders.append(folder)
+    with one_thread_each(), ray_pool.cluster(cfg.launcher, cfg.ray) as cluster:
+        for number, cadence in enumerate(cadences, 1):
+            folder = ScanFolder(_out(cfg.out, cadence, len(cadences)))
+            if len(cadences) > 1:
+                print(f"cadence {number} of {len(cadences)}: {cadence.source}, {folder.path}", flush=True)
+            scan_cadence(cfg, cadence, folder, frequencies, exclude, judge, cluster)
+            folders.append(folder)
     return folders
 
 
@@ -74,10 +75,12 @@ def scan_cadence(
     frequencies: tuple[Range, ...] = (),
     exclude: tuple[Range, ...] = (),
     judge: str = "",
+    cluster: ray_pool.Cluster | None = None,
 ) -> None:
     """Search one cadence or a shard of it, and write its events once all shards are done.
 
-    `judge` identifies what gave the scores: see `check_judge`.
+    `judge` identifies what gave the scores: see `check_judge`. `cluster` has the actors that search; None: worker
+    processes of this machine do.
     """
     header = cadence.header
     if cfg.feed >= header.feeds:
@@ -108,13 +111,13 @@ def scan_cadence(
 
     shard = parse_shard(cfg.shard)
     mine = [str(k) for k in shard_of(selection.search, shard)]
-    workers = fitting_workers(cfg.workers, header, max(1, len(mine)), cfg.ckpt_dir not in (None, NO_JUDGE))
+    networks = cfg.ckpt_dir not in (None, NO_JUDGE)
     folder.claim(_identity(cfg, cadence, selection, frequencies, exclude) | {"judge": judge})
     still = len(mine) - len(folder.done(mine))
     folder.check_space(still, 2 * edge * header.rows * len(cadence.files) * 4)
     folder.remove_stale_parts()
-    with one_thread_each(), processes.pool(workers) as spread:
-        if still:
+    with one_thread_each(), spreading(cfg.workers, header, max(1, len(mine)), networks, cluster) as spread:
+        if still and cluster is None:
             compile_search()
         search_parts(task, mine, search_coarse_channel, spread, "coarse channel")
         done = len(folder.done([str(k) for k in selection.search]))

@@ -38,6 +38,7 @@ def predict_held_out(
         trainer.strategy.root_device,
         trainer.precision if trainer.precision != "32-true" else "32",
         f"held-out fold {datamodule.fold}",
+        whole=len(held_out),
     )
     return pd.DataFrame(
         {

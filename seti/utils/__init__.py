@@ -4,5 +4,5 @@
 handles signals, `malloc` keeps freed memory, `console` draws tables and progress bars, `notices` says a line once a
 run, `hints` spells commands for messages, `checksums` and `safe_load` guard what is read, `device` chooses device and
 precision (`precision_names` has the latter's names), `launchers` and `ranks` know the processes that train one fold
-together.
+together, `ray_cluster` and `ray_pool` those of Ray.
 """

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from seti.errors import SetiError
@@ -27,6 +29,16 @@ def check_workers(workers: int | None) -> None:
     if workers is not None and workers < 1:
         msg = f"workers={workers} must be 1 or more, or null for one per core"
         raise SetiError(msg)
+
+
+def lead_to_package() -> None:
+    """Let Python processes that are started from now on import this package."""
+    root = Path(__file__).parents[2]
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if root.name not in ("site-packages", "dist-packages") and str(root) not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, known)])
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
 
 
 def parallel_map(work: Callable[..., Any], *batches: Iterable[Any], workers: int, chunk: int = 1) -> Iterator[Any]:

@@ -1,16 +1,22 @@
 """Engines of sweeps by parts; `commands/test_engines.py` runs real ones."""
 
+import math
+import os
+import signal
+import socket
 import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
 from conftest import compose
 
-from seti.cli import journal, ray_jobs, slurm_jobs
+from seti.cli import journal, ray_jobs, slurm_jobs, watch
 from seti.cli.launchers import OWN
 from seti.cli.sweep_report import OWN as OWN_BY_NAME
 from seti.config import arguments, instantiation_guard
 from seti.errors import SetiError
+from seti.utils import ray_cluster
 
 
 @pytest.fixture
@@ -47,6 +53,49 @@ def test_a_journal_keeps_a_file_a_job_and_the_last_start_counts(written):
     ]
     assert list(written.iterdir()) == []
     assert not journal.is_open()
+
+
+def test_a_job_of_ray_is_interrupted_once_its_sweep_is_stopping(written, monkeypatch):
+    monkeypatch.setattr(watch, "LOOK", 0.01)
+
+    def job(*_):
+        journal.stop()
+        time.sleep(10)
+
+    job.journal = str(next(written.iterdir()))
+    with pytest.raises(KeyboardInterrupt):
+        ray_jobs._run_job(job, [], 0)
+    assert math.isnan(ray_jobs._run_job(job, [], 1))  # one that had waited until then
+
+
+def test_a_job_ends_once_the_command_of_its_sweep_has_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "LOOK", 0.01)
+    assert not journal.is_orphaned()
+    monkeypatch.setenv(journal.VARIABLE, "")
+    monkeypatch.setenv(journal.PARENT, "")
+    journal.open_journal(tmp_path)  # of an engine with machines of its own
+    assert not journal.is_orphaned()
+    journal.open_journal()
+    assert not journal.is_orphaned()  # in the process of the command itself
+    monkeypatch.setenv(journal.PARENT, str(os.getppid()))
+    assert not journal.is_orphaned()
+    ended = []
+    monkeypatch.setattr(watch._Worker, "is_watched", False)
+    monkeypatch.setattr(watch.signal, "SIGTERM", signal.SIGINT)  # raises here
+    monkeypatch.setattr(watch.os, "_exit", ended.append)
+
+    def job():
+        with watch.ending_with_command():
+            monkeypatch.setenv(journal.PARENT, "999999999")
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    assert ended == [1]
+    watch._end_with_command()  # a worker that waits for a job
+    assert ended == [1, 1]
+    journal.discard()
+    assert not journal.is_orphaned()
 
 
 def test_a_line_that_was_half_written_is_left_out(written):
@@ -137,6 +186,19 @@ def test_a_preempted_job_is_queued_again_and_a_cancelled_one_is_not(monkeypatch,
     assert (("scontrol", "requeue", "12") in asked) == again
 
 
+def test_a_ray_cluster_that_is_away_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for typed in (address, f"ray://{address}"):
+            with pytest.raises(SetiError) as refused:
+                ray_cluster._start(None, typed, None, "ray", False)
+            assert str(refused.value) == (
+                f"ray.address={typed}: no Ray cluster answers at {typed} ([Errno 111] Connection refused): `ray start "
+                "--head` starts a cluster, and ray.address=null uses this machine alone"
+            )
+
+
 def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
     answer(monkeypatch, out="(null)\n")
     assert slurm_jobs._gpus("auto", "slurm") is None
@@ -145,11 +207,11 @@ def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
     assert slurm_jobs._gpus(2, "slurm") == 2
     assert slurm_jobs._gpus(0, "slurm") is None
     settings = {"cpus": 2, "gpus": "auto"}
-    assert ray_jobs._resources({"CPU": 8.0}, settings) == ({"num_cpus": 2, "num_gpus": 0}, 4)
-    assert ray_jobs._resources({"CPU": 8.0, "GPU": 2.0}, settings) == ({"num_cpus": 2, "num_gpus": 1}, 2)
-    assert ray_jobs._resources({"CPU": 8.0, "GPU": 1.0}, {"cpus": 1, "gpus": 0.5})[1] == 2
+    assert ray_cluster.resources({"CPU": 8.0}, settings, "ray") == ({"num_cpus": 2, "num_gpus": 0}, 4)
+    assert ray_cluster.resources({"CPU": 8.0, "GPU": 2.0}, settings, "ray") == ({"num_cpus": 2, "num_gpus": 1}, 2)
+    assert ray_cluster.resources({"CPU": 8.0, "GPU": 1.0}, {"cpus": 1, "gpus": 0.5}, "ray")[1] == 2
     with pytest.raises(SetiError) as refused:
-        ray_jobs._resources({"CPU": 1.0}, settings)
+        ray_cluster.resources({"CPU": 1.0}, settings, "hydra.launcher")
     assert str(refused.value) == (
         "hydra.launcher.cpus=2 for each job, and Ray has 1 CPUs in all: set hydra.launcher.cpus to what one machine has"
     )

@@ -140,7 +140,7 @@ def test_slurm_trains_the_same_folds_and_goes_on_after_what_the_scheduler_does(s
     preempted = sweep(*SLURM, "exp_name=preempted", **cluster)
     preempted.experiment = preempted.folder / "outputs" / "preempted"
     preempted.holder(0)
-    preempted.ask("sbatch", "-p", "urgent", "-c", "2", "--wrap", "sleep 3")
+    preempted.ask("sbatch", "-p", "urgent", "-c", "2", "-o", "/dev/null", "--wrap", "sleep 3")
     assert preempted.finish() == 0, preempted.said()
     assert preempted.rows() == expected
     assert "Restarts=1" in preempted.ask("scontrol", "show", "job")
@@ -198,3 +198,36 @@ def test_a_job_that_ray_does_not_start_again_is_reported_and_the_other_goes_on(s
     last = sweep(*RAY)
     assert last.finish() == 0, last.said()
     assert last.rows() == expected
+
+
+def _actors(session: int) -> list[int]:
+    """Processes of Ray's actors in a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(path.name)) == session and b"ray::_Actor" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_actors_of_ray_give_the_bytes_of_one_process_also_after_a_kill(tmp_path, data_root, run_command):
+    pytest.importorskip("ray", reason="ray is not installed: the extra ray has it")
+    words = ("-m", "seti", "predict", "ckpt_dir=pretrained", f"data.root={data_root / 'test'}", "device=cpu")
+    assert run_command(*words, "data.batch_size=2", "out=one").code == 0
+    command = [sys.executable, *words, "data.batch_size=2", "out=two", "launcher=ray", "ray.actors=2"]
+    places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    with (tmp_path / "log").open("w") as log:
+        options = {"stdout": log, "stderr": log, "start_new_session": True}
+        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": places}, **options)
+    end = time.monotonic() + HANGS
+    while not (actors := _actors(process.pid)):
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.kill(actors[0], signal.SIGKILL)
+    assert process.wait(HANGS) == 0, (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert (tmp_path / "two" / "predictions.csv").read_bytes() == (tmp_path / "one" / "predictions.csv").read_bytes()
+    assert not _actors(process.pid)

@@ -95,12 +95,12 @@ def kill(folder: Path, name: str, whose: str, number: int, moment: float) -> str
     return None
 
 
-def main() -> None:
-    """Kill, go on, compare."""
+def main(words: list[str] | None = None) -> None:
+    """Kill, go on, compare; `words` are those of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     random, failures = Random(args.seed), []
     sys.stdout.reconfigure(line_buffering=True)
     folder = Path(tempfile.mkdtemp(prefix="seti-device-kills-"))
@@ -118,8 +118,8 @@ def main() -> None:
                 failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
                 print(failures[-1])
             if random.random() < 0.5 or count + 1 == args.kills:  # else it is killed once more
-                words = command(folder, "killed")
-                done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+                again = command(folder, "killed")
+                done = subprocess.run(again, cwd=folder, capture_output=True, text=True, check=False)
                 own = folder / "outputs" / "killed" / "fold_0"
                 if done.returncode or results(own) != expected:
                     failures.append(f"after kill {count + 1}: another result ({done.returncode}) {done.stderr[-2000:]}")

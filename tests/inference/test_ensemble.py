@@ -172,14 +172,15 @@ def test_whole_batches_run_compiled_and_a_smaller_last_one_as_it_is(monkeypatch)
     ("choice", "device", "runs", "compiled"),
     [
         ("auto", "cuda", inference.WORTHWHILE, True),
-        ("auto", "cuda", inference.WORTHWHILE - 1, False),
+        ("auto", "cuda", inference.WORTHWHILE - 4, False),
         ("auto", "cpu", inference.WORTHWHILE, False),
         ("true", "cpu", 1, True),
         ("false", "cuda", inference.WORTHWHILE, False),
     ],
 )
 def test_auto_compiles_where_many_cadences_wait_for_a_gpu(choice, device, runs, compiled):
-    assert inference.worth_compiling(choice, torch.device(device), runs) is compiled
+    assert inference.worth_compiling(choice, torch.device(device), runs, 1, False) is compiled
+    assert inference.worth_compiling(choice, torch.device(device), (runs + 3) // 4, 1, True) is compiled
 
 
 def test_cpu_batches_fit_the_cache(tmp_path):

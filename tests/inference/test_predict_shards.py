@@ -1,14 +1,16 @@
 import shutil
 
+import fake_ray
 import numpy as np
 import pytest
 from conftest import compose
 
 from seti.errors import SetiError
-from seti.inference import ensemble, shards
+from seti.inference import ensemble, pool, shards
 from seti.inference.predict import predict as run
 from seti.reports import gallery
 from seti.utils import locks
+from seti.utils.ray_pool import Cluster
 
 TABLES = ("predictions.csv", "submission.csv")
 FAST = ("device=cpu", "data.batch_size=2", "data.num_workers=0")
@@ -170,3 +172,46 @@ def test_one_run_a_shard(trained, monkeypatch):
     monkeypatch.setattr(shards, "PATIENCE", 0.0)
     with shards.only_shard(trained, (1, 2)), pytest.raises(locks.LockedError, match="is in use by another run"):
         predict(trained, "shard=1/2")
+
+
+def test_actors_give_the_bytes_of_one_run_and_go_on_after_an_interruption(trained, data_root, tmp_path, monkeypatch):
+    predict(trained, "precision=auto", "flips=true")
+    whole = contents(trained)
+    for name in TABLES:
+        (trained / name).unlink()
+    fake_ray.install(monkeypatch, fake_ray.FakeRay(kills=[2], error=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        predict(trained, "precision=auto", "flips=true", "launcher=ray")
+    assert len(list((trained / shards.FOLDER).glob("*/*.npz"))) == 2
+    ray = fake_ray.install(monkeypatch, fake_ray.FakeRay(kills=[1]))
+    predict(trained, "precision=auto", "flips=true", "launcher=ray")
+    assert contents(trained) == whole
+    assert ray.started == 3  # one was killed
+    assert not (trained / shards.FOLDER).exists()
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(data_root / "test", "night")
+    night = ("data.root=night", "precision=32")
+    predict("pretrained", *night, "out=one")
+    predict("pretrained", *night, "out=two", "launcher=ray", "shard=2/2")
+    predict("pretrained", *night, "out=two", "launcher=ray", "shard=1/2")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_turn_of_an_actor_is_a_batch_at_first_and_then_some_seconds():
+    turns = pool._Turns([range(4 * start, 4 * start + 4) for start in range(100)], 2)
+    sizes = []
+    for rows, _ in turns:
+        sizes.append(len(rows))
+        turns.measure(len(rows), len(rows) * pool.TURN_SECONDS / 40)  # 10 batches take the time of a turn
+    assert sizes[:8] == [4, 40, 40, 40, 40, 36, 32, 28]  # then a sixth of what is left
+    assert sizes[-1] == 4
+    assert sum(sizes) == 400
+
+
+def test_the_device_is_that_of_the_actors():
+    cluster = Cluster(fake_ray.FakeRay({"CPU": 4.0, "GPU": 1.0}), fake_ray.SETTINGS)
+    assert pool.Place.choose("auto", cluster).device.type == "cuda"  # though this machine may have none
+    assert pool.Place.choose("cpu", cluster).device.type == "cpu"
+    without = Cluster(fake_ray.FakeRay(), fake_ray.SETTINGS)
+    assert pool.Place.choose("auto", without).device.type == "cpu"

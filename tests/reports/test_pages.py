@@ -263,6 +263,31 @@ def test_a_damaged_cadence_has_no_image(whole, own_data, caplog):
     assert line.startswith("1 of 40 cadences have no image, first: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "cannot read {path} as a table: its first line does not name columns, each once; fix or replace the file"),
+        (
+            "epoch\n0\n",
+            "{path} has no column train_loss, val_loss, val_auc: it has epoch; name its columns epoch, train_loss, "
+            "val_loss, val_auc",
+        ),
+    ],
+)
+def test_damaged_curves_and_figures_are_left_out(whole, caplog, text, reason):
+    path, figure = whole / "fold_1" / "metrics.csv", whole / "fold_0" / "lr_range.png"
+    path.write_text(text)
+    figure.write_text("no image")
+    page = write(f"ckpt_dir={whole}", "cadences=0")
+    assert caplog.messages == [
+        f"the page leaves out the curves of fold 1: {reason.format(path=path)}",
+        f"the page leaves out a figure: cannot identify image file '{figure}'",
+    ]
+    titles = [dict(attributes)["alt"] for tag, attributes in page.tags if tag == "img" and "src" in attributes]
+    assert titles[0] == "Loss of exp"
+    assert not any("Learning-rate" in title for title in titles)
+
+
 def test_labels_are_read_back(whole, tmp_path):
     one, two = Experiment(whole).read_oof()["id"][:2]
     path = tmp_path / "labels.csv"

@@ -254,3 +254,17 @@ def test_events_are_sorted_filtered_labelled_and_exported(browser, tmp_path):
     assert exported["freq_mhz"] == pytest.approx(events["freq_mhz"][2])
     assert browser.run("document.documentElement.scrollWidth") <= 400
     assert browser.errors == []
+
+
+def test_a_label_is_of_an_event_in_all_scans_of_its_observations(browser, tmp_path):
+    for name in ("one", "two"):
+        write_scan(tmp_path / "scans" / name)
+    browser.resize(1400, 900)
+    browser.open(report(compose("report", [f"scan={tmp_path / 'scans'}"])).as_uri())
+    browser.run("document.querySelector('#cards li').focus()")
+    browser.press("i")
+    assert browser.run("[...document.querySelectorAll('.mark')].filter(mark => !mark.hidden).length") == 2
+    browser.save_downloads(tmp_path)
+    browser.run("document.getElementById('export').click()")
+    wait_for((tmp_path / "labels.csv").exists)
+    assert pd.read_csv(tmp_path / "labels.csv")["label"].to_list() == ["interesting"]

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import fake_ray
 import h5py
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def test_a_signal_that_crosses_into_the_next_channel_is_one_event(scan, tmp_path
 
 
 def test_what_a_killed_scan_left_half_written_is_deleted_wherever_it_lies(scan):
-    folder = scan()
+    folder = scan("figures=1", "cutouts=1")
     before = sorted(folder.rglob("*"))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -141,7 +142,7 @@ def test_what_a_killed_scan_left_half_written_is_deleted_wherever_it_lies(scan):
     for name in ("", "channels", "turboseti", "figures", "cutouts/event_000001"):
         (folder / name / f".made.{host}-{dead.pid}.part.h5").touch()
         (folder / name / f".made.{host}-{os.getpid()}.part.h5").touch()  # of a scan that runs
-    scan()
+    scan("figures=1", "cutouts=1")
     left = set(folder.rglob("*")) - set(before)
     assert sorted(str(path.relative_to(folder)) for path in left) == sorted(
         str(Path(name) / f".made.{host}-{os.getpid()}.part.h5")
@@ -217,6 +218,20 @@ def test_a_scan_that_is_stopped_anywhere_goes_on_to_the_same_files(scan, monkeyp
             assert (two / path.relative_to(one)).read_bytes() == path.read_bytes()
     names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, two)]
     assert names[0] == names[1]
+
+
+def test_actors_find_the_same_events_and_one_that_is_killed_is_replaced(scan, monkeypatch):
+    whole = scan().joinpath("events.csv").read_bytes()
+    ray = fake_ray.install(monkeypatch, fake_ray.FakeRay({"CPU": 2.0}, kills=[1]))
+    folder = scan("launcher=ray", out="by_actors")
+    assert folder.joinpath("events.csv").read_bytes() == whole
+    assert ray.started == 3
+    assert ray.options[0]["memory"] > parts.BASE_BYTES
+    folder.joinpath("channels", "2.csv").unlink()
+    again = fake_ray.install(monkeypatch, fake_ray.FakeRay())
+    scan("launcher=ray", out="by_actors")
+    assert folder.joinpath("events.csv").read_bytes() == whole
+    assert again.calls == 1  # the channel alone
 
 
 def test_shards_are_merged_by_the_last_one_or_by_a_run_without_shard(scan, monkeypatch, capsys):

@@ -43,7 +43,10 @@ def test_two_processes_train_what_one_does(train, fold, outputs, trained_once, c
     names = {str(path.relative_to(fold)) for path in fold.rglob("*") if "tensorboard" not in path.parts}
     assert names == {str(path.relative_to(one)) for path in one.rglob("*") if "tensorboard" not in path.parts}
     assert len(list((fold / "tensorboard").glob("events*"))) == 1
-    assert "Traceback" not in capfd.readouterr().err
+    said = capfd.readouterr()
+    assert "held-out fold 0" in said.out
+    assert "20/20 " in said.out  # of both processes, not the half of the first one
+    assert "Traceback" not in said.err
     assert train(*ALONE, TWO) == auc  # finished
 
 

@@ -124,7 +124,7 @@
 
   function set(one, label) {
     keep(one.row.id, label);
-    show(one);
+    cards.filter((other) => other.row.id === one.row.id).forEach(show); // several scans of the same observations
     if (dialog.open) fill(one);
     count.textContent = count.textContent.replace(/\d+ labelled/, `${cards.filter((c) => labelOf(c.row.id)).length} labelled`);
   }
@@ -198,7 +198,8 @@
     const line = (values) => values.map((value) => quoted(value ?? "")).join(",") + "\n";
     const shown = cards.map((one) => one.row), ids = new Set(shown.map((row) => row.id));
     const others = [...new Set([...given.keys(), ...own.keys()])].filter((id) => !ids.has(id)).map((id) => ({ id }));
-    const rows = [...shown, ...others].filter((row) => labelOf(row.id));
+    const once = new Map([...shown, ...others].reverse().map((row) => [row.id, row]));
+    const rows = [...once.values()].reverse().filter((row) => labelOf(row.id));
     const lines = rows.map((row) => line([row.id, labelOf(row.id), ...data.exported.map((key) => row[key])]));
     const link = element("a");
     link.href = URL.createObjectURL(new Blob([line(["id", "label", ...data.exported]), ...lines], { type: "text/csv" }));

@@ -104,7 +104,7 @@ def write(scans: Sequence[Scan], out: Path, count: int, labels_path: Path | None
     content = {
         "title": f"{len(scans)} scans" if several else _title(scans[0]),
         "several": several,
-        "scans": [_facts(one) for one in scans],
+        "scans": [_facts(one, f"{_title(one)}, {one.path.name}" if several else _title(one)) for one in scans],
         "illustrations": illustrations,
         "gallery": shown,
         "command": hints.command("report", *typed),
@@ -134,8 +134,8 @@ def _title(scan: Scan) -> str:
     return f"{head.get('source') or 'unnamed'}, MJD {head.get('tstart_mjd', float('nan')):.4f}"
 
 
-def _facts(scan: Scan) -> dict[str, Any]:
-    """Texts of a scan on the page."""
+def _facts(scan: Scan, title: str) -> dict[str, Any]:
+    """Texts of a scan on the page, with its title there."""
     head, counts = scan.record["headers"][0], scan.record["counts"]
     foff, channels = head.get("foff_mhz", 0.0), head.get("channels", 0)
     ends = sorted((head.get("fch1_mhz", 0.0), head.get("fch1_mhz", 0.0) + (channels - 1) * foff))
@@ -153,7 +153,7 @@ def _facts(scan: Scan) -> dict[str, Any]:
     ]
     settings = changed_settings(scan)
     return {
-        "title": _title(scan),
+        "title": title,
         "folder": str(scan.path),
         "tiles": {name: value for name, value in tiles.items() if value is not None},
         "panels": panels,

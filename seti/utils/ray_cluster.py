@@ -1,0 +1,107 @@
+"""Ray: a cluster that is started on this machine, or joined."""
+
+import logging
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from seti.errors import SetiError, brief
+from seti.utils.processes import lead_to_package
+
+# Read when Ray is imported: no reports to its makers, and every line of every job is printed.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+ANSWER = 10.0  # s to wait for a cluster's answer
+
+
+@contextmanager
+def joined(address: str | None, cores: int | None, section: str, *, print_logs: bool) -> Iterator[Any]:
+    """Use Ray in this block; gives the module.
+
+    Args:
+        address: of a cluster, or `auto`; None starts one on this machine, which ends with the block.
+        cores: of this machine that a cluster of its own uses; None for all.
+        section: of the settings, such as `hydra.launcher`, for messages.
+        print_logs: print here what processes of Ray print.
+
+    Raises:
+        SetiError: Ray does not answer.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    lead_to_package()
+    import ray
+
+    began = not ray.is_initialized()
+    try:
+        if began:
+            _start(ray, address, cores, section, print_logs)
+        yield ray
+    finally:
+        if began:
+            ray.shutdown()
+
+
+def _start(ray: Any, address: str | None, cores: int | None, section: str, print_logs: bool) -> None:
+    options: dict[str, Any] = {"address": address or "local"}
+    if address is None:
+        options |= {"num_cpus": cores, "include_dashboard": False}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _knock(address)
+        ray.init(**options, log_to_driver=print_logs, logging_level=logging.ERROR)
+        for number, handler in handlers.items():  # Ray's own would end this process before its jobs
+            signal.signal(number, handler)
+    except (OSError, ValueError, RuntimeError) as error:
+        where = "Ray did not start on this machine" if address is None else f"no Ray cluster answers at {address}"
+        msg = (
+            f"{section}.address={address}: {where} ({brief(error, 200)}): `ray start --head` starts a cluster, "
+            f"and {section}.address=null uses this machine alone"
+        )
+        raise SetiError(msg) from error
+
+
+def _knock(address: str | None) -> None:
+    """Connect to the address of a cluster, for which Ray would try for minutes.
+
+    Raises:
+        OSError: nothing answers there.
+    """
+    place = re.fullmatch(r"(?:ray://)?\[?([^\]/]+)\]?:(\d+)", address or "")
+    if place is not None:
+        socket.create_connection((place[1], int(place[2])), ANSWER).close()
+
+
+def resources(has: dict[str, float], settings: Any, section: str) -> tuple[dict[str, float], int]:
+    """Resources of each process, as Ray takes them, and how many processes fit at once.
+
+    Args:
+        has: resources of the whole cluster, by Ray's names.
+        settings: with `cpus` and `gpus`.
+        section: of the settings, for messages.
+
+    Raises:
+        SetiError: the cluster has too little for one process.
+    """
+    gpus = settings["gpus"]
+    if gpus == "auto":
+        gpus = 1 if has.get("GPU", 0) >= 1 else 0
+    wanted = {"CPU": settings["cpus"], "GPU": gpus}
+    for name, count in wanted.items():
+        if count > has.get(name, 0):
+            key = f"{section}.{name.lower()}s"
+            msg = (
+                f"{key}={count} for each job, and Ray has {has.get(name, 0):g} {name}s in all: set {key} to what one "
+                "machine has"
+            )
+            raise SetiError(msg)
+    slots = min(int(has[name] // count) for name, count in wanted.items() if count)
+    return {"num_cpus": settings["cpus"], "num_gpus": gpus}, max(1, slots)
