@@ -134,7 +134,7 @@ def test_a_signal_that_crosses_into_the_next_channel_is_one_event(scan, tmp_path
 
 
 def test_what_a_killed_scan_left_half_written_is_deleted_wherever_it_lies(scan):
-    folder = scan()
+    folder = scan("figures=1", "cutouts=1")
     before = sorted(folder.rglob("*"))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -142,7 +142,7 @@ def test_what_a_killed_scan_left_half_written_is_deleted_wherever_it_lies(scan):
     for name in ("", "channels", "turboseti", "figures", "cutouts/event_000001"):
         (folder / name / f".made.{host}-{dead.pid}.part.h5").touch()
         (folder / name / f".made.{host}-{os.getpid()}.part.h5").touch()  # of a scan that runs
-    scan()
+    scan("figures=1", "cutouts=1")
     left = set(folder.rglob("*")) - set(before)
     assert sorted(str(path.relative_to(folder)) for path in left) == sorted(
         str(Path(name) / f".made.{host}-{os.getpid()}.part.h5")
