@@ -123,6 +123,7 @@ def test_the_settings_that_are_text_and_those_that_are_paths():
         ("show", "ckpt_dir"),
         ("show", "out"),
         ("show", "labels"),
+        ("show", "scan"),
         ("report", "ckpt_dir"),
         ("report", "scan"),
         ("tune", "output_dir"),
