@@ -259,6 +259,7 @@ def test_a_path_is_spelled_in_one_way(path):
     assert line == hints.command("train", "-m", hints.setting("data.root", path))
 
 
+@pytest.mark.slow  # the commands and folders are tested one by one above
 def test_awkward_names_are_trained_reported_and_predicted(run, own_data, tmp_path):
     output_dir, name = "a =,(1) ~#$x [b]{}'é日", "lr=0.1,wd=0"
     root = own_data.rename(tmp_path / "it's (1), d")
