@@ -26,8 +26,10 @@ def results(scan: Path) -> dict[str, int]:
     }
 
 
-def scan_with_kills(folder: Path, scan: Path, kills: int, seed: int, *words: str) -> int:
+def scan_with_kills(folder: Path, scan: Path, kills: int, seed: int, longest: float, *words: str) -> int:
     """Kill a scan, with its workers, at random moments, and let it end then; gives the number of kills.
+
+    The moments lie within `longest` seconds of its start, fewer than a whole scan takes.
 
     Raises:
         AssertionError: a result was written twice, or the last run failed.
@@ -37,7 +39,7 @@ def scan_with_kills(folder: Path, scan: Path, kills: int, seed: int, *words: str
     done = 0
     for _ in range(kills):
         program = start(folder, *words)
-        end = time.monotonic() + moments.uniform(0.5, 8.0)
+        end = time.monotonic() + moments.uniform(0.2, longest)
         while program.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
         if program.poll() is None:
