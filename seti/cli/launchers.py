@@ -4,6 +4,7 @@ Settings: conf/hydra/launcher/. Hydra takes plugins from a package of its own al
 need a second copy; `register` lets it take these.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,9 +31,9 @@ class _Launcher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return self.launch_jobs(job_overrides, initial_job_idx)
 
+    @abstractmethod
     def launch_jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Run the jobs by this engine."""
-        raise NotImplementedError
 
 
 class SlurmLauncher(_Launcher):

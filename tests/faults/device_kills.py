@@ -127,7 +127,7 @@ def main(words: list[str] | None = None) -> None:
                 shutil.rmtree(own.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(failures) or f"{args.kills} kills, {args.kills} exact recoveries")
+    print("\n".join(failures) or f"{args.kills} tries, all with an exact result; some may have ended before the kill")
     sys.exit(bool(failures))
 
 
