@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +128,12 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
     """
     given = {key: value for key, value in plain(cfg.trainer).items() if value is not None}  # null: Lightning's default
     settings = {key: value for key, value in given.items() if key not in (*FIXED, *OWN)} | options
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
-    elif ranks.is_joined():  # the processes of this machine divide its cores
-        cores = available_cores() // int(os.environ["LOCAL_WORLD_SIZE"])
-        torch.set_num_threads(max(min(torch.get_num_threads(), cores), 1))
+    use_threads(cfg)
     configure_gpu()
-    has_gpu = torch.cuda.is_available() and settings.get("accelerator") in ("auto", "gpu", "cuda")
     named = str(settings.get("precision", "32"))
     named = SAME_PRECISION.get(named, named)
     named = "32" if named == "64" else named  # `build_classifier` has made the weights of 64 bits
-    settings["precision"] = choose_precision(named, torch.device("cuda" if has_gpu else "cpu"))
+    settings["precision"] = choose_precision(named, torch.device("cuda" if runs_on_gpu(settings) else "cpu"))
     if ranks.is_joined():
         settings |= _several_devices(cfg)
     elif str(settings.get("devices")) in EVERY:
@@ -169,6 +165,23 @@ def build_trainer(cfg: DictConfig, folder: Path, callbacks: list[Callback], **op
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         trainer._signal_connector.register_signal_handlers = lambda: None
     return trainer
+
+
+def use_threads(cfg: DictConfig) -> None:
+    """Set the number of torch's threads, by the `threads` setting.
+
+    Without one, processes that train together divide the cores of their machine.
+    """
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    elif ranks.is_joined():
+        cores = available_cores() // int(os.environ["LOCAL_WORLD_SIZE"])
+        torch.set_num_threads(max(min(torch.get_num_threads(), cores), 1))
+
+
+def runs_on_gpu(trainer: Mapping[str, Any]) -> bool:
+    """True if the `trainer` settings take a GPU that this machine has."""
+    return torch.cuda.is_available() and trainer.get("accelerator") in ("auto", "gpu", "cuda")
 
 
 def _several_devices(cfg: DictConfig) -> dict[str, Any]:

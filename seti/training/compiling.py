@@ -1,5 +1,6 @@
 """Choice of whether the training step's network is compiled."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,11 +27,20 @@ def choose_compilation(
     """
     choice = str(config["model"]["compile"]).lower()
     if choice == "auto":
-        steps = datamodule.batches[0] * max(trainer.max_epochs or 0, 0)
-        if trainer.max_steps > 0:
-            steps = min(steps or trainer.max_steps, trainer.max_steps)
+        limits = {name: getattr(trainer, name) for name in ("max_epochs", "max_steps", "limit_train_batches")}
+        steps = count_steps(limits, datamodule)
         single = trainer.strategy.root_device.type == "cuda" and trainer.world_size == 1
         # Generated kernels are chosen by their speed, and two runs may choose differently.
         free = not torch.are_deterministic_algorithms_enabled()
         choice = str(single and free and steps >= WORTHWHILE).lower()
     classifier.compiled_batch = datamodule.share.size if choice == "true" else None
+
+
+def count_steps(trainer: Mapping[str, Any], datamodule: CadenceDataModule) -> int:
+    """Number of a fold's training batches, by the `trainer` settings; 0: no limit."""
+    epoch, limit = datamodule.batches[0], trainer.get("limit_train_batches")
+    if limit is not None:  # a number of batches, or a share of them, as Lightning reads it
+        epoch = min(epoch, limit) if isinstance(limit, int) else int(epoch * limit)
+    steps = epoch * max(trainer.get("max_epochs") or 0, 0)
+    most = trainer.get("max_steps") or 0
+    return min(steps or most, most) if most > 0 else steps

@@ -31,7 +31,7 @@ from seti.experiments.failure import FAILURE_FILE
 from seti.experiments.fold_result import Attempt, FoldResult, LabelledData
 from seti.experiments.run_identity import RunIdentity
 from seti.experiments.trackers import check_tracker
-from seti.training import batch_size, several_devices, together
+from seti.training import batch_size, precision, several_devices, together
 from seti.training.build import build_callbacks, build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.dead_fold import DeadFoldError
 from seti.training.checkpoints import AtomicCheckpointIO, Position, find_checkpoint
@@ -216,7 +216,10 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
     start = position or Position(0, 0)
     datamodule.seed, datamodule.first_epoch, datamodule.first_batch = seed, start.epoch, start.batch
     callbacks = build_callbacks(cfg, folder, replace(run.identity, seed=seed), run.label, started)
-    trainer = build_trainer(cfg, folder.path, callbacks, plugins=[AtomicCheckpointIO()], **tracking.options)
+    # After all checks, and once for all processes: the first fold of an experiment times both precisions.
+    chosen = ranks.from_leader(lambda: precision.settle(cfg, run.experiment, datamodule, fresh=position is None))
+    options = tracking.options if chosen is None else tracking.options | {"precision": chosen}
+    trainer = build_trainer(cfg, folder.path, callbacks, plugins=[AtomicCheckpointIO()], **options)
     log.info(
         "%s: %d cadences to train on, %d held out (%d and %d with a needle)",
         run.label,

@@ -23,7 +23,7 @@ from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier
 from seti.reports import figures, training_plots
-from seti.training import batch_size
+from seti.training import batch_size, precision
 from seti.training.build import build_classifier, build_trainer, configure_logs
 from seti.training.callbacks.history import StepSeed
 from seti.training.compiling import choose_compilation
@@ -62,7 +62,8 @@ def _run(cfg: DictConfig, folder: Path) -> float:
     cfg = settle_trainer(cfg)
     check_settings(cfg)
     configure_logs()
-    cfg = batch_size.resolve(cfg, Experiment(Path(cfg.output_dir) / cfg.exp_name), folder)
+    experiment = Experiment(Path(cfg.output_dir) / cfg.exp_name)
+    cfg = batch_size.resolve(cfg, experiment, folder)
     config = plain(cfg)
     datamodule = CadenceDataModule(config["data"], config["augment"], cfg.fold, cfg.seed)
     datamodule.pseudo = read_pseudo_labels(config["data"], datamodule)
@@ -70,6 +71,7 @@ def _run(cfg: DictConfig, folder: Path) -> float:
     check_batches(cfg.trainer, datamodule)
     pl.seed_everything(cfg.seed, verbose=False)
     steps = cfg.lr_range.steps
+    chosen = precision.settle(cfg, experiment, datamodule, fresh=False)  # of the training before, if there was one
     # An interrupted tuner leaves its snapshot; here it is removed with the folder.
     with tempfile.TemporaryDirectory(prefix="seti-lr-range-") as scratch:
         trainer = build_trainer(
@@ -81,6 +83,7 @@ def _run(cfg: DictConfig, folder: Path) -> float:
             max_steps=steps,
             enable_checkpointing=False,
             enable_model_summary=False,
+            **({} if chosen is None else {"precision": chosen}),
         )
         datamodule.trainer = trainer  # its device decides where images are made
         classifier = build_classifier(config, datamodule, fetch_weights=True, start=start)
