@@ -102,7 +102,10 @@ def seconds_a_cadence(overrides: list[str], folder: Path, steps: int, resident: 
         batch = images, targets.to(device), indices.to(device)
         trainer.fit(classifier, DataLoader(Resident(batch, WARM + steps), batch_size=None))
     else:
+        datamodule.trainer = trainer
+        datamodule.keep()
         trainer.fit(classifier, datamodule=datamodule)
+        datamodule.release()
     count = steps * config["data"]["batch_size"]
     return (clock.ended - clock.started) / count, clock.gpu_seconds / count
 

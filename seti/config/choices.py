@@ -18,6 +18,7 @@ CHOICES: dict[str, Collection[str]] = {
     "data.packed": ("auto", "true", "false"),
     "data.on_error": ("raise", "skip"),
     "data.augment_on": ("auto", "device", "host"),
+    "data.keep_on_device": ("auto", "true", "false"),
     "augment.inject_shapes": SHAPES,
     "mixup.label": ("interpolate", "union"),
     "model.compile": ("auto", "true", "false"),

@@ -23,7 +23,7 @@ def check_data(data: DataConfig) -> None:
     Raises:
         SetiError: naming the setting, its value, and what is allowed.
     """
-    for name in ("panels", "layout", "interpolation", "augment_on", "normalise"):
+    for name in ("panels", "layout", "interpolation", "augment_on", "keep_on_device", "normalise"):
         check_choice(f"data.{name}", data[name])
     check_reading(data)
     if data.folds is not None:

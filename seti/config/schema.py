@@ -54,6 +54,7 @@ class DataConfig:
     pack_dir: str | None = field(default=None, metadata=PATH)
     on_error: str = MISSING
     augment_on: str = MISSING
+    keep_on_device: str = MISSING
     normalise: str = MISSING
     clip: list[float] | None = None
     remove_spike: bool = MISSING

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from seti.backgrounds.original import Original
@@ -20,6 +21,7 @@ from seti.data.joined_source import JoinedCadences
 from seti.data.oddities import find_oddities
 from seti.data.sources import CadenceSource
 from seti.data.splits import OpenedSplit, open_split
+from seti.dataloading import kept
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.groups import choose_groups
 from seti.dataloading.loader import make_loader
@@ -27,7 +29,7 @@ from seti.dataloading.pseudo import PseudoLabels, mark
 from seti.dataloading.sampler import EpochSampler, epoch_length
 from seti.dataloading.shares import Share
 from seti.dataloading.uncleaned import Uncleaned, find_uncleaned, open_uncleaned
-from seti.errors import SetiError
+from seti.errors import SetiError, SettingsError
 from seti.transforms.gaps import scale_gap
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.layouts import LAYOUTS
@@ -72,6 +74,7 @@ class CadenceDataModule(pl.LightningDataModule):
         self.root = Path(data["root"])
         self.folds_table = folds_table
         self.pseudo: PseudoLabels | None = None  # to be set before anything is used
+        self.kept: Tensor | None = None  # cadences on the device, those to train on and then the held-out ones
 
     @property
     def on_device(self) -> bool:
@@ -221,6 +224,38 @@ class CadenceDataModule(pl.LightningDataModule):
     def _dataset(self, part: pd.Series, augment: dict[str, Any] | None) -> CadenceDataset:
         source = self._opened.source.take(np.flatnonzero(part))  # the source has the table's rows
         return CadenceDataset(source, self.table.loc[part, "target"].to_numpy(), self.spec, augment)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that the cadences take on the Trainer's device; 0 where they are not kept there.
+
+        Raises:
+            SettingsError: they have to be kept there, and cannot.
+        """
+        choice = self.data.get("keep_on_device", "false")
+        if self.on_device:
+            return kept.choose(choice, self._sources, self.trainer.strategy.root_device)
+        if choice == "true":
+            msg = (
+                "data.keep_on_device=true, but images are made on the host here: add data.augment_on=device, or leave "
+                "it out"
+            )
+            raise SettingsError(msg)
+        return 0
+
+    @property
+    def _sources(self) -> list[CadenceSource]:
+        return [self.train_set.source, self.val_set.source]
+
+    def keep(self) -> None:
+        """Load the cadences to the Trainer's device, where `kept_bytes` says so."""
+        if self.kept is None and self.kept_bytes:
+            self.kept = kept.load(self._sources, self.trainer.strategy.root_device)
+            self.train_set.kept_from, self.val_set.kept_from = 0, len(self.train_set)
+
+    def release(self) -> None:
+        """Free the device of the cadences."""
+        self.kept = self.train_set.kept_from = self.val_set.kept_from = None
 
     @property
     def batches(self) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from seti.transforms.batch import fill, hand_over
 from seti.transforms.input_spec import InputSpec
 from seti.transforms.panel_augmentation import PanelAugmentation
 from seti.transforms.panels import Cadence, Panels
+from seti.transforms.views import View
 
 Batch = tuple[Tensor | Panels, Tensor, Tensor]
 
@@ -58,6 +59,7 @@ class CadenceDataset(Dataset):
         self.image_maker = spec.image_maker(augment)
         self.on_device = on_device
         self.uncleaned = uncleaned
+        self.kept_from: int | None = None  # place of the first cadence among those kept on the device; None: none are
 
     @property
     def ids(self) -> np.ndarray:
@@ -107,7 +109,7 @@ class CadenceDataset(Dataset):
         # One by one: an image is made while its cadence is in the processor's cache.
         cadences = (self._load(*_split(item)) for item in items)
         if on_device:
-            loaded = list(cadences)
+            loaded = list(cadences if self.kept_from is None else map(self._view_or_load, items))
             inputs, targets = hand_over(loaded, self.image_maker, new_tensor), [cadence.target for cadence in loaded]
         else:
             inputs = new_tensor((len(items), *self.image_maker.shape(self.spec.rows, self.spec.bins)), torch.float32)
@@ -125,6 +127,26 @@ class CadenceDataset(Dataset):
                 raise
             msg = f"{error}{INSTEAD}"
             raise SetiError(msg) from error
+
+    def _view_or_load(self, item: int | tuple[int, int]) -> Cadence:
+        return self._view(*_split(item)) or self._load(*_split(item))
+
+    def _view(self, index: int, seed: int | None) -> Cadence | None:
+        """View a cadence that is kept on the device, unless its values change in training."""
+        if seed is not None and self.uncleaned is not None and self.uncleaned.is_drawn(seed):
+            return None
+        numbers, target = self.source.panels, float(self.targets[index])
+        view = View.whole(self.kept_from + index, (len(numbers), self.source.rows, self.source.bins))
+        now = np.array(numbers)
+        if seed is not None and self.panel_augmentation.changes:
+            augmented = self.panel_augmentation.view(view, numbers, target, seed)
+            if augmented is None:
+                return None
+            view, now, target = augmented
+        if numbers != self.image_maker.numbers:
+            places = [numbers.index(number) for number in self.image_maker.numbers]
+            view, now = view.pick(places), now[places]
+        return Cadence(seed, view, now, target)
 
     def _load(self, index: int, seed: int | None) -> Cadence:
         """Read a cadence, augment its panels in training, and pick those that the network sees."""

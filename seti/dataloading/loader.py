@@ -70,7 +70,7 @@ def _unchanged(batch: Batch) -> Batch:
 
 def _hand_over(slots: SharedSlots, batch: Batch) -> tuple:
     inputs, targets, indices = batch
-    sent = Panels(*map(slots.hand_over, inputs)) if isinstance(inputs, Panels) else slots.hand_over(inputs)
+    sent = inputs.each_tensor(slots.hand_over) if isinstance(inputs, Panels) else slots.hand_over(inputs)
     return sent, slots.hand_over(targets), slots.hand_over(indices)
 
 

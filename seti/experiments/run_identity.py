@@ -27,6 +27,7 @@ NOT_COMPARED = (
     "data.pack_dir",
     "data.on_error",  # leaving cadences out changes the fingerprint
     "data.augment_on",  # the same images, up to the rounding of their interpolation
+    "data.keep_on_device",
     "model.compile",
     "trainer.accelerator",
     "trainer.devices",

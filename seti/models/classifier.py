@@ -89,7 +89,9 @@ class CadenceClassifier(pl.LightningModule):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Turn a batch of panels into images on the device it was moved to."""
         inputs, targets, indices = batch
-        return prepare(inputs, self.image_maker), targets, indices
+        # Not an attribute of this module, which averages of weights copy.
+        kept = getattr(self._trainer.datamodule, "kept", None) if self._trainer else None
+        return prepare(inputs, self.image_maker, kept), targets, indices
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of one batch, after cutout and mixing."""

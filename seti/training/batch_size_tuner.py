@@ -134,7 +134,8 @@ def _probe(trainer: pl.Trainer, classifier: CadenceClassifier, datamodule: _Tria
 
     classifier.on_train_batch_end = on_train_batch_end  # the tuner removes the callbacks, but not this
     try:
-        with _limited_memory(trainer.strategy.root_device):
+        datamodule.trainer = trainer  # its device decides whether cadences are kept there
+        with _limited_memory(trainer.strategy.root_device, datamodule.kept_bytes):
             Tuner(trainer).scale_batch_size(
                 classifier,
                 datamodule=datamodule,
@@ -153,13 +154,19 @@ def _probe(trainer: pl.Trainer, classifier: CadenceClassifier, datamodule: _Tria
 
 
 @contextmanager
-def _limited_memory(device: torch.device) -> Iterator[None]:
-    """Limit this process to a share of a GPU's memory, and free all of it at the end."""
+def _limited_memory(device: torch.device, reserved: int) -> Iterator[None]:
+    """Limit this process to a share of a GPU's memory, and free all of it at the end.
+
+    Args:
+        device: of the network.
+        reserved: bytes that training will need for cadences.
+    """
     if device.type != "cuda":
         yield
         return
     before = torch.cuda.get_per_process_memory_fraction(device)
-    torch.cuda.set_per_process_memory_fraction(SHARE * before, device)
+    taken = reserved / torch.cuda.mem_get_info(device)[1]
+    torch.cuda.set_per_process_memory_fraction(max(SHARE * before - taken, 0.0), device)
     try:
         yield
     finally:

@@ -230,6 +230,8 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
     pl.seed_everything(seed, verbose=False)
     classifier = build_classifier(run.identity.config, datamodule, fetch_weights=position is None, start=run.start)
     choose_compilation(classifier, run.identity.config, trainer, datamodule)
+    datamodule.trainer = trainer  # its device decides whether cadences are kept there
+    _ = datamodule.kept_bytes
     ranks.wait()  # only now, when all of them have accepted everything, files are removed
     if ranks.leads():
         if cfg.force and not attempts.failed:
@@ -243,7 +245,9 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
     with memory_errors(f"data.batch_size={cfg.data.batch_size} or data.image_size"):
         with shutdown.deferring(), fitting_errors():
             checkpoint = folder.last_checkpoint if position else None
+            datamodule.keep()
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        datamodule.release()
         oof = predict_held_out(folder, datamodule, trainer, classifier)
     return ranks.from_leader(lambda: _finish(run, attempts, oof, time.monotonic() - started, tracking))
 

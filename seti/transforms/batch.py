@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seti.transforms.image import ImageMaker
 from seti.transforms.panels import Cadence, Empty, Panels, stack_panels
+from seti.transforms.views import Views
 
 AT_ONCE = 4  # cadences of which the host makes images with torch: the spectra of 8 fall out of a processor's cache
 
@@ -22,7 +23,7 @@ def to_device(inputs: Tensor | Panels, device: torch.device) -> Tensor | Panels:
     """Move a batch's inputs, without waiting where they lie in pinned memory."""
     if isinstance(inputs, Tensor):
         return inputs.to(device, non_blocking=True)
-    return Panels(*(None if part is None else part.to(device, non_blocking=True) for part in inputs))
+    return inputs.each_tensor(lambda part: part.to(device, non_blocking=True))
 
 
 def hand_over(cadences: Sequence[Cadence], maker: ImageMaker, empty: Empty) -> Panels:
@@ -38,18 +39,21 @@ def hand_over(cadences: Sequence[Cadence], maker: ImageMaker, empty: Empty) -> P
     return maker.layout.hand_over(cadences, moves, partial(stack_panels, empty=empty))
 
 
-def prepare(inputs: Tensor | Panels, maker: ImageMaker) -> Tensor:
+def prepare(inputs: Tensor | Panels, maker: ImageMaker, kept: Tensor | None = None) -> Tensor:
     """Make the network's images of a batch, where it lies.
 
     Args:
         inputs: panels, or images that were made on the host, which come back as they are.
         maker: of the images.
+        kept: cadences on the device, `(N, panels, rows, bins)`, which views refer to.
 
     Returns:
         float32 `(B, channels, height, width)`.
     """
     if isinstance(inputs, Tensor):
         return inputs
+    if isinstance(inputs.panels, Views):
+        inputs = inputs._replace(panels=inputs.panels.gather(kept))
     # Coordinates and weights need more than half precision, whatever the network computes in.
     with torch.autocast(inputs.panels.device.type, enabled=False):
         panels = maker.normalisation(inputs.panels) if maker.normalisation.changes else inputs.panels.float()

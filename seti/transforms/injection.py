@@ -57,8 +57,8 @@ class Injection:
         Returns:
             The cadence, float32 where a signal was added, and its target.
         """
-        lot = rng.random()
-        if target != 0 or lot >= self.needles + self.decoys:
+        lot = self.draw_lot(target, rng)
+        if lot is None:
             return cadence, target
         needle = lot < self.needles
         candidates = ON_PANELS if needle else range(len(PANEL_LETTERS)) if rng.random() < 0.5 else OFF_PANELS
@@ -72,6 +72,11 @@ class Injection:
             if number in panels:
                 add(panel, signal.track[number], signal.profile[number], signal.snr, signal.width, noise)
         return cadence, float(needle)
+
+    def draw_lot(self, target: float, rng: np.random.Generator) -> float | None:
+        """Draw a number below `needles` for a needle, above for a decoy; None adds no signal."""
+        lot = rng.random()
+        return lot if target == 0 and lot < self.needles + self.decoys else None
 
     def draw(self, rng: np.random.Generator, panels: tuple[int, ...], rows: int, bins: int) -> Signal:
         """Draw a signal that is on in those panels."""

@@ -5,12 +5,15 @@ its number when it changes places: the de-Doppler transform aligns panels by the
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from seti.data.cadence import OFF_PANELS, ON_PANELS, PANEL_CHOICES, PANEL_LETTERS
 from seti.transforms.injection import Injection
+from seti.transforms.views import View
+
+Moved = TypeVar("Moved", np.ndarray, View)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,19 @@ class PanelAugmentation:
         """
         rng = np.random.default_rng(seed)
         cadence, target = self.injection(cadence, numbers, target, rng)
+        return self._move(cadence, numbers, target, rng)
+
+    def view(
+        self, kept: View, numbers: tuple[int, ...], target: float, seed: int
+    ) -> tuple[View, np.ndarray, float] | None:
+        """Augment a cadence on the device as a call does; None where a signal is added to it."""
+        rng = np.random.default_rng(seed)
+        adds = self.injection.draw_lot(target, rng) is not None
+        return None if adds else self._move(kept, numbers, target, rng)
+
+    def _move(
+        self, cadence: Moved, numbers: tuple[int, ...], target: float, rng: np.random.Generator
+    ) -> tuple[Moved, np.ndarray, float]:
         order = np.arange(len(PANEL_LETTERS))
         on, off = list(ON_PANELS), list(OFF_PANELS)
         for panels, probability in ((on, self.shuffle_on), (off, self.shuffle_off)):
@@ -80,12 +96,13 @@ class PanelAugmentation:
             target = 0.0
         places = {number: place for place, number in enumerate(numbers)}
         now = order[list(numbers)]
+        kept = isinstance(cadence, View)
         if not np.array_equal(now, numbers):
-            cadence = cadence[[places[number] for number in now.tolist()]]
-        bins = cadence.shape[-1]
-        shift = round(float(rng.uniform(-self.roll, self.roll)) * bins)
+            came_from = [places[number] for number in now.tolist()]
+            cadence = cadence.pick(came_from) if kept else cadence[came_from]
+        shift = round(float(rng.uniform(-self.roll, self.roll)) * cadence.shape[-1])
         if shift:
-            cadence = np.roll(cadence, shift, axis=-1)
+            cadence = cadence.roll(shift) if kept else np.roll(cadence, shift, axis=-1)
         return cadence, now, target
 
 

@@ -117,14 +117,16 @@ def test_a_device_that_holds_no_batch_is_one_line(config, monkeypatch):
         batch_size_tuner.tune(config("data.batch_size=auto"), probe=True)
 
 
-def test_trials_leave_a_tenth_of_a_gpu_free(monkeypatch):
+@pytest.mark.parametrize(("kept", "share"), [(0, 0.9), (300, 0.6)])
+def test_trials_leave_a_tenth_of_a_gpu_free_and_what_kept_cadences_need(monkeypatch, kept, share):
     shares = []
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    with batch_size_tuner._limited_memory(torch.device("cuda")):
-        assert shares == [0.9]
-    assert shares == [0.9, 1.0]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (800, 1000))
+    with batch_size_tuner._limited_memory(torch.device("cuda"), kept):
+        assert shares == [pytest.approx(share)]
+    assert shares == [pytest.approx(share), 1.0]
 
 
 def classifier(config, *settings):
