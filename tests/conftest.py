@@ -128,11 +128,15 @@ def compose(name: str, overrides: list[str]):
     """Compose one of the configurations as the programs do; once for those that differ in their folders alone."""
     from omegaconf import OmegaConf
 
-    found = [PLACE.fullmatch(word) for word in overrides]
-    places = {match[1]: match[2] for match in found if match}
-    composed = _composed(
-        name, *(f"{match[1]}=/" if match else word for word, match in zip(overrides, found, strict=True))
-    )
+    others = {word.partition("=")[0] for word in overrides if not PLACE.fullmatch(word)}
+    places, words = {}, []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if PLACE.fullmatch(word) and key not in others:
+            places[key] = value
+            word = f"{key}=/"
+        words.append(word)
+    composed = _composed(name, *words)
     composed = copy.deepcopy(composed)
     for key, value in places.items():
         OmegaConf.update(composed, key, value)
