@@ -209,7 +209,7 @@ class Bench:
         return [recipe.what, *cells]
 
     def _pooled(self, recipe: Recipe, seed: int) -> dict[str, float]:
-        """AUC of five folds: mean of the held-out ones, pooled, on the test set one by one and together."""
+        """AUC of five folds: mean of those held out, pooled, on the test set each and together."""
         folder, root = self.experiment(recipe, seed), self.root(recipe.data)
         settings = [f"data.root={root}", f"output_dir={folder.parent}", f"exp_name={folder.name}"]
         seeds = (f"seed={seed}", "data.fold_seed=0")

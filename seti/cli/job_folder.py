@@ -21,7 +21,7 @@ _existed = Path()  # the nearest folder above this command's jobs that existed w
 
 
 def tested_fold(folder: Path) -> Path | None:
-    """The fold's folder that a job folder of a learning-rate range test belongs to, or None for another job's."""
+    """The fold's folder of a range test's job folder, or None for another job's."""
     return folder.parent.parent if folder.parent.name == "lr_range" else None
 
 

@@ -52,7 +52,7 @@ def settings_of(command: str) -> dict[str, Setting]:
 
 @functools.cache
 def written(command: str) -> DictConfig:
-    """Read the values and the defaults list that conf/ has for a command; shared, not to be changed."""
+    """Read what conf/ has for a command, its defaults list included; not to be changed."""
     return OmegaConf.load(conf_folder() / f"{command}.yaml")
 
 
