@@ -87,13 +87,12 @@ def _later(work):
 
 def install(monkeypatch, ray):
     """Let `launcher=ray` use a fake; returns it."""
-    from seti.config import launcher_checks
-    from seti.utils import ray_pool
+    from seti.utils import extras, ray_pool
 
     @contextmanager
     def joined(*_, **__):
         yield ray
 
-    monkeypatch.setattr(launcher_checks, "find_spec", lambda _: 1)
+    monkeypatch.setattr(extras, "find_spec", lambda _: 1)
     monkeypatch.setattr(ray_pool.ray_cluster, "joined", joined)
     return ray

@@ -175,15 +175,20 @@ def _new_folder() -> tuple[Path, str | None] | None:
 def _say_idle_settings(cfg: "DictConfig") -> None:
     """Name, once, settings that were typed and do nothing.
 
-    A training names its own once its settings are checked.
+    A training names its own once its settings are checked, but for those of Hydra.
     """
     from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
 
-    if not HydraConfig.initialized() or HydraConfig.get().job.config_name == "train":
+    if not HydraConfig.initialized():
         return
     from seti.config import idle
 
-    for line in idle.idle_settings(cfg, command_line.recorded(), HydraConfig.get().job.config_name):
+    hydra = HydraConfig.get()
+    lines = [] if in_sweep() else [*idle.idle_without_sweep(OmegaConf.to_container(hydra.overrides.hydra))]
+    if hydra.job.config_name != "train":
+        lines += idle.idle_settings(cfg, command_line.recorded(), hydra.job.config_name)
+    for line in lines:
         if line not in _said:
             _said.add(line)
             say(line)

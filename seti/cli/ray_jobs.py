@@ -16,7 +16,6 @@ from seti.utils import ray_cluster
 
 log = logging.getLogger(__name__)
 
-SECTION = "hydra.launcher"
 AHEAD = 2  # tasks that Ray holds for each one that can run: a thousand waiting ones would take memory
 GRACE = 60.0  # s in which running jobs may save their state after Ctrl-C
 
@@ -39,12 +38,12 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
         SetiError: Ray does not answer, or has too little for a job.
     """
     settings = launcher.settings
-    with ray_cluster.joined(settings["address"], settings["total_cpus"], SECTION, print_logs=True) as ray:
+    with ray_cluster.joined(settings["address"], settings["total_cpus"], ray_cluster.SWEEP, print_logs=True) as ray:
         return _run(ray, launcher, job_overrides, first)
 
 
 def _run(ray: Any, launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    options, slots = ray_cluster.resources(ray.cluster_resources(), launcher.settings, SECTION)
+    options, slots = ray_cluster.resources(ray.cluster_resources(), launcher.settings, ray_cluster.SWEEP)
     job = RemoteJob.of(launcher)
     run = ray.remote(_run_job).options(
         **options, max_retries=launcher.settings["retries"], retry_exceptions=[StoppedError], name="seti"

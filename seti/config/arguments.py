@@ -7,7 +7,6 @@ commas separate jobs. docs/settings.md describes the rules for users.
 
 import re
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,14 +18,14 @@ from seti.config import keys, scalars, values
 from seti.config.conversions import NONE
 from seti.config.keys import Setting
 from seti.errors import SetiError, brief
-from seti.utils import hints, spelling
+from seti.utils import extras, hints, spelling
 
 WORD = re.compile(r"(\+{0,2}|~)([^=]*)=(.*)", re.DOTALL)
-# Launchers by the first word of their name: the module that they need, and the extra that installs it.
+# Launchers by the first word of their name: the extra that installs what they need, and the modules of that.
 EXTRA = {
-    "joblib": ("hydra_plugins.hydra_joblib_launcher", "sweep"),
-    "submitit": ("hydra_plugins.hydra_submitit_launcher", "sweep"),
-    "slurm": ("submitit", "sweep"),
+    "joblib": ("sweep", "hydra_plugins.hydra_joblib_launcher", "joblib"),
+    "submitit": ("sweep", "hydra_plugins.hydra_submitit_launcher", "submitit"),
+    "slurm": ("sweep", "submitit"),
     "ray": ("ray", "ray"),
 }
 
@@ -100,7 +99,7 @@ def _word(command: str, word: str, *, sweep: bool, known: bool, own: bool = Fals
     if known and not prefix:
         keys.check_known(command, key)
     if key == "hydra/launcher":
-        _check_launcher(value)
+        _check_launcher(value, sweep=sweep)
     typed = value
     if own and not prefix and key in keys.groups_of(command):
         value = scalars.chosen(command, key, value, sweep=sweep)
@@ -158,11 +157,12 @@ def _refuse_value(command: str, key: str, setting: Setting | None, value: str, s
     raise SetiError(msg)
 
 
-def _check_launcher(value: str) -> None:
-    module, extra = EXTRA.get(value.split("_")[0], (None, None))
-    if module is not None and find_spec(module) is None:
-        msg = f"hydra/launcher={value} needs the extra {extra!r}, which is not installed: pip install 'seti[{extra}]'"
-        raise SetiError(msg)
+def _check_launcher(value: str, *, sweep: bool) -> None:
+    engine = value.strip().split("_")[0]
+    if engine in EXTRA:
+        imported = sweep and engine != "ray"  # which reads environment variables then, see seti.utils.ray_cluster
+        check = extras.check_imports if imported else extras.check_installed
+        check(f"hydra/launcher={value.strip()}", *EXTRA[engine])
 
 
 def _refuse_bare(command: str, word: str, previous: str) -> NoReturn:

@@ -36,6 +36,9 @@ NOT_TESTED = (
     "trainer.max_epochs",
 )
 
+# Settings of Hydra that are about sweeps.
+OF_SWEEPS = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.sweep.")
+
 # Settings, the condition under which they do nothing, and what it says.
 Rule = tuple[Sequence[str], Callable[[Any], bool], str]
 TRAIN: tuple[Rule, ...] = (
@@ -136,6 +139,17 @@ def log_idle_settings(cfg: TrainConfig, overrides: Sequence[str]) -> None:
     """
     for line in idle_settings(cfg, overrides):
         notices.log_once(log, logging.WARNING, line)
+
+
+def idle_without_sweep(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each of Hydra's settings that do nothing in a command without -m.
+
+    Args:
+        overrides: the words of the command line about Hydra itself, such as `hydra/launcher=ray`.
+    """
+    for word in overrides:
+        if word.lstrip("+").startswith(OF_SWEEPS):
+            yield f"{word} does nothing without -m"
 
 
 def idle_settings(cfg: Any, overrides: Sequence[str], command: str = "train") -> Iterator[str]:

@@ -1,11 +1,10 @@
 """Refusal of `launcher` and of its section `ray`, before Ray is imported."""
 
-from importlib.util import find_spec
 from typing import Any
 
 from seti.config.checks import check_range
 from seti.errors import SetiError
-from seti.utils import hints
+from seti.utils import extras, hints
 
 RAY = "ray"
 
@@ -29,9 +28,7 @@ def check_launcher(cfg: Any, command: str) -> None:
         other = hints.command(command, "-m", "shard=1/2,2/2", f"hydra/launcher={cfg.launcher}")
         msg = f"launcher={cfg.launcher} is none of null, ray: other engines run shards, {other}"
         raise SetiError(msg)
-    if find_spec(RAY) is None:
-        msg = "launcher=ray needs the extra 'ray', which is not installed: pip install 'seti[ray]'"
-        raise SetiError(msg)
+    extras.check_installed("launcher=ray", RAY, RAY)
     if cfg.ray.actors is not None:
         check_range("ray.actors", cfg.ray.actors, 1, None, ", or null for as many as there are places for")
     check_range("ray.cpus", cfg.ray.cpus, 1, None)

@@ -134,7 +134,7 @@ def _print_table(summary: dict[str, Any]) -> None:
         f"{summary['mean_auc']:.4f}{spread}",
         "",
         "",
-        f"{summary['seconds']:.0f}",
+        f"{summary['seconds'] / len(summary['folds']):.0f}",
     )
     table.add_row("pooled", f"{summary['pooled_auc']:.4f}", "", "", "")
     console().print(table)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from seti.errors import SetiError, brief
+from seti.utils import extras
 from seti.utils.processes import lead_to_package
 
 # Read when Ray is imported: no reports to its makers, and every line of every job is printed.
@@ -19,6 +20,7 @@ ENVIRONMENT = {
     "RAY_COLOR_PREFIX": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+SWEEP = "hydra.launcher"  # section of the settings of a sweep
 ANSWER = 10.0  # s to wait for a cluster's answer
 
 
@@ -33,11 +35,12 @@ def joined(address: str | None, cores: int | None, section: str, *, print_logs: 
         print_logs: print here what processes of Ray print.
 
     Raises:
-        SetiError: Ray does not answer.
+        SetiError: Ray does not answer, or is not installed as it should be.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     lead_to_package()
+    extras.check_imports("hydra/launcher=ray" if section == SWEEP else "launcher=ray", "ray", "ray")
     import ray
 
     began = not ray.is_initialized()
@@ -98,9 +101,10 @@ def resources(has: dict[str, float], settings: Any, section: str) -> tuple[dict[
     for name, count in wanted.items():
         if count > has.get(name, 0):
             key = f"{section}.{name.lower()}s"
+            what = "job" if section == SWEEP else "actor"
             msg = (
-                f"{key}={count} for each job, and Ray has {has.get(name, 0):g} {name}s in all: set {key} to what one "
-                "machine has"
+                f"{key}={count} for each {what}, and Ray has {has.get(name, 0):g} {name}s in all: set {key} to what "
+                "one machine has"
             )
             raise SetiError(msg)
     slots = min(int(has[name] // count) for name, count in wanted.items() if count)

@@ -16,7 +16,7 @@ from seti.cli.launchers import OWN
 from seti.cli.sweep_report import OWN as OWN_BY_NAME
 from seti.config import arguments, instantiation_guard
 from seti.errors import SetiError
-from seti.utils import ray_cluster
+from seti.utils import extras, ray_cluster
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_presets_compose_for_every_command_and_are_allowed(launcher, command):
 
 @pytest.mark.parametrize(("launcher", "module", "extra"), [("ray", "ray", "ray"), ("slurm", "submitit", "sweep")])
 def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch, launcher, module, extra):
-    monkeypatch.setattr(arguments, "find_spec", lambda name: None if name == module else 1)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == module else 1)
     with pytest.raises(SetiError) as refused:
         arguments.to_hydra("train", [f"hydra/launcher={launcher}"], sweep=True)
     assert str(refused.value) == (

@@ -6,9 +6,10 @@ import pytest
 from conftest import compose
 from omegaconf import OmegaConf
 
-from seti.config import arguments, keys
+from seti.config import keys
 from seti.config.arguments import to_hydra
 from seti.errors import SetiError
+from seti.utils import extras
 
 
 @pytest.mark.parametrize(
@@ -84,14 +85,21 @@ def test_in_a_sweep_commas_separate_jobs(word, becomes):
 
 
 def test_a_launcher_that_is_not_installed_names_the_extra(monkeypatch):
-    monkeypatch.setattr(arguments, "find_spec", lambda name: None)
-    for launcher in ("joblib", "submitit_slurm", "submitit_local"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    for launcher in ("joblib", "submitit_slurm", "submitit_local", "slurm"):
         with pytest.raises(SetiError) as refused:
             to_hydra("train", [f"hydra/launcher={launcher}"], sweep=True)
         assert str(refused.value) == (
             f"hydra/launcher={launcher} needs the extra 'sweep', which is not installed: pip install 'seti[sweep]'"
         )
     assert to_hydra("train", ["hydra/launcher=basic"]) == ["hydra/launcher=basic"]
+    # The plugin alone is installed.
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in ("submitit", "joblib") else 1)
+    for launcher in ("joblib", "submitit_slurm", "submitit_local", "slurm"):
+        with pytest.raises(
+            SetiError, match=f"hydra/launcher={launcher} needs the extra 'sweep', which is not installed"
+        ):
+            to_hydra("train", [f"hydra/launcher={launcher}"], sweep=True)
 
 
 def test_arguments_of_the_trainer_are_those_of_lightning():

@@ -125,3 +125,10 @@ def test_a_setting_that_is_given_twice_says_which_one_counts():
 def test_other_commands_name_them_too(command, typed, line):
     found = list(idle.idle_settings(compose(command, typed), typed, command))
     assert found == ([] if line is None else [line])
+
+
+def test_settings_of_sweeps_do_nothing_without_one():
+    words = ["hydra/launcher=ray", "hydra.launcher.n_jobs=2", "+hydra.launcher.x=1", "hydra.sweep.dir=a"]
+    assert list(idle.idle_without_sweep([*words, "hydra.run.dir=b", "hydra.verbose=true"])) == [
+        f"{word} does nothing without -m" for word in words
+    ]

@@ -1,9 +1,9 @@
 import pytest
 from conftest import compose
 
-from seti.config import launcher_checks
 from seti.config.launcher_checks import check_launcher
 from seti.errors import SetiError
+from seti.utils import extras
 
 
 @pytest.mark.parametrize("command", ["predict", "scan"])
@@ -19,7 +19,7 @@ from seti.errors import SetiError
     ],
 )
 def test_settings_that_cannot_work(monkeypatch, command, word, said):
-    monkeypatch.setattr(launcher_checks, "find_spec", lambda _: 1)
+    monkeypatch.setattr(extras, "find_spec", lambda _: 1)
     with pytest.raises(SetiError) as refused:
         check_launcher(compose(command, ["launcher=ray", word]), command)
     assert str(refused.value) == said
@@ -31,7 +31,7 @@ def test_other_engines_and_a_ray_that_is_not_installed(monkeypatch):
         check_launcher(compose("scan", ["launcher=slurm"]), "scan")
     assert str(refused.value).startswith("launcher=slurm is none of null, ray: other engines run shards, ")
     assert str(refused.value).endswith("scan -m shard=1/2,2/2 hydra/launcher=slurm")
-    monkeypatch.setattr(launcher_checks, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     cfg = compose("predict", ["launcher=RAY"])
     with pytest.raises(SetiError) as refused:
         check_launcher(cfg, "predict")

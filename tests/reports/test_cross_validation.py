@@ -67,6 +67,14 @@ def test_a_single_fold_has_no_deviation(finished, outputs, capsys):
     assert summary["finished_folds"] == [0]
 
 
+def test_the_row_of_means_has_the_mean_time_of_a_fold(capsys):
+    folds = [{"fold": n, "auc": 0.75, "loss": 0.5, "best_epoch": 0, "seconds": 10.0 + 20 * n} for n in (0, 1)]
+    scores = {"mean_auc": 0.75, "deviation_auc": 0.0, "pooled_auc": 0.75, "calibration_error": 0.1, "brier": 0.2}
+    cross_validation._print_table({"exp_name": "x", "folds": folds, "seconds": 40.0, "honest": True, **scores})
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "mean" in line)
+    assert [cell.strip() for cell in row.strip(" │┃|").split("│")][-1] == "20"
+
+
 def test_a_folder_without_a_finished_fold_is_left_unchanged(tmp_path, capsys):
     cross_validation.report(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()

@@ -85,7 +85,7 @@ def test_as_many_actors_as_there_are_places_for_and_as_have_work():
     with pytest.raises(SetiError) as refused:
         Cluster(FakeRay(), SETTINGS | {"gpus": 1})
     assert str(refused.value) == (
-        "ray.gpus=1 for each job, and Ray has 0 GPUs in all: set ray.gpus to what one machine has"
+        "ray.gpus=1 for each actor, and Ray has 0 GPUs in all: set ray.gpus to what one machine has"
     )
 
 
