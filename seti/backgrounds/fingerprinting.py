@@ -15,7 +15,7 @@ from seti.errors import SetiError, brief
 from seti.utils.checksums import panel_checksums, row_checksum
 from seti.utils.console import cadence_progress
 from seti.utils.processes import available_cores, parallel_map
-from seti.utils.shards import Shard, shard_of
+from seti.utils.shards import Shard, not_done, say_if_empty, shard_of
 
 BLOCK = 512  # cadences of a part
 ALONE = 1024  # cadences that one process reads before others would have started
@@ -59,14 +59,20 @@ def fingerprint_all(data: DataSet, workers: int | None) -> Fingerprints:
     return Fingerprints(paths, *(np.concatenate(column) for column in zip(*read, strict=True)), made)
 
 
-def fingerprint_shard(data: DataSet, workers: int | None, shard: Shard) -> int:
-    """Do a shard of `fingerprint_all`; return how many cadences are done, by all shards.
+def fingerprint_shard(data: DataSet, workers: int | None, shard: Shard) -> tuple[int, str]:
+    """Do a shard of `fingerprint_all`.
+
+    Returns:
+        How many cadences are done, by all shards, and the shards that have some left, for a message.
 
     Raises:
         SetiError: the panels have too few rows or bins.
     """
     blocks, _ = _fingerprint(data, workers, shard)
-    return sum(len(block.own) for block in blocks if parts.is_made(block.path, block.made_from))
+    say_if_empty(shard, blocks, "block", BLOCK, len(data.ids))
+    made = [parts.is_made(block.path, block.made_from) for block in blocks]
+    done = sum(len(block.own) for block, is_made in zip(blocks, made, strict=True) if is_made)
+    return done, not_done(made, shard)
 
 
 @dataclass(frozen=True)

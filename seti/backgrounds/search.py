@@ -53,10 +53,10 @@ def find_in_shards(root: Path, pack_dir: Path | None, workers: int | None, shard
             print(f"{said}: {near(root / table.TABLE)} is there, and of these cadences; {AGAIN}")
             return None
         data = open_data_set(root, pack_dir)
-        done = fingerprint_shard(data, workers, shard)
+        done, left = fingerprint_shard(data, workers, shard)
         said += f", {done} of {len(data.ids)} cadences are."
         if done < len(data.ids):
-            print(f"{said} The shard that ends last finds the twins")
+            print(f"{said} The shard that ends last finds the twins; {left}")
             return None
         print(f"{said} All shards are: finding the twins", flush=True)
         with locks.hold(root, "finding twins", name=LOCK, patience=MERGE_PATIENCE):

@@ -23,6 +23,12 @@ LARGEST_ARRAY = 1000  # jobs; Slurm's default limit is 1001
 POLL, POLL_SLURM = 0.5, 5.0  # s between two looks at results, and two questions to Slurm
 VANISHED = 3  # answers without a job after which it has ended: a queued or requeued one is listed
 USUAL = ("None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Cleaning")  # reasons to wait that pass
+# Of Slurm's commands on a machine without its configuration, which neither a file nor a server gives.
+UNCONFIGURED = (
+    "Could not establish a configuration source",
+    "Unable to process configuration file",
+    "unable to status file",
+)
 ANSWER = 60  # s to wait for Slurm's answer
 REMEDIES = {
     "TIMEOUT": "its time was over: raise hydra.launcher.timeout_min, or hydra.launcher.requeues",
@@ -110,7 +116,7 @@ def check_scheduler(cluster: str) -> None:
     """Refuse a sweep for which there is no scheduler.
 
     Raises:
-        SetiError: Slurm is not installed here, or does not answer.
+        SetiError: Slurm is not installed here, has no configuration, or does not answer.
     """
     if cluster == "local":
         return
@@ -126,6 +132,12 @@ def check_scheduler(cluster: str) -> None:
     asked = _ask("sinfo", "-h", "-o", "%G")
     if asked.returncode:
         said = brief((asked.stderr.strip() or "no answer").splitlines()[-1], 200)
+        if any(words in asked.stderr for words in UNCONFIGURED):
+            msg = (
+                f"hydra/launcher=slurm: this machine is not part of a Slurm cluster ({said}): start the command on a "
+                "login node of one, or try it here with hydra.launcher.cluster=local"
+            )
+            raise SetiError(msg)
         msg = f"hydra/launcher=slurm: Slurm's controller does not answer ({said}): try again later"
         raise SetiError(msg)
 

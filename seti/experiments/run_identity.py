@@ -1,6 +1,6 @@
 """The identity of a training run: two runs with the same one train the same fold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ NOT_COMPARED = (
 
 
 UNGROUPED = "folds that keep no groups together"
+REPLACE = "force=true to replace that fold"
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,13 @@ class RunIdentity:
             )
         return "other labelled cadences: train_labels.csv has changed"
 
-    def check_same(self, other: "RunIdentity", folder: Path) -> None:
+    def check_same(self, other: "RunIdentity", folder: Path, remedy: Callable[[], str] = lambda: REPLACE) -> None:
         """Refuse to continue a fold of this identity with another one.
 
         Args:
             other: of the run that wants to.
             folder: the fold's.
+            remedy: gives the advice besides another exp_name.
 
         Raises:
             SettingsError: naming every difference.
@@ -129,7 +131,7 @@ class RunIdentity:
         if different:
             msg = (
                 f"{folder} was trained with other settings ({'; '.join(different)}): give another exp_name, "
-                "or force=true to replace that fold"
+                f"or {remedy()}"
             )
             raise SettingsError(msg)
 

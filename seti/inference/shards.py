@@ -6,6 +6,7 @@ batches of the undivided prediction, and prepares its networks with the first ba
 """
 
 import hashlib
+import logging
 import shutil
 import time
 import zipfile
@@ -25,7 +26,9 @@ from seti.dataloading.dataset import CadenceDataset
 from seti.inference.pool import Place, Predictor, predict_batches, taken
 from seti.utils import files, locks
 from seti.utils.console import near
-from seti.utils.shards import Shard, parse_shard, shard_of
+from seti.utils.shards import Shard, not_done, parse_shard, say_if_empty, shard_of
+
+log = logging.getLogger(__name__)
 
 FOLDER = "predict_parts"
 FORMAT = 1  # raised when the same networks give other probabilities
@@ -53,17 +56,25 @@ class Parts:
         """Folder of the parts."""
         return self.folder / FOLDER / self.identity[:16]
 
-    def read(self, count: int) -> np.ndarray:
-        """Probabilities of `count` cadences, `(count, networks)`; NaN where none are kept."""
+    def read(self, count: int) -> tuple[np.ndarray, dict[Path, range]]:
+        """Read what is kept of `count` cadences.
+
+        Returns:
+            Probabilities, `(count, networks)`, NaN where none are kept. Damaged parts whose cadences no other part has,
+            and the rows between which these are.
+        """
         probs = np.full((count, self.networks), np.nan)
-        for path in self.path.glob("[0-9]*.npz"):
+        damaged = {}
+        for path in sorted(self.path.glob("[0-9]*.npz")):
             try:
                 with np.load(path, allow_pickle=False) as stored:
                     rows, found = stored["rows"], stored["probs"]
                     probs[rows] = found
             except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
-                continue  # a power cut has left it: made again
-        return probs
+                # A power cut may have left it; its rows are made again, which writes it again or another one.
+                first, last = (int(word) if word.isdecimal() else 0 for word in (path.stem + "-").split("-")[:2])
+                damaged[path] = range(min(first, count), min(last + 1, count))
+        return probs, {path: rows for path, rows in damaged.items() if np.isnan(probs[rows.start : rows.stop]).any()}
 
     def write(self, rows: np.ndarray, probs: np.ndarray) -> None:
         """Keep the probabilities of some cadences."""
@@ -154,9 +165,14 @@ def predict_shard(
     ]
     parts = [Parts(folder, identity([*shared, sums]), networks) for folder, networks, sums in ensembles]
     total = len(dataset)
-    probs = _read(parts, total)
+    probs, damaged = _read(parts, total)
     batches = [range(start, min(start + size, total)) for start in range(0, total, size)]
+    if shard is not None:
+        say_if_empty(shard, batches, "batch", size, total)
     missing = [batch for batch in shard_of(batches, shard) if np.isnan(probs[batch.start : batch.stop]).any()]
+    for path, rows in damaged.items():
+        mine = any(batch.start < rows.stop and rows.start < batch.stop for batch in missing)
+        log.warning("%s is damaged, and left out%s", near(path), "; its cadences are predicted again" if mine else "")
     if missing and place.cluster is not None:
         for one in parts:
             one.path.mkdir(parents=True, exist_ok=True)
@@ -172,19 +188,21 @@ def predict_shard(
             keeper.flush(probs[rows])
     if shard is None:
         return probs
-    probs = _read(parts, total)  # others may have ended meanwhile
+    probs, _ = _read(parts, total)  # others may have ended meanwhile
     done = int((~np.isnan(probs).any(axis=1)).sum())
     said = f"shard {cfg.shard} is done, {done} of {total} cadences are."
     where = ", ".join(str(near(folder)) for folder, *_ in ensembles)
     if done == total:
         print(f"{where}: {said} All shards are: writing the predictions", flush=True)
         return probs
-    print(f"{where}: {said} The shard that ends last writes the predictions")
+    left = not_done([not np.isnan(probs[batch.start : batch.stop]).any() for batch in batches], shard)
+    print(f"{where}: {said} The shard that ends last writes the predictions; {left}")
     return None
 
 
-def _read(parts: Sequence[Parts], count: int) -> np.ndarray:
-    return np.concatenate([one.read(count) for one in parts], axis=1)
+def _read(parts: Sequence[Parts], count: int) -> tuple[np.ndarray, dict[Path, range]]:
+    probs, damaged = zip(*(one.read(count) for one in parts), strict=True)
+    return np.concatenate(probs, axis=1), {path: rows for one in damaged for path, rows in one.items()}
 
 
 def _write(parts: Sequence[Parts], rows: np.ndarray, probs: np.ndarray) -> None:

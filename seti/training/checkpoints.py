@@ -11,7 +11,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 
 from seti.errors import SetiError
 from seti.experiments.experiment import FoldFolder
-from seti.experiments.run_identity import RunIdentity
+from seti.experiments.run_identity import REPLACE, RunIdentity
 from seti.training.callbacks.history import History
 from seti.utils import files
 from seti.utils.safe_load import read_checkpoint
@@ -69,7 +69,10 @@ class Position:
 
 
 def find_checkpoint(
-    folder: FoldFolder, identity: RunIdentity, check_processes: Callable[[int], None] = lambda _: None
+    folder: FoldFolder,
+    identity: RunIdentity,
+    check_processes: Callable[[int], None] = lambda _: None,
+    remedy: Callable[[], str] = lambda: REPLACE,
 ) -> tuple[int, Position] | None:
     """Find the checkpoint of an interrupted run of the same fold.
 
@@ -77,6 +80,7 @@ def find_checkpoint(
         folder: the fold's.
         identity: of the run that would continue it; its seed is not compared.
         check_processes: refuses a number of processes that trained together when the checkpoint was written.
+        remedy: gives the advice to a run with other settings, besides another exp_name.
 
     Returns:
         The seed of the run that wrote `last.ckpt`, and the position at which it continues; None without one.
@@ -94,6 +98,6 @@ def find_checkpoint(
             f"{path} was not written by this program, or by an older version of it: give another exp_name; or {RESTART}"
         )
         raise SetiError(msg)
-    found.check_same(identity, folder.path)
+    found.check_same(identity, folder.path, remedy)
     check_processes(History.read_processes(checkpoint))
     return found.seed, position

@@ -39,7 +39,7 @@ from seti.training.compiling import choose_compilation
 from seti.training.earlier_round import find_earlier_checkpoint
 from seti.training.held_out import predict_held_out, score
 from seti.training.pseudo_labels import read_pseudo_labels
-from seti.training.refusals import check_accelerator, check_batches, check_other_folds, fitting_errors
+from seti.training.refusals import check_accelerator, check_batches, check_other_folds, fitting_errors, how_to_replace
 from seti.training.retries import Attempts
 from seti.training.tracking import Tracked, tracked
 from seti.utils import files, locks, ranks, shutdown
@@ -79,6 +79,10 @@ class Run:
     def label(self) -> str:
         """Name of the fold, for messages."""
         return f"fold {self.cfg.fold} of {self.cfg.exp_name}"
+
+    def how_to_replace(self) -> str:
+        """Advice, where folds were trained with other settings."""
+        return how_to_replace(self.experiment, self.cfg.fold, self.identity, self.overrides)
 
 
 def train(
@@ -150,7 +154,7 @@ def _finished(run: Run) -> float | None:
     finished = None if run.cfg.force else run.folder.read_result()
     if finished is None:
         return None
-    finished.identity.check_same(run.identity, run.folder.path)
+    finished.identity.check_same(run.identity, run.folder.path, run.how_to_replace)
     return finished.scores.auc
 
 
@@ -277,13 +281,13 @@ def _choose_position(run: Run, attempts: Attempts) -> Position | None:
         position = _find_position(run, attempts)
     if position is None and not run.cfg.force:
         for fold, other in run.experiment.results.items():
-            other.identity.check_same(run.identity, run.experiment.fold(fold).path)
+            other.identity.check_same(run.identity, run.experiment.fold(fold).path, run.how_to_replace)
     return position
 
 
 def _find_position(run: Run, attempts: Attempts) -> Position | None:
     """Find the position at which an interrupted run of the same identity continues, if any."""
-    found = find_checkpoint(run.folder, run.identity, _check_processes(run))
+    found = find_checkpoint(run.folder, run.identity, _check_processes(run), run.how_to_replace)
     if found is None:
         return None
     seed, position = found

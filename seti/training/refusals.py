@@ -13,7 +13,7 @@ from seti.config import arguments
 from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SettingsError
 from seti.experiments.experiment import Experiment
-from seti.experiments.run_identity import RunIdentity
+from seti.experiments.run_identity import REPLACE, RunIdentity
 from seti.experiments.swept_folds import swept_folds
 from seti.utils import hints
 
@@ -60,15 +60,32 @@ def check_other_folds(
         return
     different = left[first].differences(identity)
     if different:
-        every = ",".join(map(str, sorted({fold, *others})))
-        words = arguments.retyped("train", overrides) if overrides else [hints.setting("exp_name", experiment.name)]
-        kept = [word for word in words if word.lstrip("+").split("=")[0] not in ("fold", "force")]
         msg = (
             f"{experiment.fold_path(first)} was trained with other settings ({'; '.join(different)}), and force=true "
-            f"would replace fold {fold} alone, which then disagrees: give another exp_name, or replace every fold with "
-            f"{hints.command('train', '-m', f'fold={every}', *kept, 'force=true')}"
+            f"would replace fold {fold} alone, which then disagrees: give another exp_name, or "
+            f"{_replacing_all(experiment, {fold, *others}, overrides)}"
         )
         raise SettingsError(msg)
+
+
+def how_to_replace(experiment: Experiment, fold: int, identity: RunIdentity, overrides: list[str] | None = None) -> str:
+    """Advice to a run with other settings than those of the folds that are there.
+
+    Args:
+        experiment, fold, identity, overrides: as of `check_other_folds`, which refuses some runs with `force`.
+    """
+    try:
+        check_other_folds(experiment, fold, identity, overrides)
+    except SettingsError:
+        return _replacing_all(experiment, {fold, *experiment.finished_elsewhere(fold)}, overrides)
+    return REPLACE
+
+
+def _replacing_all(experiment: Experiment, folds: set[int], overrides: list[str] | None) -> str:
+    words = arguments.retyped("train", overrides) if overrides else [hints.setting("exp_name", experiment.name)]
+    kept = [word for word in words if word.lstrip("+").split("=")[0] not in ("fold", "force")]
+    every = ",".join(map(str, sorted(folds)))
+    return f"replace every fold with {hints.command('train', '-m', f'fold={every}', *kept, 'force=true')}"
 
 
 def check_accelerator(trainer: Mapping[str, Any]) -> None:

@@ -173,12 +173,24 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError) as error:
-        msg = f"cannot read {path}: {brief(error, 200)}; delete it, or restore it from a copy"
+        msg = f"cannot read {path}: {_why_not_json(error)}; delete it, or restore it from a copy"
         raise SetiError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} is not a JSON object: delete it, or restore it from a copy"
         raise SetiError(msg)
     return content
+
+
+def _why_not_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        cut = not error.doc[error.pos :].strip()  # it ends in the middle of a value
+        reason = "ends too early" if cut else f"is not JSON at line {error.lineno}, column {error.colno}"
+        return f"it {reason}" if error.doc.strip() else "it is empty"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else brief(error, 200)
 
 
 def _refuse_constant(name: str) -> float:

@@ -49,9 +49,10 @@ def test_shards_give_the_bytes_of_one_search(root, capsys, monkeypatch):
     read = count_reads(monkeypatch)
     assert find(root, 3, 3) is None
     assert find(root, 1, 3) is None
-    assert f"{root}: shard 1/3 is done, 6 of 8 cadences are. The shard that ends last finds the twins" in (
-        capsys.readouterr().out
-    )
+    assert (
+        f"{root}: shard 1/3 is done, 6 of 8 cadences are. The shard that ends last finds the twins; not "
+        "done: shard=2/3\n"
+    ) in capsys.readouterr().out
     found = find(root, 2, 3)
     assert "shard 2/3 is done, 8 of 8 cadences are. All shards are: finding the twins" in capsys.readouterr().out
     assert found.counts["groups"] == 2

@@ -137,6 +137,19 @@ def test_a_scheduler_that_is_away_is_one_line(monkeypatch):
         "hydra/launcher=slurm: Slurm's controller does not answer (slurm_load_partitions: Unable to contact slurm "
         "controller (connect failure)): try again later"
     )
+    answer(
+        monkeypatch,
+        code=1,
+        err="sinfo: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host\n"
+        "sinfo: fatal: Could not establish a configuration source\n",
+    )
+    with pytest.raises(SetiError) as refused:
+        slurm_jobs.check_scheduler("slurm")
+    assert str(refused.value) == (
+        "hydra/launcher=slurm: this machine is not part of a Slurm cluster (sinfo: fatal: Could not establish a "
+        "configuration source): start the command on a login node of one, or try it here with "
+        "hydra.launcher.cluster=local"
+    )
     with pytest.raises(SetiError, match=r"hydra\.launcher\.cluster=moon is none of slurm, local"):
         slurm_jobs.check_scheduler("moon")
 

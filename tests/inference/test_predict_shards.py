@@ -127,16 +127,33 @@ def test_parts_of_other_settings_or_cadences_are_not_joined(trained, own_data, w
     assert sum(watched) - before == first
 
 
-def test_a_damaged_part_is_made_again(trained):
+def test_a_damaged_part_is_named_and_made_again(trained, caplog, capsys):
     predict(trained, "precision=32")
     whole = contents(trained)
     predict(trained, "precision=32", "shard=1/2")
     (part,) = (trained / shards.FOLDER).glob("*/*.npz")
     part.write_bytes(part.read_bytes()[:100])
     predict(trained, "precision=32", "shard=2/2")
+    assert [record.message for record in caplog.records if "damaged" in record.message] == [
+        f"{part} is damaged, and left out"
+    ]
+    assert "The shard that ends last writes the predictions; not done: shard=1/2\n" in capsys.readouterr().out
     (trained / "predictions.csv").unlink()
+    caplog.clear()
     predict(trained, "precision=32", "shard=1/2")
+    assert f"{part} is damaged, and left out; its cadences are predicted again" in caplog.text
     assert contents(trained) == whole
+    caplog.clear()
+    predict(trained, "precision=32", "shard=2/2")  # the part has been written again
+    assert "damaged" not in caplog.text
+
+
+def test_a_shard_without_a_batch_says_so(trained, capsys):
+    predict(trained, "precision=32", "data.batch_size=100", "shard=1/2")
+    said = capsys.readouterr().out
+    assert "shard 1/2 has no cadences: shards are whole batches of up to 100, and " in said
+    assert " cadences make 1 batch\n" in said
+    assert "not done: shard=2/2\n" in said
 
 
 def test_several_experiments_and_any_folder_are_divided(trained, data_root, tmp_path, monkeypatch):

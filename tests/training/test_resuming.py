@@ -1,6 +1,7 @@
 """A fold that was stopped, killed, finished or forced, and trained again."""
 
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -218,6 +219,15 @@ def test_force_replaces_no_fold_that_would_disagree_with_finished_ones(train, fo
             str(error.value),
         )
     assert {path: path.read_bytes() for path in (outputs / "exp").rglob("*") if path.is_file()} == before
+    for number, advice in (
+        (0, "replace every fold with seti train -m fold=0,1 exp_name=exp force=true"),
+        (0, "force=true to replace that fold"),
+        (1, "replace every fold with seti train -m fold=0,1 exp_name=exp force=true"),
+    ):
+        with pytest.raises(SettingsError) as error:
+            train("trainer.max_epochs=1", "optimizer.lr=0.01", f"fold={number}")
+        assert str(error.value).endswith(f"lr: 0.0006 -> 0.01): give another exp_name, or {advice}")
+        shutil.rmtree(outputs / "exp" / "fold_1", ignore_errors=True)  # then fold 0 is alone
     assert train("trainer.max_epochs=1", "force=true") == read_json(fold / "result.json")["scores"]["auc"]
 
 

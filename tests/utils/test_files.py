@@ -146,3 +146,24 @@ def test_an_output_is_tried_without_a_trace(tmp_path):
         with pytest.raises(OSError, match=said.split(";")[0]) as caught:
             files.try_output(path)
         assert files.explain(caught.value) == f"{path}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b'{"a": 1,', "it ends too early"),
+        (b"garb", "it is not JSON at line 1, column 1"),
+        (b'{"a": 1}\n}', "it is not JSON at line 2, column 1"),
+        (b'{"a": NaN}', "NaN is not a number"),
+        (b"\xff\xfe{", "it is not UTF-8 text"),
+        (b"[" * 100_000, "its values are nested too deeply"),
+    ],
+)
+def test_what_is_not_json_says_why_in_plain_words(tmp_path, content, said):
+    path = tmp_path / "precision.json"
+    path.write_bytes(content)
+    with pytest.raises(SetiError) as refused:
+        files.read_json(path)
+    assert str(refused.value) == f"cannot read {path}: {said}; delete it, or restore it from a copy"
