@@ -4,6 +4,8 @@ Settings: conf/hydra/launcher/. Hydra takes plugins from a package of its own al
 need a second copy; `register` lets it take these.
 """
 
+import logging
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +15,8 @@ from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+JOBLIB = "hydra_plugins.hydra_joblib_launcher._core"  # logger of Hydra's launcher
 
 
 class _Launcher(Launcher):
@@ -59,8 +63,29 @@ class RayLauncher(_Launcher):
 OWN = tuple(f"{kind.__module__}.{kind.__name__}" for kind in (SlurmLauncher, RayLauncher))
 
 
+class _JoblibLines(logging.Filter):
+    """Replaces the library's first line by one in the words of the other engines; leaves out its second."""
+
+    FIRST = re.compile(r"Joblib\.Parallel\((?:.*,)?n_jobs=(-?\d+|None)\b.*\) is launching (\d+) jobs")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change a record of the library; True if it is to be printed."""
+        said = record.getMessage()
+        first = self.FIRST.match(said)
+        if first is not None:
+            from joblib import effective_n_jobs
+
+            at_once = effective_n_jobs(None if first[1] == "None" else int(first[1]))
+            record.msg = f"joblib runs {first[2]} jobs, {min(at_once, int(first[2]))} at a time"
+        return not said.startswith("Launching jobs, sweep output dir")
+
+
+_joblib_lines = _JoblibLines()
+
+
 def register() -> None:
     """Let Hydra instantiate these classes from now on."""
+    logging.getLogger(JOBLIB).addFilter(_joblib_lines)
     plugins = Plugins.instance()
     for kind in (SlurmLauncher, RayLauncher):
         plugins.register(kind)

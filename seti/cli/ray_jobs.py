@@ -17,6 +17,7 @@ from seti.utils import ray_cluster
 log = logging.getLogger(__name__)
 
 AHEAD = 2  # tasks that Ray holds for each one that can run: a thousand waiting ones would take memory
+ENDED = "#{} has ended"
 GRACE = 60.0  # s in which running jobs may save their state after Ctrl-C
 
 
@@ -53,6 +54,7 @@ def _run(ray: Any, launcher: Any, job_overrides: Sequence[Sequence[str]], first:
     waiting = iter(enumerate(job_overrides, first))
     running: dict[Any, int] = {}
     values: dict[int, Any] = {}
+    echo, ended_lines = ray_cluster.Echo(ray), []
     try:
         while True:
             for number, overrides in islice(waiting, max(0, AHEAD * slots - len(running))):
@@ -64,14 +66,18 @@ def _run(ray: Any, launcher: Any, job_overrides: Sequence[Sequence[str]], first:
             number = running.pop(ended)
             try:
                 values[number] = ray.get(ended)
+                ended_lines.append(ENDED.format(number))
             except ray.exceptions.RayError as error:
                 values[number] = float("nan")
                 note_ended_by_engine(job, job_overrides[number - first], number, _explain(ray, error))
     except BaseException:
         journal.stop()  # not ray.cancel: a task that ends meanwhile may abort this process (ray 2.60)
         if running:
-            ray.wait(list(running), num_returns=len(running), timeout=GRACE)
+            stopped, _ = ray.wait(list(running), num_returns=len(running), timeout=GRACE)
+            ended_lines += [ENDED.format(running[one]) for one in stopped]
         raise
+    finally:
+        echo.wait_for(ended_lines)  # Ray forgets what it has not printed when it is shut down
     return [returned(overrides, values[number]) for number, overrides in enumerate(job_overrides, first)]
 
 
@@ -79,9 +85,11 @@ def _run_job(job: RemoteJob, overrides: list[str], number: int) -> Any:
     os.environ[journal.VARIABLE] = job.journal
     try:
         with watch.signalling(signal.SIGINT, journal.is_stopping):  # as Ctrl-C, once the sweep is stopping
-            return float("nan") if journal.is_stopping() else job(overrides, number, f"ray_{number}")
+            value = float("nan") if journal.is_stopping() else job(overrides, number, f"ray_{number}")
     except SystemExit as stopped:
         raise StoppedError(f"exit code {SIGTERM_CODE}") from stopped
+    print(ENDED.format(number), flush=True)  # its last line, for which the sweep waits
+    return value
 
 
 def _explain(ray: Any, error: Exception) -> str:

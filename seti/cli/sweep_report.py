@@ -31,6 +31,7 @@ from seti.utils import files, hints
 from seti.utils.console import near
 
 OWN = ("seti.cli.launchers.SlurmLauncher", "seti.cli.launchers.RayLauncher")  # their jobs run anywhere
+ENGINE = ("hydra/launcher", "hydra.launcher.", "+hydra.launcher.")  # settings of what runs the jobs
 LOCAL = ("hydra._internal.core_plugins.", "hydra_plugins.hydra_joblib_launcher.")  # launchers of this machine
 
 
@@ -103,7 +104,7 @@ class SweepReport(Callback):
         for job in jobs:
             if not job.ended and job.failure is None:
                 job.failure = {"message": journal.KILLED}
-        unreported = _report(jobs)
+        unreported = _report(jobs, [word for word in _options(config) if word.startswith(ENGINE)])
         failed = [job for job in jobs if job.failure is not None]
         if failed:
             _list_failures(failed, len(jobs), config)
@@ -179,6 +180,11 @@ def _words(recorded: ListConfig) -> list[str]:
     return OmegaConf.to_container(recorded, resolve=False)
 
 
+def _options(config: DictConfig) -> list[str]:
+    """Settings of Hydra on the command line, as they were typed."""
+    return [word for word in _words(config.hydra.overrides.hydra) if not word.startswith("hydra.mode=")]
+
+
 def _find_jobs(output_dir: Path, started: float) -> list[Job]:
     """Find the jobs of other machines that reach no journal by the files that began them."""
     folders = set()
@@ -205,9 +211,8 @@ def _list_failures(failed: list[Job], count: int, config: DictConfig) -> None:
         console.print(f"  {where}{message}", highlight=False, markup=False)
     again = [job for job in failed if not job.failure.get("refused")]
     if again:
-        options = [word for word in _words(config.hydra.overrides.hydra) if not word.startswith("hydra.mode=")]
         overrides = (job.failure.get("overrides", job.overrides) for job in again)
-        commands = retry_commands(config.hydra.job.config_name, overrides, options)
+        commands = retry_commands(config.hydra.job.config_name, overrides, _options(config))
         console.print(f"again, just {'that' if len(again) == 1 else 'those'}:")
         for command in commands:
             print(f"  {command}", file=sys.stderr)  # to be copied: rich would expand tabs and :names:
@@ -232,8 +237,13 @@ def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) 
     return lines
 
 
-def _report(jobs: list[Job]) -> int:
-    """Report each experiment and range test of the jobs; return the number of failures."""
+def _report(jobs: list[Job], engine: list[str]) -> int:
+    """Report each experiment and range test of the jobs; return the number of failures.
+
+    Args:
+        jobs: of the sweep.
+        engine: settings of the launcher on the command line, which the next command repeats.
+    """
     tests = {job_folder.tested_fold(job.folder) for job in jobs} - {None}
     experiments = {job.folder.parent for job in jobs if job.folder.name.startswith("fold_")}
     reports: list[Callable[[], object]] = []
@@ -250,7 +260,9 @@ def _report(jobs: list[Job]) -> int:
         typed = [job.overrides for job in own if job.failure is None]
         failed = (job for job in own if job.failure is not None and job.failure.get("refused"))
         refused = [job.failure.get("overrides", job.overrides) for job in failed]
-        reports.append(functools.partial(cross_validation.report, near(path), typed[-1] if typed else None, refused))
+        reports.append(
+            functools.partial(cross_validation.report, near(path), typed[-1] if typed else None, refused, engine)
+        )
     failures = 0
     for report in reports:
         try:

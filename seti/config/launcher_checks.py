@@ -1,12 +1,18 @@
 """Refusal of `launcher` and of its section `ray`, before Ray is imported."""
 
+import re
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from seti.config import arguments
 from seti.config.checks import check_range
 from seti.errors import SetiError
 from seti.utils import extras, hints
 
 RAY = "ray"
+ENGINES = ("slurm", "joblib", "submitit_slurm", "submitit_local")  # of sweeps, besides Ray
 
 
 def check_launcher(cfg: Any, command: str) -> None:
@@ -25,7 +31,8 @@ def check_launcher(cfg: Any, command: str) -> None:
         return
     cfg.launcher = str(cfg.launcher).strip().lower()
     if cfg.launcher != RAY:
-        other = hints.command(command, "-m", "shard=1/2,2/2", f"hydra/launcher={cfg.launcher}")
+        engine = cfg.launcher if cfg.launcher in ENGINES else ENGINES[0]
+        other = hints.command(command, "-m", *_typed(command), "shard=1/2,2/2", f"hydra/launcher={engine}")
         msg = f"launcher={cfg.launcher} is none of null, ray: other engines run shards, {other}"
         raise SetiError(msg)
     extras.check_installed("launcher=ray", RAY, RAY)
@@ -39,3 +46,12 @@ def check_launcher(cfg: Any, command: str) -> None:
             msg = f"ray.gpus={gpus} is neither auto nor a number: 1, or 0.5 for two actors a GPU"
             raise SetiError(msg)
         check_range("ray.gpus", gpus, 0, None)
+
+
+def _typed(command: str) -> list[str]:
+    """Settings of the command line but for the launcher's and the shard; none where there is no command line."""
+    if not HydraConfig.initialized():
+        return []
+    words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    kept = [word for word in words if not re.match(r"\+*(launcher|shard|ray\.\w+)=", word)]
+    return arguments.retyped(command, kept)

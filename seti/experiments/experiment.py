@@ -6,6 +6,7 @@ which is written last; nothing is inferred from the presence of other files.
 
 import difflib
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -165,19 +166,20 @@ class Experiment:
         """True unless a fold learned from networks that had seen its held-out cadences."""
         return all(result.honest for result in self.results.values())
 
-    def train_command(self, folds: list[int], typed: list[str] | None = None) -> str:
+    def train_command(self, folds: list[int], typed: list[str] | None = None, engine: Sequence[str] = ()) -> str:
         """The command that trains some folds with the settings of the others.
 
         Args:
             folds: numbers of the folds.
             typed: overrides of a run that was accepted; None: those of the fold that was finished last. Settings that
                 are not compared, such as data.groups, may have been needed only then.
+            engine: settings of Hydra that a sweep was given, such as `hydra/launcher=ray`.
         """
         last = max(self.results, key=lambda fold: self.fold(fold).result.stat().st_mtime_ns)
         recorded = typed or self.results[last].overrides
         words = arguments.retyped("train", recorded) if recorded else [hints.setting("exp_name", self.name)]
         kept = [word for word in words if word.lstrip("+").split("=")[0] not in ("fold", "force")]
-        return hints.command("train", "-m", f"fold={','.join(map(str, folds))}", *kept)
+        return hints.command("train", "-m", f"fold={','.join(map(str, folds))}", *kept, *engine)
 
     def checkpoint(self, fold: int) -> Path:
         """The best checkpoint of a finished fold.

@@ -62,7 +62,9 @@ def summarise(experiment: Experiment, oof: pd.DataFrame | None = None) -> dict[s
     }
 
 
-def report(path: Path, typed: list[str] | None = None, refused: Sequence[list[str]] = ()) -> None:
+def report(
+    path: Path, typed: list[str] | None = None, refused: Sequence[list[str]] = (), engine: Sequence[str] = ()
+) -> None:
     """Print the table of folds, write `cv.json` and the figures, and print the next command.
 
     A folder without a finished fold is left unchanged.
@@ -71,6 +73,7 @@ def report(path: Path, typed: list[str] | None = None, refused: Sequence[list[st
         path: the experiment's folder.
         typed: overrides of the run that was just accepted, which the next command repeats; None: those on record.
         refused: overrides of runs that were just refused; a next command that repeats them is not printed.
+        engine: settings of Hydra that the sweep was given, which the next command repeats.
     """
     experiment = Experiment(path)
     if not experiment.results:
@@ -86,8 +89,8 @@ def report(path: Path, typed: list[str] | None = None, refused: Sequence[list[st
     _print_table(summary)
     missing = experiment.missing_folds()
     if missing:
-        command = experiment.train_command(missing, typed)
-        failed = [experiment.train_command(missing, words) for words in refused]
+        command = experiment.train_command(missing, typed, engine)
+        failed = [experiment.train_command(missing, words, engine) for words in refused]
         if not any(_settings(command) == _settings(one) for one in failed):
             print_next(command, "the missing folds")
     else:

@@ -5,8 +5,9 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from seti.errors import SetiError, brief
@@ -22,6 +23,8 @@ ENVIRONMENT = {
 }
 SWEEP = "hydra.launcher"  # section of the settings of a sweep
 ANSWER = 10.0  # s to wait for a cluster's answer
+ECHO = "seti"  # name of a handler of Ray's
+DELAY, LOOK = 2.0, 0.05  # s to wait at most for lines of other processes, and between two looks
 
 
 @contextmanager
@@ -51,6 +54,32 @@ def joined(address: str | None, cores: int | None, section: str, *, print_logs: 
     finally:
         if began:
             ray.shutdown()
+
+
+class Echo:
+    """Lines that processes of Ray have printed, and that Ray has printed here; it does so with some delay.
+
+    Args:
+        ray: the module.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._lines: set[str] = set()
+        self._printer: Any = None
+        with suppress(AttributeError):  # Ray has no public way to hear of them
+            self._printer = ray._private.ray_logging.global_worker_stdstream_dispatcher
+            self._printer.add_handler(ECHO, self._hear)
+
+    def _hear(self, data: dict[str, Any]) -> None:
+        self._lines.update(str(line).strip() for line in data.get("lines", ()))
+
+    def wait_for(self, lines: Iterable[str]) -> None:
+        """Wait until lines have been printed here, `DELAY` at most; then listen no more."""
+        end, lines = time.monotonic() + DELAY, set(lines)
+        while not lines <= self._lines and time.monotonic() < end:
+            time.sleep(LOOK)
+        with suppress(AttributeError):
+            self._printer.remove_handler(ECHO)
 
 
 def _start(ray: Any, address: str | None, cores: int | None, section: str, print_logs: bool) -> None:

@@ -1,17 +1,19 @@
 """Engines of sweeps by parts; `commands/test_engines.py` runs real ones."""
 
+import logging
 import math
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 from conftest import compose
 
-from seti.cli import journal, ray_jobs, slurm_jobs, watch
+from seti.cli import journal, launchers, ray_jobs, slurm_jobs, watch
 from seti.cli.launchers import OWN
 from seti.cli.sweep_report import OWN as OWN_BY_NAME
 from seti.config import arguments, instantiation_guard
@@ -228,3 +230,96 @@ def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
     assert str(refused.value) == (
         "hydra.launcher.cpus=2 for each job, and Ray has 1 CPUs in all: set hydra.launcher.cpus to what one machine has"
     )
+
+
+class Printer:
+    """Ray's dispatcher of the lines that its processes print."""
+
+    def __init__(self):
+        self.handlers = {}
+
+    def add_handler(self, name, handler):
+        self.handlers[name] = handler
+
+    def remove_handler(self, name):
+        del self.handlers[name]
+
+
+class TaskRay:
+    """Ray for tasks, in this process: what they print comes `delay` seconds after they have ended."""
+
+    exceptions = SimpleNamespace(RayError=RuntimeError)
+
+    def __init__(self, delay):
+        self.delay, self.printed = delay, []
+        self.printer = Printer()
+        self._private = SimpleNamespace(ray_logging=SimpleNamespace(global_worker_stdstream_dispatcher=self.printer))
+
+    def cluster_resources(self):
+        return {"CPU": 2.0}
+
+    def put(self, value):
+        return value
+
+    def remote(self, run):
+        task = SimpleNamespace(remote=lambda *arguments: (run, *map(_Hashable, arguments)))
+        return SimpleNamespace(options=lambda **_: task)
+
+    def wait(self, tasks, **_):
+        return tasks[:1], tasks[1:]
+
+    def get(self, task):
+        run, *arguments = task
+        value = run(*(one.value for one in arguments))
+        threading.Timer(self.delay, self._print, [arguments[-1].value]).start()
+        return value
+
+    def _print(self, number):
+        self.printed.append(number)
+        for handler in self.printer.handlers.values():
+            handler({"lines": [f"fold {number} is finished", f"#{number} has ended"]})
+
+
+class _Hashable:
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize(("delay", "printed"), [(0.15, [0, 1]), (5.0, [])])
+def test_a_sweep_by_ray_ends_once_the_last_lines_of_its_jobs_are_printed(written, monkeypatch, delay, printed):
+    monkeypatch.setattr(ray_cluster, "DELAY", 2.0 if printed else 0.1)  # s; it does not wait for ever
+
+    def job(overrides, number, name):
+        return number
+
+    job.journal = str(next(written.iterdir()))
+    monkeypatch.setattr(ray_jobs.RemoteJob, "of", lambda _: job)
+    ray = TaskRay(delay)
+    launcher = SimpleNamespace(settings={"cpus": 1, "gpus": 0, "retries": 0})
+    done = ray_jobs._run(ray, launcher, [["fold=0"], ["fold=1"]], 0)
+    assert [one.return_value for one in done] == [0, 1]
+    assert sorted(ray.printed) == printed
+    assert ray.printer.handlers == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "jobs", "said"),
+    [
+        ("n_jobs=2,backend=loky,prefer=processes,verbose=0", 5, "joblib runs 5 jobs, 2 at a time"),
+        ("n_jobs=8,backend=loky", 3, "joblib runs 3 jobs, 3 at a time"),
+        ("backend=loky,n_jobs=None", 3, "joblib runs 3 jobs, 1 at a time"),
+    ],
+)
+def test_joblib_announces_its_jobs_as_other_engines_do(caplog, arguments, jobs, said):
+    launchers.register()
+    launchers.register()
+    with caplog.at_level(logging.INFO):
+        log = logging.getLogger(launchers.JOBLIB)
+        log.info(f"Joblib.Parallel({arguments}) is launching {jobs} jobs")
+        log.info("Launching jobs, sweep output dir : outputs")
+        log.info("\t#0 : fold=0")
+    assert [record.getMessage() for record in caplog.records] == [said, "\t#0 : fold=0"]
+
+
+def test_the_logger_of_joblibs_launcher_has_that_name():
+    assert pytest.importorskip("hydra_plugins.hydra_joblib_launcher._core").log.name == launchers.JOBLIB
