@@ -7,6 +7,7 @@ import sys
 import pandas as pd
 import pytest
 from conftest import ROOT, compose, read_json
+from omegaconf import OmegaConf
 
 from seti.cli import program as entry
 from seti.cli import sweep_report
@@ -15,6 +16,7 @@ from seti.data import competition
 from seti.data.competition import cadence_path
 from seti.errors import SetiError
 from seti.experiments.experiment import Experiment
+from seti.reports import cross_validation
 from seti.stacking import stack
 from seti.utils import files
 
@@ -87,6 +89,22 @@ def test_retry_commands_join_folds_and_quote(monkeypatch):
         "seti train -m fold=1,3 exp_name=a 'hydra.sweep.dir=x y'",
         "seti train -m fold=0 'exp_name=b c' 'hydra.sweep.dir=x y'",
     ]
+
+
+def test_the_report_of_a_sweep_hands_its_engine_to_the_next_command(monkeypatch, tmp_path):
+    words = ["hydra.mode=MULTIRUN", "hydra/launcher=slurm", "hydra.launcher.cluster=local", "hydra.sweep.dir=x"]
+    config = OmegaConf.create({"output_dir": str(tmp_path), "hydra": {"overrides": {"hydra": words}}})
+    assert sweep_report._options(config) == words[1:]
+    config.hydra.update({"output_subdir": ".hydra", "sweep": {"dir": str(tmp_path)}, "launcher": {"_target_": "x"}})
+    given = []
+    monkeypatch.setattr(
+        sweep_report.journal, "close", lambda: {0: sweep_report.Job(tmp_path / "e" / "fold_0", [], ended=True)}
+    )
+    monkeypatch.setattr(cross_validation, "report", lambda *arguments: given.append(arguments[-1]))
+    report = sweep_report.SweepReport()
+    report.config = config
+    assert report.report()
+    assert given == [["hydra/launcher=slurm", "hydra.launcher.cluster=local"]]
 
 
 @pytest.mark.slow  # the sweep of five folds covers most of it in the quick tests

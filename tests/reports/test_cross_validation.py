@@ -59,8 +59,14 @@ def test_all_folds_together_hold_out_every_cadence_once(train, two_of_three, out
 
 def test_a_single_fold_has_no_deviation(finished, outputs, capsys):
     finished("trainer.max_epochs=1")
-    cross_validation.report(outputs / "exp")
-    assert "±" not in capsys.readouterr().out
+    engine = ["hydra/launcher=ray", "hydra.launcher.cpus=2"]
+    cross_validation.report(outputs / "exp", engine=engine)
+    said = capsys.readouterr().out
+    assert "±" not in said
+    (command,) = (
+        line for line in said.splitlines() if line.startswith("next, the missing folds:  seti train -m fold=")
+    )
+    assert command.endswith(" hydra/launcher=ray hydra.launcher.cpus=2")
     summary = cross_validation.summarise(Experiment(outputs / "exp"))
     assert summary["deviation_auc"] == 0.0
     assert summary["mean_auc"] == summary["pooled_auc"] == summary["folds"][0]["auc"]
