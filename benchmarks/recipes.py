@@ -214,7 +214,7 @@ class Bench:
         return [f"{recipe.what}, seed {SETS[recipe.data][1]}", *cells]
 
     def unseen(self, data: str) -> list[str]:
-        """Score both splits of a set by the released networks, which saw neither, and return the table row."""
+        """Score training and test cadences by the released networks, and return the table row."""
         root, scores = self.root(data), {}
         for split, place in (("train", root / "train"), ("test", root)):
             out = self.folder / "outputs" / f"folds-pretrained-{data}-{split}"
