@@ -64,7 +64,7 @@ OWN = tuple(f"{kind.__module__}.{kind.__name__}" for kind in (SlurmLauncher, Ray
 
 
 class _JoblibLines(logging.Filter):
-    """Replaces the library's first line by one in the words of the other engines; leaves out its second."""
+    """Filter that puts one line like those of other engines in the place of two of joblib's."""
 
     FIRST = re.compile(r"Joblib\.Parallel\((?:.*,)?n_jobs=(-?\d+|None)\b.*\) is launching (\d+) jobs")
 

@@ -49,7 +49,7 @@ def check_launcher(cfg: Any, command: str) -> None:
 
 
 def _typed(command: str) -> list[str]:
-    """Settings of the command line but for the launcher's and the shard; none where there is no command line."""
+    """Settings of the command line, if there is one, without the launcher's and the shard."""
     if not HydraConfig.initialized():
         return []
     words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)

@@ -18,7 +18,7 @@ from seti.errors import SetiError, SettingsError
 from seti.reports.tuning import RECORD, STUDY, TABLE, report
 from seti.training.fold import train
 from seti.training.search_space import SET_BY_TRIAL, Dimension, parse_space
-from seti.utils import files, locks
+from seti.utils import extras, files, locks
 
 log = logging.getLogger(__name__)
 
@@ -144,11 +144,9 @@ class _Trials:
 
 
 def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        msg = "seti tune needs the extra 'tune', which is not installed: pip install 'seti[tune]'"
-        raise SettingsError(msg) from error
+    extras.check_imports("seti tune", "tune", "optuna")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna

@@ -3,7 +3,7 @@
 import importlib
 from importlib.util import find_spec
 
-from seti.errors import SetiError, brief
+from seti.errors import SettingsError, brief
 
 
 def check_installed(setting: str, extra: str, *modules: str) -> None:
@@ -15,11 +15,11 @@ def check_installed(setting: str, extra: str, *modules: str) -> None:
         modules: names of what they hold.
 
     Raises:
-        SetiError: naming the setting and the extra.
+        SettingsError: naming the setting and the extra.
     """
     if not all(_is_there(module) for module in modules):
         msg = f"{setting} needs the extra {extra!r}, which is not installed: pip install 'seti[{extra}]'"
-        raise SetiError(msg)
+        raise SettingsError(msg)
 
 
 def check_imports(setting: str, extra: str, *modules: str) -> None:
@@ -29,7 +29,7 @@ def check_imports(setting: str, extra: str, *modules: str) -> None:
         setting, extra, modules: as of `check_installed`.
 
     Raises:
-        SetiError: naming the setting, and the package or the extra.
+        SettingsError: naming the setting, and the package or the extra.
     """
     check_installed(setting, extra, *modules)
     for module in modules:
@@ -42,7 +42,7 @@ def check_imports(setting: str, extra: str, *modules: str) -> None:
                 f"({type(error).__name__}: {brief(' '.join(str(error).split()), 200)}): "
                 f"pip install --force-reinstall {package}"
             )
-            raise SetiError(msg) from error
+            raise SettingsError(msg) from error
 
 
 def _is_there(module: str) -> bool:

@@ -57,7 +57,7 @@ def joined(address: str | None, cores: int | None, section: str, *, print_logs: 
 
 
 class Echo:
-    """Lines that processes of Ray have printed, and that Ray has printed here; it does so with some delay.
+    """Lines of Ray's processes that have been printed here, which happens with some delay.
 
     Args:
         ray: the module.
