@@ -57,7 +57,7 @@ class LooseCadences:
         Raises:
             SetiError: the file is damaged or its panels have another size than the others'.
         """
-        return read_cadence(str(self._paths[index]), self.panels, out, self._size)
+        return read_cadence(str(self._paths[index]), self.panels, out, self._size, for_networks=True)
 
 
 class JoinedCadences:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from seti.config.schema import AUTO
 from seti.data.folder import OpenedFolder, open_folder
+from seti.data.oddities import warn_of_unscorable
 from seti.data.sources import CadenceSource
 from seti.dataloading.dataset import CadenceDataset
 from seti.errors import SettingsError
@@ -25,6 +26,7 @@ from seti.reports import figures, gallery, score_plots, waterfalls
 from seti.utils import files, locks
 from seti.utils.console import console
 from seti.utils.shards import parse_shard
+from seti.utils.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any, place: Place) -> float:
         raise SettingsError(msg)
     choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
     opened = open_folder(root, ensemble.panels, **choices)
+    warn_of_unscorable(opened.source, ensemble.spec.normalise)
     for path in (target.predictions_path, target.submission_path, target.predictions_record):
         files.try_output(path)
     out.mkdir(parents=True, exist_ok=True)
@@ -121,7 +124,7 @@ def _probabilities(
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
     predictor = predictor_of(cfg, place, ensemble.classifiers, dataset, size, compiled)
-    label = f"{ensemble.name}: {len(ensemble.folds)} networks"
+    label = f"{ensemble.name}: {count(len(ensemble.folds), 'network')}"
     return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
 
 

@@ -175,9 +175,26 @@ def test_an_array_with_nan_is_refused():
     with pytest.raises(SetiError) as error:
         CadenceArray(cadences, ALL).take(np.array([1])).read(0)
     assert str(error.value) == (
-        "cadences[1] has 1 values that are NaN or infinite, first in panel 2 (A): leave that cadence out, or replace "
+        "cadences[1] has 1 value that is NaN or infinite, first in panel 2 (A): leave that cadence out, or replace "
         "these values"
     )
+
+
+def test_an_array_beyond_32_bit_floats_is_refused():
+    with pytest.raises(SetiError) as error:
+        CadenceArray(np.full((1, 6, 3, 4), 1e45), ALL).read(0)
+    assert str(error.value) == (
+        "cadences[0] has 72 values beyond 32-bit floats, up to 1e+45, first in panel 0 (A): scale the cadences"
+    )
+
+
+@pytest.mark.parametrize("packed", ["auto", "false"])
+def test_a_file_beyond_32_bit_floats_is_skipped_like_a_damaged_one(tmp_path, packed, caplog):
+    for name, scale in (("a", 1.0), ("b", 1e45)):
+        np.save(tmp_path / name, scale * np.random.default_rng(0).normal(size=(6, 3, 4)))
+    opened = open_folder(tmp_path, ALL, packed, on_error="skip")
+    assert list(opened.source.ids) == ["a"]
+    assert "b: cadence " + str(tmp_path / "b.npy") + " has 72 values beyond 32-bit floats" in caplog.text
 
 
 def test_any_case_of_the_suffix_counts_and_hidden_files_do_not(folder):

@@ -185,7 +185,7 @@ def with_nan(root):
     cadence[2, 5, 7] = np.nan
     np.save(path, cadence)
     fix = "remove or replace the file, or set data.on_error=skip$"
-    return rf"cadence {path} has 1 values that are NaN or infinite, first in panel 2 \(A\): {fix}"
+    return rf"cadence {path} has 1 value that is NaN or infinite, first in panel 2 \(A\): {fix}"
 
 
 def with_another_shape(root):
