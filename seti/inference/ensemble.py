@@ -218,8 +218,9 @@ class Ensemble:
         self.members = [full if keep else half for keep, half, full in zip(exact, low, self.members, strict=True)]
         if any(exact) and moved.isfinite().all():  # else an error follows
             log.info(
-                "%d of %d networks run in float32, because %s changes a probability by %.4f (precision=%s forces it)",
-                *(sum(exact), len(exact), low[0][1], moved.max(), low[0][1]),
+                "%d of %s %s in float32, because %s changes a probability by %.4f (precision=%s forces it)",
+                *(sum(exact), count(len(exact), "network"), "runs" if sum(exact) == 1 else "run"),
+                *(low[0][1], moved.max(), low[0][1]),
             )
 
 
