@@ -37,7 +37,7 @@ demo-scan: $(INSTALLED) ## Simulate six observations, search them, and measure t
 # A worker a core; one that runs out of tests takes some of another's.
 PARALLEL := -n auto --dist worksteal
 
-test: $(INSTALLED) ## Run the tests (offline, 3 to 5 minutes on 2 cores)
+test: $(INSTALLED) ## Run the tests (offline, 6 to 8 minutes on 2 cores)
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: $(INSTALLED) ## Run the tests and the slow ones, which run whole programs

@@ -31,7 +31,8 @@ START, END = "<!-- {}: written by benchmarks/recipes.py -->", "<!-- end of {} --
 SEEDS = (0, 1, 2)
 # By name: how many cadences, and the simulator's seed. The settings are its own: a tenth holds needles, of SNR 10 to
 # 100; a fifth of the rest are decoys in every panel, a fifth in OFF panels; S-shapes are in the test set alone.
-SETS = {"small": (2000, 202), "large": (20_000, 303)}
+SETS = {"small": (2000, 202), "second": (2000, 505), "third": (2000, 606), "large": (20_000, 303)}
+ALIKE = ("small", "second", "third")  # sets that differ by the simulator's seed alone
 TEST = 4000
 UNSEEN = "sine"  # the shape that no training set holds
 
@@ -91,7 +92,11 @@ HEADLINE = [
     Recipe("headline-scratch_cpu", "`scratch_cpu`", ("experiment=scratch_cpu",)),
     Recipe("headline-best_cpu", "`best_cpu`", ("experiment=best_cpu",)),
 ]
-FOLDS = [*(replace(recipe, seeds=SEEDS[:1]) for recipe in HEADLINE[:2]), HEADLINE[2]]
+FOLDS = [
+    *(replace(recipe, seeds=SEEDS[:1]) for recipe in HEADLINE[:2]),
+    HEADLINE[2],
+    *(Recipe(f"folds-best_cpu-{data}", "`best_cpu`", ("experiment=best_cpu",), data, 0, (0,)) for data in ALIKE[1:]),
+]
 GROWTH = [
     *[
         Recipe(
@@ -206,7 +211,23 @@ class Bench:
         gaps = [runs["pooled"] - runs[name] for name in ("single", "together")]
         columns = (runs["held out"], runs["pooled"], runs["single"], runs["together"])
         cells = [_spread(values) for values in columns] + [_spread(gap, sign="+") for gap in gaps]
-        return [recipe.what, *cells]
+        return [f"{recipe.what}, seed {SETS[recipe.data][1]}", *cells]
+
+    def unseen(self, data: str) -> list[str]:
+        """Score training and test cadences by the released networks, and return the table row."""
+        root, scores = self.root(data), {}
+        for split, place in (("train", root / "train"), ("test", root)):
+            out = self.folder / "outputs" / f"folds-pretrained-{data}-{split}"
+            if not (out / "predictions.json").exists():
+                run_python("predict.py", "ckpt_dir=pretrained", f"data.root={place}", f"out={out}")
+            labels = pd.read_csv(root / f"{split}_labels.csv", dtype={"id": str})
+            joined = labels.merge(
+                pd.read_csv(out / "predictions.csv", dtype={"id": str}), on="id", validate="one_to_one"
+            )
+            scores[split] = float(roc_auc_score(joined["target"], joined["prob"]))
+        train, test = scores["train"], scores["test"]
+        cells = ["", f"{train:.3f}", "", f"{test:.3f}", "", f"{train - test:+.3f}"]
+        return [f"released networks, seed {SETS[data][1]}", *cells]
 
     def _pooled(self, recipe: Recipe, seed: int) -> dict[str, float]:
         """AUC of five folds: mean held-out, pooled, mean test, and of their average on the test set."""
@@ -285,7 +306,7 @@ def measured(bench: Bench, name: str, figures: bool) -> tuple[Sequence[str], lis
     if name == "generalisation":
         return generalisation.COLUMNS, generalisation.rows(bench.folder, run_python, SEEDS)
     if name == "folds":
-        return FOLDS_COLUMNS, [bench.folds(recipe) for recipe in FOLDS]
+        return FOLDS_COLUMNS, [*map(bench.folds, FOLDS), *map(bench.unseen, ALIKE)]
     recipes = parts()[name]
     runs = {recipe.name: [bench.run(recipe, seed) for seed in recipe.seeds] for recipe in recipes}
     if figures and name == "headline":

@@ -1,10 +1,13 @@
 """A small simulated data set, configurations for it, and ways to run the programs on it."""
 
+import copy
+import functools
 import gc
 import io
 import json
 import multiprocessing
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -20,6 +23,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test fetches anything: a try fails at o
 
 import joblib
 import pytest
+
+os.fsync = lambda handle: None  # a test's files need not survive a power failure, and each flush waits for the disk
 
 ROOT = Path(__file__).parents[1]
 TRAIN, TEST = 40, 12
@@ -116,8 +121,30 @@ def small(data_root, outputs) -> list[str]:
     return [*SMALL, f"data.root={data_root}", f"output_dir={outputs}"]
 
 
+PLACE = re.compile(r"(data\.root|output_dir|ckpt_dir)=(/[\w./-]+)")  # settings that differ from test to test
+
+
 def compose(name: str, overrides: list[str]):
-    """Compose one of the configurations as the programs do."""
+    """Compose one of the configurations as the programs do; once for those that differ in their folders alone."""
+    from omegaconf import OmegaConf
+
+    others = {word.partition("=")[0] for word in overrides if not PLACE.fullmatch(word)}
+    places, words = {}, []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if PLACE.fullmatch(word) and key not in others:
+            places[key] = value
+            word = f"{key}=/"
+        words.append(word)
+    composed = _composed(name, *words)
+    composed = copy.deepcopy(composed)
+    for key, value in places.items():
+        OmegaConf.update(composed, key, value)
+    return composed
+
+
+@functools.cache
+def _composed(name: str, *overrides: str):
     from seti.config.compose import compose  # registers the schemas too, whichever test comes first
 
     return compose(name, *overrides)
@@ -168,8 +195,24 @@ def finished(outputs, trained_once) -> Callable:
 
 
 @pytest.fixture
-def predict(outputs, monkeypatch) -> Callable:
-    """Predict in this process; gives the test AUC. The gallery shows one cadence a row: drawing takes the most time."""
+def blank_figures(monkeypatch) -> None:
+    """Write a PNG's first bytes as the file of each figure, undrawn: drawing takes the most time."""
+    from matplotlib.figure import Figure
+
+    draw = Figure.savefig
+
+    def save(figure: Figure, place: object, **options: object) -> None:
+        if isinstance(place, Path):
+            place.write_bytes(b"\x89PNG\r\n")
+        else:  # a page's image
+            draw(figure, place, **options)
+
+    monkeypatch.setattr(Figure, "savefig", save)
+
+
+@pytest.fixture
+def predict(outputs, monkeypatch, blank_figures) -> Callable:
+    """Predict in this process, with a gallery of one cadence a row and without drawing it; gives the test AUC."""
     from seti.inference import predict as prediction
     from seti.reports import gallery
 
@@ -207,15 +250,19 @@ def _run_script(script: str, args: list[str], environment: dict[str, str], folde
     runpy.run_path(script, run_name="__main__")
 
 
+PRELOADED = [
+    *("conftest", "hydra.main", "seti.cli.program", "seti.cli.sweep_report", "seti.cli.help_text"),
+    *("seti.training.fold", "seti.training.lr_range", "seti.inference.predict", "seti.stacking.out_of_fold"),
+]
+
+
 class Program:
     """A program that runs in a process of its own, forked off one that has imported torch already."""
 
     def __init__(self, folder: Path, script: str, args: list[str], number: int) -> None:
         self.out, self.err = folder / f".out{number}", folder / f".err{number}"
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["seti.training.fold", "seti.training.lr_range", "seti.inference.predict", "seti.stacking.out_of_fold"]
-        )
+        context.set_forkserver_preload(PRELOADED)
         words = (str(ROOT / script), args, dict(os.environ), str(folder), str(self.out), str(self.err))
         self.process = context.Process(target=_run_script, args=words)
         self.process.start()

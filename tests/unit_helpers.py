@@ -155,7 +155,7 @@ def losses(folder):
 
 def assert_same_run(one, other):
     """Assert that two runs of a fold have equal histories and byte-identical probabilities."""
-    pd.testing.assert_frame_equal(losses(one), losses(other))
+    pd.testing.assert_frame_equal(losses(one), losses(other), check_exact=True)
     assert (one / "oof.csv").read_bytes() == (other / "oof.csv").read_bytes()
 
 

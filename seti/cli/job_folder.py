@@ -20,6 +20,11 @@ PLACES = ("run.dir", "sweep.dir", "sweep.subdir")
 _existed = Path()  # the nearest folder above this command's jobs that existed when it began
 
 
+def tested_fold(folder: Path) -> Path | None:
+    """The fold's folder of a range test's job folder, or None for another job's."""
+    return folder.parent.parent if folder.parent.name == "lr_range" else None
+
+
 def check_places(config: DictConfig) -> None:
     """Refuse settings of Hydra by which an experiment's files would be in two places.
 

@@ -234,13 +234,17 @@ def retry_commands(command: str, jobs: Iterable[list[str]], options: list[str]) 
 
 def _report(jobs: list[Job]) -> int:
     """Report each experiment and range test of the jobs; return the number of failures."""
-    # Imported here: Hydra imports this module at every start, and these take seconds.
-    from seti.reports import cross_validation
-    from seti.training import lr_range
-
-    tests = {lr_range.fold_of(job.folder) for job in jobs} - {None}
+    tests = {job_folder.tested_fold(job.folder) for job in jobs} - {None}
     experiments = {job.folder.parent for job in jobs if job.folder.name.startswith("fold_")}
-    reports = [functools.partial(lr_range.collect, near(path)) for path in sorted(tests)]
+    reports: list[Callable[[], object]] = []
+    # Imported only for the jobs that need it: torch and matplotlib take seconds.
+    if tests:
+        from seti.training import lr_range
+
+        reports += [functools.partial(lr_range.collect, near(path)) for path in sorted(tests)]
+    if experiments:
+        from seti.reports import cross_validation
+
     for path in sorted(experiments):
         own = [job for job in jobs if job.folder.parent == path]
         typed = [job.overrides for job in own if job.failure is None]

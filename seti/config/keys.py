@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from seti.config import commands  # noqa: F401 - registers the schemas
 from seti.config.folder import conf_folder
@@ -51,6 +51,12 @@ def settings_of(command: str) -> dict[str, Setting]:
 
 
 @functools.cache
+def written(command: str) -> DictConfig:
+    """Read what conf/ has for a command, its defaults list included; not to be changed."""
+    return OmegaConf.load(conf_folder() / f"{command}.yaml")
+
+
+@functools.cache
 def groups_of(command: str, optional: bool = False) -> dict[str, list[str]]:
     """Map the groups that are chosen by name, such as `model=effnet_b1`, to their choices.
 
@@ -58,7 +64,7 @@ def groups_of(command: str, optional: bool = False) -> dict[str, list[str]]:
         command: whose groups they are.
         optional: only those of which nothing is chosen by default, such as `experiment`.
     """
-    defaults = OmegaConf.load(conf_folder() / f"{command}.yaml").get("defaults", [])
+    defaults = written(command).get("defaults", [])
     chosen = [entry for entry in defaults if not isinstance(entry, str)]
     names = [str(key) for entry in chosen for key in entry if not optional or entry[key] is None]
     names = [name for name in names if not name.startswith("override ")]

@@ -14,7 +14,6 @@ from omegaconf.nodes import ValueNode
 
 from seti.config import conversions, keys
 from seti.config.checks import plain_choice
-from seti.config.folder import conf_folder
 from seti.config.keys import Setting
 from seti.errors import SetiError, brief
 from seti.utils import hints, spelling
@@ -120,7 +119,7 @@ def _fits(setting: Setting, name: str, value: Any) -> bool:
 
 
 def _spelling(command: str, key: str, setting: Setting, typed: str) -> str:
-    default = OmegaConf.select(OmegaConf.load(conf_folder() / f"{command}.yaml"), key)
+    default = OmegaConf.select(keys.written(command), key)
     example = EXAMPLES[setting.scalar] if default is None or isinstance(default, str) else str(default).lower()
     said = "" if setting.scalar is bool else f", such as {key}={example}"
     numbers = SEVERAL.fullmatch(typed.strip()) if setting.scalar is int else None

@@ -43,7 +43,7 @@ def choose(choice: str, sources: Sequence[CadenceSource], device: torch.device) 
         return size
     if choice == "true" and size > free:
         msg = (
-            f"data.keep_on_device=true: the cadences take {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on "
+            f"data.keep_on_device=true: the cadences take {_size(size)}, and {_size(free)} are free on "
             f"{device}: leave it out, and they stay on the host"
         )
         raise SettingsError(msg)
@@ -72,5 +72,9 @@ def load(sources: Sequence[CadenceSource], device: torch.device) -> Tensor:
                 kept = kept.to(torch.promote_types(kept.dtype, block.dtype))
                 kept[first : first + len(block)] = block.to(device)
                 first += len(block)
-    log.info("keeping %d cadences on %s: %.1f GB", count, device, kept.nbytes / 1e9)
+    log.info("keeping %d cadences on %s: %s", count, device, _size(kept.nbytes))
     return kept
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -220,6 +220,8 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
     chosen = ranks.from_leader(lambda: precision.settle(cfg, run.experiment, datamodule, fresh=position is None))
     options = tracking.options if chosen is None else tracking.options | {"precision": chosen}
     trainer = build_trainer(cfg, folder.path, callbacks, plugins=[AtomicCheckpointIO()], **options)
+    datamodule.trainer = trainer  # its device decides whether cadences are kept there
+    _ = datamodule.kept_bytes
     log.info(
         "%s: %d cadences to train on, %d held out (%d and %d with a needle)",
         run.label,
@@ -230,8 +232,6 @@ def _fit(run: Run, attempts: Attempts, started: float, position: Position | None
     pl.seed_everything(seed, verbose=False)
     classifier = build_classifier(run.identity.config, datamodule, fetch_weights=position is None, start=run.start)
     choose_compilation(classifier, run.identity.config, trainer, datamodule)
-    datamodule.trainer = trainer  # its device decides whether cadences are kept there
-    _ = datamodule.kept_bytes
     ranks.wait()  # only now, when all of them have accepted everything, files are removed
     if ranks.leads():
         if cfg.force and not attempts.failed:

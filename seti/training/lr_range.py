@@ -158,11 +158,6 @@ def suggestion(curve: pd.DataFrame) -> float | None:
     return float(inner["lr"].iloc[int(slope.argmin())]) if slope.min() < 0 else None
 
 
-def fold_of(folder: Path) -> Path | None:
-    """The fold's folder that a range test's job folder belongs to, or None for another job's."""
-    return folder.parent.parent if folder.parent.name == "lr_range" else None
-
-
 def short_names(curves: list[str]) -> dict[str, str]:
     """Name curves after the overrides in which they differ, for a legend."""
     parts = {curve: curve.split("__") for curve in curves}

@@ -90,7 +90,9 @@ def settle(cfg: DictConfig, experiment: Experiment, datamodule: CadenceDataModul
         return None
     config = plain(cfg)
     record = _known(experiment, config)
-    if record is None and fresh and count_steps(config["trainer"], datamodule) >= WORTHWHILE:
+    if record is None and not fresh:
+        return None
+    if record is None and count_steps(config["trainer"], datamodule) >= WORTHWHILE:
         doing = f"timing precisions for fold {cfg.fold} of {cfg.exp_name}"
         with locks.hold(experiment.path, doing, name=".precision.lock", patience=PATIENCE):
             record = _known(experiment, config)
@@ -98,9 +100,11 @@ def settle(cfg: DictConfig, experiment: Experiment, datamodule: CadenceDataModul
                 record = _time_both(cfg, config, datamodule)
                 files.write_json(experiment.path / NAME, asdict(record))
     if record is None:
+        log.debug("trainer.precision=auto: %s, for a fold of fewer than %d steps is not timed", HALF, WORTHWHILE)
         return None
-    times = " and ".join(f"{value:.0f} ms in {name}" for name, value in record.milliseconds.items())
-    log.info("trainer.precision=auto: %s (a step takes %s; %s)", record.precision, times, NAME)
+    times = " and ".join(f"{value:.3g} ms in {name}" for name, value in record.milliseconds.items())
+    why = "" if record.precision == min(record.milliseconds, key=record.milliseconds.get) else ", which is too close"
+    log.info("trainer.precision=auto: %s (a step takes %s%s; %s)", record.precision, times, why, NAME)
     return record.precision
 
 

@@ -51,8 +51,11 @@ def test_a_sweep_without_a_job_is_an_error(run, small, tmp_path, word):
 
 
 def test_a_sweep_of_any_command_fails_if_a_job_does(run_command, tmp_path):
-    done = run_command("-m", "seti.check", "-m", "data.root=gone,lost")
+    done = run_command("-X", "importtime", "-m", "seti.check", "-m", "data.root=gone,lost")
     assert done.code == 1
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines() if line.startswith("import time:")}
+    assert "seti.data.integrity" in imported
+    assert imported.isdisjoint({"torch", "matplotlib"}), "no fold is reported"
     assert "2 of 2 jobs failed:" in done.err
     assert "  multirun/check_0: data.root=gone is not a folder" in done.err
     assert "  python -m seti.check -m data.root=lost" in done.err

@@ -1,4 +1,4 @@
-"""The commands as a person types them, one after the other, each in an interpreter of its own."""
+"""The commands as a person types them, one after the other."""
 
 import numpy as np
 import pandas as pd
@@ -24,25 +24,27 @@ def settings(data_root, **more):
     return [*(word for word in SMALL if not word.startswith("exp_name")), f"data.root={data_root}", *changed]
 
 
-def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path):
-    trained = run_command("train.py", "-m", "fold=0,1", *settings(data_root))
+def test_train_predict_stack_show_and_baseline(run_command, run, data_root, tmp_path):
+    """Train with a fresh interpreter, which imports what the others do; run those with torch imported already."""
+    cwd = tmp_path / "cwd"
+    trained = run_command("train.py", "-m", "fold=0,1", *settings(data_root), folder=cwd)
     assert_quiet(trained)
-    exp = tmp_path / "outputs" / "test_resnet-A-spatial-24x32"
+    exp = cwd / "outputs" / "test_resnet-A-spatial-24x32"
     assert f"next:  python {ROOT / 'predict.py'} ckpt_dir=outputs/{exp.name}" in trained.out
 
-    predicted = run_command("predict.py", f"ckpt_dir=outputs/{exp.name}", "data.num_workers=1")
+    predicted = run("predict.py", f"ckpt_dir=outputs/{exp.name}", "data.num_workers=1")
     assert_quiet(predicted)
-    stacked = run_command("stack.py", "n_jobs=1")
+    stacked = run("stack.py", "n_jobs=1")
     assert stacked.code == 0, stacked.err
-    shown = run_command("-m", "seti.show", f"ckpt_dir=outputs/{exp.name}")
+    shown = run("seti/show.py", f"ckpt_dir=outputs/{exp.name}")
     assert_quiet(shown)
-    scored = run_command("-m", "seti.baseline", f"data.root={data_root}")
+    scored = run("seti/baseline.py", f"data.root={data_root}")
     assert_quiet(scored)
     assert "test AUC 0." in scored.out or "test AUC 1." in scored.out
 
     # Nothing but the folder of experiments is left where the commands were typed.
-    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
-    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {exp.name, "stack", "multirun.yaml"}
+    assert [path.name for path in cwd.iterdir() if path.name[:4] not in (".out", ".err")] == ["outputs"]
+    assert {path.name for path in (cwd / "outputs").iterdir()} == {exp.name, "stack", "multirun.yaml"}
     assert {path.name for path in exp.iterdir()} == {
         *("fold_0", "fold_1", "cv.json", "roc.png", "curves.png", "gallery.png"),
         *("predictions.csv", "predictions.json", "submission.csv"),
@@ -56,10 +58,10 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
         log = (folder / "train.log").read_text()
         assert f"fold {fold} of {exp.name} is finished" in log
         assert "epoch 2 of 2" in log
-    assert {path.name for path in (tmp_path / "outputs" / "stack").iterdir()} == {
+    assert {path.name for path in (cwd / "outputs" / "stack").iterdir()} == {
         *("stack.json", "oof.csv", "submission.csv", "roc.png", "reliability.png"),
     }
-    for figure in tmp_path.rglob("*.png"):
+    for figure in cwd.rglob("*.png"):
         assert figure.read_bytes().startswith(PNG)
 
     # What the files say agrees.
@@ -68,10 +70,10 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
     oof = oof.sort_values("id", ignore_index=True)
     pd.testing.assert_frame_equal(oof[["id", "target"]], labels)
     auc = roc_auc_score(oof["target"], oof["prob"])
-    cv, report = read_json(exp / "cv.json"), read_json(tmp_path / "outputs" / "stack" / "stack.json")
+    cv, report = read_json(exp / "cv.json"), read_json(cwd / "outputs" / "stack" / "stack.json")
     assert cv["pooled_auc"] == pytest.approx(auc, abs=1e-12)
     assert report["experiments"][exp.name]["oof_auc"] == pytest.approx(auc, abs=1e-12)
-    nested = pd.read_csv(tmp_path / "outputs" / "stack" / "oof.csv", dtype={"id": str})
+    nested = pd.read_csv(cwd / "outputs" / "stack" / "oof.csv", dtype={"id": str})
     assert list(nested["id"]) == list(labels["id"])
     assert list(nested["fold"]) == list(oof["fold"])
     assert report["stack"]["oof_auc"] == pytest.approx(roc_auc_score(nested["target"], nested["prob"]), abs=1e-12)
@@ -80,7 +82,7 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
     truth = pd.read_csv(data_root / "test_labels.csv", dtype={"id": str})
     predictions = pd.read_csv(exp / "predictions.csv", dtype={"id": str})
     scores = {}
-    for folder in (exp, tmp_path / "outputs" / "stack"):
+    for folder in (exp, cwd / "outputs" / "stack"):
         submission = pd.read_csv(folder / "submission.csv", dtype={"id": str})
         assert list(submission.columns) == list(sample.columns)
         assert list(submission["id"]) == list(sample["id"])
@@ -92,7 +94,7 @@ def test_train_predict_stack_show_and_baseline(run_command, data_root, tmp_path)
     assert f"{scores[exp.name]:.4f}" in predicted.out
     search = report["meta_models"]["logistic"]["choices"]
     logits = search["intercept"] + report["experiments"][exp.name]["weight"] * predictions["prob"]
-    blended = pd.read_csv(tmp_path / "outputs" / "stack" / "submission.csv")["target"]
+    blended = pd.read_csv(cwd / "outputs" / "stack" / "submission.csv")["target"]
     np.testing.assert_allclose(blended, 1 / (1 + np.exp(-logits)), rtol=1e-9)
 
 

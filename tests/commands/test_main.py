@@ -144,7 +144,23 @@ for words in {commands}:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_and_the_configuration_need_no_heavy_library(command):
-    assert imports(f"seti.{command}", "--help") == set()
-    assert imports(f"seti.{command}", "--cfg", "job") == set()
+def test_help_and_the_configuration_need_no_heavy_library(tmp_path):
+    code = f"""
+import contextlib, io, runpy, sys
+for command in {list(COMMANDS)}:
+    for words in (["--help"], ["--cfg", "job"]):
+        sys.argv = ["seti." + command, *words]
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            try:
+                runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+            except SystemExit as ended:
+                assert not ended.code, (sys.argv, ended.code)
+        assert said.getvalue(), sys.argv
+        heavy = set({HEAVY}) & set(sys.modules)
+        assert not heavy, (sys.argv, heavy)
+        print(*sys.argv)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2 * len(COMMANDS)
+    assert not list(tmp_path.iterdir())

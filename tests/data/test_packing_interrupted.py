@@ -111,7 +111,7 @@ def test_killed_at_random_moments(root, tmp_path, monkeypatch):
     whole = pack.pack_split(root, "train", "A", tmp_path / "whole")
     monkeypatch.setattr(pack_rows, "_BLOCK", 3)
     context, rng, kills = multiprocessing.get_context("fork"), np.random.default_rng(0), 0
-    for _ in range(100):
+    for _ in range(20):
         process = context.Process(target=pack.pack_split, args=(root, "train", "A"))
         process.start()
         process.join(float(rng.uniform(0.002, 0.04)))

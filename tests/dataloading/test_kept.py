@@ -108,7 +108,7 @@ def test_auto_keeps_what_fits_into_half_of_a_gpus_free_memory(root, monkeypatch,
 def test_cadences_that_do_not_fit_are_refused_where_they_have_to_be_kept(root, monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
     message = (
-        r"^data\.keep_on_device=true: the cadences take 0\.0 GB, and 0\.0 GB are free on cuda:0: leave it out, and "
+        r"^data\.keep_on_device=true: the cadences take 0\.0 MB, and 0\.0 MB are free on cuda:0: leave it out, and "
         r"they stay on the host$"
     )
     with pytest.raises(SettingsError, match=message):
@@ -125,7 +125,7 @@ def test_a_fold_has_the_same_scores(config, outputs, caplog):
         train(config(*AUGMENT, "data.augment_on=device", f"data.keep_on_device={keep}", f"exp_name={keep}"))
         tables.append((outputs / keep / "fold_0" / "oof.csv").read_bytes())
     assert tables[0] == tables[1]
-    assert caplog.text.count("keeping 40 cadences on cpu: 0.0 GB") == 1
+    assert caplog.text.count("keeping 40 cadences on cpu: 33.5 MB") == 1
 
 
 def test_images_that_are_made_on_the_host_are_made_of_what_is_there(config, outputs):

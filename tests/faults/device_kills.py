@@ -8,16 +8,15 @@ ends: the out-of-fold table and the history must be those of an uninterrupted ru
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from random import Random
 
 import pandas as pd
+import recoveries
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (
@@ -44,14 +43,6 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def alive(pid: int) -> bool:
-    """True for a process that runs; one that waits for its parent to read its exit code does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def results(folder: Path) -> tuple[bytes, str]:
     """Content that must be reproduced."""
     metrics = pd.read_csv(folder / "metrics.csv").drop(columns="seconds")
@@ -74,7 +65,7 @@ def kill(folder: Path, name: str, whose: str, number: int, moment: float) -> str
         time.sleep(0.05)
     time.sleep(moment)
     target = process.pid if whose == "command" else ranks[whose == "other"] if len(ranks) == 2 else process.pid
-    if process.poll() is not None or not alive(target):
+    if process.poll() is not None or not recoveries.alive(target):
         print(f"  {whose}, after {moment:.1f} s: it had ended already")
         process.wait()
         return None
@@ -84,7 +75,7 @@ def kill(folder: Path, name: str, whose: str, number: int, moment: float) -> str
     except subprocess.TimeoutExpired:
         return f"did not end within {WAIT} s"
     end = time.monotonic() + ENDING
-    while any(map(alive, ranks)):
+    while any(map(recoveries.alive, ranks)):
         if time.monotonic() > end:
             return "a process stayed behind"
         time.sleep(0.1)
@@ -101,34 +92,31 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(words)
-    random, failures = Random(args.seed), []
+    random = Random(args.seed)
     sys.stdout.reconfigure(line_buffering=True)
-    folder = Path(tempfile.mkdtemp(prefix="seti-device-kills-"))
-    try:
-        words = ["preset=easy", "positives=0.5", "workers=1", "root=data", "train=40", "test=4"]
-        subprocess.run([sys.executable, "-m", "seti.simulate", *words], cwd=folder, check=True, capture_output=True)
+    with recoveries.folder_with_data("seti-device-kills-", 4) as folder:
         started = time.monotonic()
         subprocess.run(command(folder, "whole"), cwd=folder, check=True, capture_output=True)
         longest = time.monotonic() - started
         expected = results(folder / "outputs" / "whole" / "fold_0")
-        for count in range(args.kills):
-            whose, number = WHOSE[count % len(WHOSE)], random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
-            failed = kill(folder, "killed", whose, number, random.random() * longest)
-            if failed:
-                failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
-                print(failures[-1])
-            if random.random() < 0.5 or count + 1 == args.kills:  # else it is killed once more
-                again = command(folder, "killed")
-                done = subprocess.run(again, cwd=folder, capture_output=True, text=True, check=False)
-                own = folder / "outputs" / "killed" / "fold_0"
-                if done.returncode or results(own) != expected:
-                    failures.append(f"after kill {count + 1}: another result ({done.returncode}) {done.stderr[-2000:]}")
-                    print(failures[-1])
-                shutil.rmtree(own.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(failures) or f"{args.kills} tries, all with an exact result; some may have ended before the kill")
-    sys.exit(bool(failures))
+        killed = folder / "outputs" / "killed"
+
+        def go_on() -> str | None:
+            again = command(folder, "killed")
+            done = subprocess.run(again, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode or results(killed / "fold_0") != expected:
+                return f"another result ({done.returncode}) {done.stderr[-2000:]}"
+            return None
+
+        failures = recoveries.recover(
+            lambda whose, number: kill(folder, "killed", whose, number, random.random() * longest),
+            go_on,
+            killed,
+            whose=WHOSE,
+            tries=args.kills,
+            random=random,
+        )
+    recoveries.end(failures, f"{args.kills} tries, all with an exact result; some may have ended before the kill")
 
 
 if __name__ == "__main__":

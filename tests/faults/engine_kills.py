@@ -11,11 +11,9 @@ program starts and ends.
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from pathlib import Path
 from random import Random
 
 import device_kills
+import recoveries
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -95,11 +94,11 @@ class Trial:
                 found.append(json.loads(lock.read_text())["pid"])
             except (OSError, ValueError, KeyError):  # not whole yet
                 continue
-        return [pid for pid in found if device_kills.alive(pid)]
+        return [pid for pid in found if recoveries.alive(pid)]
 
     def left(self, session: int) -> list[str]:
         """Processes that have not ended, of the command and of its jobs."""
-        own = [f"{pid} {title(pid)}" for pid in processes_of(session) if device_kills.alive(pid)]
+        own = [f"{pid} {title(pid)}" for pid in processes_of(session) if recoveries.alive(pid)]
         if self.engine == "slurm":
             asked = subprocess.run(
                 ["squeue", "-h"], env=self.variables, capture_output=True, text=True, timeout=60, check=False
@@ -185,31 +184,29 @@ def variables_of(engine: str, folder: Path) -> Iterator[dict[str, str]]:
 
 def recover(trial: Trial, kills: int, random: Random) -> list[str]:
     """Kill, go on, compare; return what went wrong."""
-    failures: list[str] = []
     started = time.monotonic()
     if trial.start("whole").wait(WAIT):
         return [f"the command failed before any kill: {trial.log.read_text()[-2000:]}"]
     longest = time.monotonic() - started
     expected = trial.results("whole")
-    for count in range(MISSES * kills):
-        whose = WHOSE[count % len(WHOSE)]
-        number = random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
-        failed = trial.kill(
-            "killed", whose, number, random.random() * (MEETING if whose == "worker" else longest), random
-        )
-        if failed:
-            failures.append(f"kill {count + 1} of the {whose} by {number.name}: {failed}")
-            print(failures[-1])
-        last = trial.met >= kills or count + 1 == MISSES * kills
-        if random.random() < 0.5 or last:  # else it is killed once more
-            failed = trial.go_on("killed")
-            if failed or trial.results("killed") != expected:
-                failures.append(f"after kill {count + 1}: {failed or 'another result'}")
-                print(failures[-1])
-            shutil.rmtree(trial.folder / "outputs" / "killed", ignore_errors=True)
-        if last:
-            break
-    return failures
+
+    def kill(whose: str, number: int) -> str | None:
+        moment = random.random() * (MEETING if whose == "worker" else longest)
+        return trial.kill("killed", whose, number, moment, random)
+
+    def go_on() -> str | None:
+        failed = trial.go_on("killed")
+        return failed or (None if trial.results("killed") == expected else "another result")
+
+    return recoveries.recover(
+        kill,
+        go_on,
+        trial.folder / "outputs" / "killed",
+        whose=WHOSE,
+        tries=MISSES * kills,
+        random=random,
+        enough=lambda: trial.met >= kills,
+    )
 
 
 def main() -> None:
@@ -223,18 +220,13 @@ def main() -> None:
         device_kills.main(["--kills", str(args.kills), "--seed", str(args.seed)])
         return
     sys.stdout.reconfigure(line_buffering=True)
-    folder = Path(tempfile.mkdtemp(prefix="seti-engine-kills-"))
-    try:
-        words = ["preset=easy", "positives=0.5", "workers=1", "root=data", "train=40"]
-        words += [f"test={60 if args.engine == 'actors' else 4}"]
-        subprocess.run([sys.executable, "-m", "seti.simulate", *words], cwd=folder, check=True, capture_output=True)
-        with variables_of(args.engine, folder) as variables:
-            trial = Trial(args.engine, folder, variables)
-            failures = recover(trial, args.kills, Random(args.seed))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(failures) or f"{trial.met} kills, {trial.met} exact recoveries")
-    sys.exit(bool(failures))
+    with (
+        recoveries.folder_with_data("seti-engine-kills-", 60 if args.engine == "actors" else 4) as folder,
+        variables_of(args.engine, folder) as variables,
+    ):
+        trial = Trial(args.engine, folder, variables)
+        failures = recover(trial, args.kills, Random(args.seed))
+    recoveries.end(failures, f"{trial.met} kills, {trial.met} exact recoveries")
 
 
 if __name__ == "__main__":

@@ -1,87 +1,31 @@
+"""Training steps of the classifier: rates, losses, scores, optimiser."""
+
 import math
-import os
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-import timm
 import torch
 from sklearn.metrics import roc_auc_score
-from torch.utils.data import DataLoader
-from unit_helpers import quiet_trainer
+from small_classifier import (
+    DIV_FACTOR,
+    MAX_LR,
+    MODEL,
+    PCT_START,
+    SIZE,
+    SPEC,
+    Watch,
+    batches,
+    classifier,
+    fit,
+    ten_epochs,
+)
 
 from seti.errors import SetiError
-from seti.models.classifier import CadenceClassifier, load_classifier
+from seti.models.classifier import CadenceClassifier
 from seti.transforms.cutout import Cutout
-from seti.transforms.input_spec import InputSpec
 from seti.transforms.mixup import Mixing
-
-SIZE = (24, 32)
-SPEC = {
-    "panels": "A",
-    "layout": "spatial",
-    "image_size": list(SIZE),
-    "interpolation": "linear",
-    "rows": 273,
-    "bins": 256,
-}
-MODEL = {"backbone": "test_resnet", "pretrained": False, "weights": None, "freeze_backbone": False}
-MAX_LR, DIV_FACTOR, PCT_START = 6e-4, 6.0, 0.1
-
-
-class Trap:
-    """Object that creates a folder when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-class Watch(pl.Callback):
-    """Record the learning rate of every step, and the validation logits and AUC of each epoch."""
-
-    def __init__(self):
-        self.rates, self.aucs, self.expected, self.losses, self.expected_losses = [], [], [], [], []
-
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
-        self.rates.append(optimizer.param_groups[0]["lr"])
-
-    def on_validation_epoch_end(self, trainer, pl_module):
-        with torch.no_grad():
-            batches = [(pl_module(images), targets) for images, targets, _ in trainer.val_dataloaders]
-        logits, targets = (torch.cat(part) for part in zip(*batches, strict=True))
-        self.expected.append(roc_auc_score(targets, logits))
-        bce = torch.nn.functional.binary_cross_entropy_with_logits
-        self.expected_losses.append(bce(logits, targets).item())
-
-    def on_train_epoch_end(self, trainer, pl_module):
-        self.aucs.append(float(trainer.callback_metrics["val_auc"]))
-        self.losses.append(float(trainer.callback_metrics["val_loss"]))
-
-
-def classifier(
-    mixup=None, cutout=None, lr=MAX_LR, weight_decay=1e-2, pct_start=PCT_START, **model
-) -> CadenceClassifier:
-    torch.manual_seed(0)
-    optimizer = {"lr": lr, "weight_decay": weight_decay}
-    schedule = {"pct_start": pct_start, "div_factor": DIV_FACTOR}
-    return CadenceClassifier(SPEC, MODEL | model, optimizer, schedule, mixup, cutout)
-
-
-def batches(count: int, seed: int = 0, size: int = 4) -> DataLoader:
-    generator = torch.Generator().manual_seed(seed)
-    targets = (torch.arange(count) % 3 == 0).float()
-    images = torch.randn(count, 1, *SIZE, generator=generator) + 0.2 * targets[:, None, None, None]
-    return DataLoader(list(zip(images, targets, torch.arange(count), strict=True)), batch_size=size)
-
-
-def fit(module, watch, epochs: int, train_count: int = 16, **settings) -> pl.Trainer:
-    trainer = quiet_trainer(max_epochs=epochs, callbacks=[watch], **settings)
-    trainer.fit(module, batches(train_count), batches(21, seed=1))
-    return trainer
 
 
 def one_cycle(step: int, total: int) -> float:
@@ -93,13 +37,10 @@ def one_cycle(step: int, total: int) -> float:
     return end + (MAX_LR - end) * (1 + math.cos(math.pi * (step - peak) / (total - 1 - peak))) / 2
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def run():
-    """Run ten epochs of four steps."""
-    watch = Watch()
-    module = classifier(weight_decay=0.03)
-    trainer = fit(module, watch, epochs=10)
-    return watch, module, trainer
+    """Ten epochs of four steps, trained once."""
+    return ten_epochs()
 
 
 def test_the_one_cycle_policy_sets_the_rate_of_every_step(run):
@@ -290,115 +231,6 @@ def test_the_network_has_the_channels_of_the_spec(panels, layout, channels):
         SPEC | {"panels": panels, "layout": layout}, MODEL, settings["optimizer"], settings["schedule"], None
     ).eval()
     assert module(torch.randn(2, channels, *SIZE)).shape == (2,)
-
-
-@pytest.fixture
-def checkpoint(run, tmp_path):
-    path = tmp_path / "best.ckpt"
-    run[2].save_checkpoint(path)
-    return path
-
-
-def test_a_checkpoint_holds_plain_settings_and_loads_safely(checkpoint):
-    stored = torch.load(checkpoint, weights_only=True)
-    assert stored["hyper_parameters"] == {
-        "spec": SPEC,
-        "model": MODEL,
-        "optimizer": {"lr": MAX_LR, "weight_decay": 0.03},
-        "schedule": {"pct_start": PCT_START, "div_factor": DIV_FACTOR},
-        "mixup": None,
-        "cutout": None,
-        "loss": None,
-    }
-
-    def check(value):
-        assert type(value) in (dict, list, str, int, float, bool, type(None)), type(value)
-        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-            check(inner)
-
-    check(dict(stored["hyper_parameters"]))
-
-
-def test_a_loaded_classifier_gives_the_same_logits(run, checkpoint):
-    loaded = load_classifier(checkpoint)
-    assert not loaded.training
-    assert loaded.spec == InputSpec(**SPEC)
-    images = torch.randn(3, 1, *SIZE)
-    torch.testing.assert_close(loaded(images), run[1].eval()(images))
-
-
-@pytest.mark.parametrize("model", [{"pretrained": True}, {"weights": "gone.pth"}, {"pretrained": True, "weights": "x"}])
-def test_loading_neither_downloads_nor_reads_other_weights(checkpoint, monkeypatch, model):
-    def fail(*args, **options):
-        msg = "weights were asked for"
-        raise AssertionError(msg)
-
-    for name in ("load_state_dict_from_hf", "load_state_dict_from_url", "load_custom_from_hf", "load_pretrained"):
-        monkeypatch.setattr(timm.models._builder, name, fail)
-    stored = torch.load(checkpoint, weights_only=True)
-    stored["hyper_parameters"]["model"] = stored["hyper_parameters"]["model"] | model
-    torch.save(stored, checkpoint)
-    state = load_classifier(checkpoint).state_dict()
-    assert all(torch.equal(value, stored["state_dict"][name]) for name, value in state.items())
-
-
-def refusal(path) -> str:
-    with pytest.raises(SetiError) as caught:
-        load_classifier(path)
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    assert "force=true" in message
-    return message
-
-
-def test_a_missing_checkpoint_is_refused(tmp_path):
-    assert "is missing" in refusal(tmp_path / "best.ckpt")
-
-
-@pytest.mark.parametrize("kept", [0, 10, 2000, -1, -1000])
-def test_a_truncated_checkpoint_is_refused(checkpoint, kept):
-    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
-    refusal(checkpoint)
-
-
-@pytest.mark.parametrize("content", [b"garbage" * 100, b"PK\x03\x04" + b"x" * 100, b"\x80\x02N."])
-def test_a_garbage_checkpoint_is_refused(tmp_path, content):
-    (tmp_path / "best.ckpt").write_bytes(content)
-    refusal(tmp_path / "best.ckpt")
-
-
-@pytest.mark.parametrize("content", [{}, [1], {"state_dict": {}}, {"hyper_parameters": 3, "state_dict": {}}, 3])
-def test_a_checkpoint_of_another_program_is_refused(tmp_path, content):
-    torch.save(content, tmp_path / "best.ckpt")
-    refusal(tmp_path / "best.ckpt")
-
-
-@pytest.mark.parametrize("change", ["a weight less", "a weight more", "another shape", "an unknown setting"])
-def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, change):
-    stored = torch.load(checkpoint, weights_only=True)
-    weights = stored["state_dict"]
-    if change == "a weight less":
-        del weights["backbone.network.fc.bias"]
-    elif change == "a weight more":
-        weights["backbone.extra"] = torch.zeros(1)
-    elif change == "another shape":
-        weights["backbone.network.fc.bias"] = torch.zeros(2)
-    else:
-        stored["hyper_parameters"]["color"] = 1
-    torch.save(stored, checkpoint)
-    refusal(checkpoint)
-
-
-@pytest.mark.parametrize("place", ["hyper_parameters", "state_dict", "callbacks"])
-def test_pickled_code_in_a_checkpoint_does_not_run(checkpoint, tmp_path, place):
-    stored = torch.load(checkpoint, weights_only=True)
-    stored[place]["x"] = Trap(tmp_path / "sprung")
-    torch.save(stored, checkpoint)
-    refusal(checkpoint)
-    assert not (tmp_path / "sprung").exists()
-    torch.load(checkpoint, weights_only=False)
-    assert (tmp_path / "sprung").exists(), "the trap itself must work"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ FEW = np.logspace(2, -2, 4)
 
 
 @pytest.fixture(autouse=True)
-def few_values(monkeypatch):
+def few_values(monkeypatch, blank_figures):
     """Search four values of C in place of fifty, and one size and number of trees; one test searches all C."""
     monkeypatch.setattr(logistic, "C_VALUES", FEW)
     monkeypatch.setattr(boosted_trees, "ROUNDS", (5,))

@@ -66,15 +66,18 @@ def test_the_faster_precision_trains_every_fold(
     assert used == [chosen, chosen]
     record = read_json(outputs / "exp" / "precision.json")
     assert record["milliseconds"] == {"32": round(1000 * single, 2), "bf16-mixed": round(1000 * half, 2)}
-    said = f"trainer.precision=auto: {record['precision']} (a step takes {1000 * single:.0f} ms in 32 and"
+    said = f"trainer.precision=auto: {record['precision']} (a step takes {1000 * single:.3g} ms in 32 and"
     assert said in caplog.text
+    assert ("in bf16-mixed, which is too close; precision.json)" in caplog.text) == (single > half > single / 1.03)
 
 
-def test_a_short_fold_is_not_timed(config, outputs, native, used, monkeypatch):
+def test_a_short_fold_is_not_timed(config, outputs, native, used, monkeypatch, caplog):
+    caplog.set_level("DEBUG")
     monkeypatch.setattr(precision, "WORTHWHILE", 7)  # two epochs of three batches
     timed = steps_take(monkeypatch, 1, 2)
     train(config(AUTO))
     assert (timed, used) == ([], ["bf16-mixed"])
+    assert "trainer.precision=auto: bf16-mixed, for a fold of fewer than 7 steps is not timed" in caplog.text
     assert not (outputs / "exp" / "precision.json").exists()
 
 

@@ -207,3 +207,22 @@ def test_other_errors_of_a_lock_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with pytest.raises(OSError, match=f"Input/output error: '{tmp_path}/.lock'"), locks.hold(tmp_path, "a test"):
         pass
+
+
+def test_a_second_run_of_a_fold_is_refused(start, train, small, fold):
+    settings = ("trainer.max_epochs=1000", "trainer.limit_train_batches=1")
+    first = start("train.py", *small, *settings)
+    first.wait_for(fold / "checkpoints" / "last.ckpt")
+    held = (fold / "checkpoints").stat().st_ino
+    refusal = rf"{fold} is in use by another run \(training fold 0 of exp, process {first.process.pid} on .* since 2"
+    for force in ("false", "true"):
+        with pytest.raises(SetiError, match=refusal):
+            train(*settings, f"force={force}")
+    assert (fold / "checkpoints").stat().st_ino == held  # nothing was cleared
+    train("fold=1", "trainer.max_epochs=1", "exp_name=other")  # another experiment is not locked
+    first.send(signal.SIGKILL)
+    first.finish()
+    assert (fold / ".lock").exists()
+    with locks.hold(fold, "a test"):  # the killed run's file locks nothing
+        assert "a test" in (fold / ".lock").read_text()
+    assert not (fold / ".lock").exists()

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,6 +24,15 @@ log = logging.getLogger(__name__)
 PAGE = "report.html"
 SECTIONS = 60  # experiments with figures and tables of their own, the best ones; all have a row in the comparison
 CADENCES = 500  # in the gallery of a page that another command writes; the default of conf/report.yaml
+
+
+class _Gallery(NamedTuple):
+    """Settings of the cadences on a page; `given` are the labels of `labels_path`."""
+
+    count: int
+    root: Path | None
+    labels_path: Path | None
+    given: dict[str, str]
 
 
 def report(cfg: DictConfig) -> Path:
@@ -105,16 +115,14 @@ def write(
     Raises:
         SetiError: a table is damaged, or the labels are of another data set.
     """
-    given = {} if labels_path is None else labels.read_labels(labels_path)
+    gallery = _gallery(count, root, labels_path)
     facts = _collect(experiments)
     words = [hints.setting("ckpt_dir", experiments[0].path)]
     if len(facts) > 1:
         words = [f"ckpt_dir=[{','.join(str(one.path) for one in experiments)}]"]
-    common = comparison.illustrations(facts) if len(facts) > 1 else []
-    ranked = ranking.rank_experiment(facts[0].experiment) if count else None
     title = facts[0].name if len(facts) == 1 else f"{len(facts)} experiments"
     study = study_facts.study_of(facts[0].experiment) if len(facts) == 1 else None
-    return _write(out, facts, common, None, ranked, count, root, given, labels_path, title, words, study)
+    return _write_compared(out, facts, title, words, gallery, study)
 
 
 def write_study(
@@ -129,14 +137,12 @@ def write_study(
     Raises:
         SetiError: a table is damaged, no trial has a finished fold, or the labels are of another data set.
     """
-    given = {} if labels_path is None else labels.read_labels(labels_path)
+    gallery = _gallery(count, root, labels_path)
     facts = comparison.ranked([experiment_facts.collect(one) for one in study_facts.trials(folder)])
-    ranked = ranking.rank_experiment(facts[0].experiment) if count else None
-    common = comparison.illustrations(facts) if len(facts) > 1 else []
     words = [hints.setting("ckpt_dir", folder)]
     title = f"Search {folder.resolve().name}"
     study = study_facts.collect(folder)
-    return _write(out, facts, common, None, ranked, count, root, given, labels_path, title, words, study)
+    return _write_compared(out, facts, title, words, gallery, study)
 
 
 def write_stack(
@@ -151,7 +157,7 @@ def write_stack(
     Raises:
         SetiError: a table is damaged, or the labels are of another data set.
     """
-    given = {} if labels_path is None else labels.read_labels(labels_path)
+    gallery = _gallery(count, root, labels_path)
     stack = stack_facts.collect(folder)
     if stack.gone:
         log.warning("%s blends %s, which %s no longer has", folder, ", ".join(stack.gone), folder.parent)
@@ -162,21 +168,37 @@ def write_stack(
         ranked = ranking.rank("stack", facts[0].experiment, stack.oof, stack.test, earlier.roots["test"])
     words = [hints.setting("ckpt_dir", folder)]
     title = f"Stack of {len(facts)} experiment{'s' * (len(facts) > 1)}"
-    return _write(out, facts, [], stack, ranked, count, root, given, labels_path, title, words)
+    return _write(out, facts, title, words, gallery, ranked, stack=stack)
+
+
+def _gallery(count: int, root: Path | None, labels_path: Path | None) -> _Gallery:
+    return _Gallery(count, root, labels_path, {} if labels_path is None else labels.read_labels(labels_path))
+
+
+def _write_compared(
+    out: Path,
+    facts: Sequence[Facts],
+    title: str,
+    words: Sequence[str],
+    gallery: _Gallery,
+    study: StudyFacts | None,
+) -> Path:
+    """Write the page of experiments side by side; the gallery is the first one's."""
+    common = comparison.illustrations(facts) if len(facts) > 1 else []
+    ranked = ranking.rank_experiment(facts[0].experiment) if gallery.count else None
+    return _write(out, facts, title, words, gallery, ranked, common=common, study=study)
 
 
 def _write(
     out: Path,
     facts: Sequence[Facts],
-    common: Sequence[Illustration],
-    stack: StackFacts | None,
-    ranked: ranking.Ranking | None,
-    count: int,
-    root: Path | None,
-    given: dict[str, str],
-    labels_path: Path | None,
     title: str,
     words: Sequence[str],
+    gallery: _Gallery,
+    ranked: ranking.Ranking | None,
+    *,
+    common: Sequence[Illustration] = (),
+    stack: StackFacts | None = None,
     study: StudyFacts | None = None,
 ) -> Path:
     drawn = ImageFiles(out)
@@ -194,9 +216,9 @@ def _write(
         remarks.append(f"{drawn.outside} figures are in {drawn.folder.name}, which belongs to this page")
     shown = {}
     if ranked is not None:
-        if root is not None:
-            ranked = ranked.of(root)
-        shown = cadences.gallery_of(ranked, drawn, count, given, labels_path)
+        if gallery.root is not None:
+            ranked = ranked.of(gallery.root)
+        shown = cadences.gallery_of(ranked, drawn, gallery.count, gallery.given, gallery.labels_path)
     several = len(facts) > 1
     content = {
         "title": title,
