@@ -139,7 +139,7 @@ class CadenceFiles:
         """
         name = str(self.ids[index])
         # As competition.cadence_path, but without pathlib, which takes 5 us.
-        return read_cadence(f"{self._folder}/{name[0]}/{name}.npy", self.panels, out, self._size, for_networks=True)
+        return read_cadence(f"{self._folder}/{name[0]}/{name}.npy", self.panels, out, self._size, True)
 
 
 class CadenceArray:

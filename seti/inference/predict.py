@@ -15,7 +15,6 @@ from seti.config.schema import AUTO
 from seti.data import competition
 from seti.data.cadence import PANEL_CHOICES
 from seti.data.cleaned_set import check_networks
-from seti.data.oddities import warn_of_unscorable
 from seti.data.splits import open_split
 from seti.dataloading.dataset import CadenceDataset
 from seti.dataloading.loader import make_loader
@@ -258,7 +257,6 @@ def _predict_group(
     choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
     size = spec.rows, spec.bins
     source = open_split(root, "test", ids.to_numpy(), PANEL_CHOICES[spec.panels], size=size, **choices).source
-    warn_of_unscorable(source, spec.normalise)
     dataset = CadenceDataset(source, None, spec, on_device=device.type == "cuda")
     auto = cfg.data.batch_size == AUTO
     size = auto_batch_size(dataset, device) if auto else cfg.data.batch_size
