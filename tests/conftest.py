@@ -136,7 +136,7 @@ def compose(name: str, overrides: list[str]):
             places[key] = value
             word = f"{key}=/"
         words.append(word)
-    composed = _composed(name, *words)
+    composed = _composed(Path.cwd(), name, *words)  # a file of the current folder may be what a value names
     composed = copy.deepcopy(composed)
     for key, value in places.items():
         OmegaConf.update(composed, key, value)
@@ -144,7 +144,7 @@ def compose(name: str, overrides: list[str]):
 
 
 @functools.cache
-def _composed(name: str, *overrides: str):
+def _composed(_: Path, name: str, *overrides: str):
     from seti.config.compose import compose  # registers the schemas too, whichever test comes first
 
     return compose(name, *overrides)

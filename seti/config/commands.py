@@ -188,7 +188,7 @@ class InjectConfig(InjectionSettings):
 class ExportConfig:
     """Settings of `export`."""
 
-    ckpt_dir: str = field(default=MISSING, metadata=PATH)
+    ckpt_dir: Any = field(default=MISSING, metadata=PATH)  # a folder; a list is refused in words of its own
     format: str = MISSING
     members: str = MISSING
     out: str | None = field(default=None, metadata=PATH)

@@ -38,7 +38,8 @@ def check_model(cfg: TrainConfig) -> None:
             "does: set model.head_epochs=0, or model.freeze_backbone=false"
         )
         raise SetiError(msg)
-    ways_out = "lower it, raise trainer.max_epochs, or set model.freeze_backbone=true to train the head alone"
+    lower = "set model.head_epochs=0" if epochs == 1 else "lower it"
+    ways_out = f"{lower}, raise trainer.max_epochs, or set model.freeze_backbone=true to train the head alone"
     _check_epochs_left("model.head_epochs", model.head_epochs, epochs, " for the backbone", ways_out)
 
 

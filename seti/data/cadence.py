@@ -34,11 +34,18 @@ _BITS = {
 }
 
 
+# Networks compute in 32-bit floats, whose largest is 3.4e38: sums over rows and differences must stay below it. Where
+# all values are below the smallest normal one, they would lose their digits, or become 0.
+LARGEST = 1e36
+SMALLEST = float(np.finfo(np.float32).tiny)
+
+
 def read_cadence(
     path: str | Path,
     panels: tuple[int, ...] = PANEL_CHOICES["all"],
     out: np.ndarray | None = None,
     size: tuple[int, int] | None = None,
+    for_networks: bool = False,
 ) -> np.ndarray:
     """Read some panels of a cadence file, and none of the others.
 
@@ -48,6 +55,7 @@ def read_cadence(
         out: `(len(panels), rows, bins)`, C order, to be read into, such as a place in a batch. Its type must hold the
             file's values without loss.
         size: `(rows, bins)` that the file must have; None for any.
+        for_networks: also refuse values that networks cannot compute with, see `fit_networks`.
 
     Returns:
         `(len(panels), rows, bins)`, in the file's own precision; or `out`.
@@ -69,7 +77,7 @@ def read_cadence(
     except Exception as error:  # a damaged header can fail anywhere in numpy's reader
         msg = f"cannot read cadence {path}: {_reason(Path(path), error)}; remove or replace the file"
         raise SetiError(msg) from error
-    check_finite(path, cadence, panels)
+    check_values(path, cadence, panels, for_networks)
     if out is None or cadence is out:
         return cadence
     if not np.can_cast(cadence.dtype, out.dtype, "safe"):
@@ -113,22 +121,67 @@ def all_finite(values: np.ndarray) -> bool:
     return bool(highest(values.view(unsigned), axis=None) < minus and highest(values.view(signed), axis=None) < plus)
 
 
-def check_finite(path: str | Path, cadence: np.ndarray, panels: tuple[int, ...]) -> None:
-    """Refuse NaN and infinity in a file.
+def fit_networks(values: np.ndarray) -> bool:
+    """Check that no value is NaN, infinite or too large for networks, nor all of them too small.
+
+    Costs as much as `all_finite`, by the same two maxima; all numbers of 2-byte floats fit.
+    """
+    if values.dtype.itemsize not in _RANGE:
+        return all_finite(values)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    unsigned, signed, _, _ = _BITS[values.dtype.itemsize]
+    below, above, least_below, least_above, minus_zero = _RANGE[values.dtype.itemsize]
+    highest = np.maximum.reduce
+    lowest, largest = highest(values.view(unsigned), axis=None), highest(values.view(signed), axis=None)
+    if lowest > below or largest > above:
+        return False
+    zeros = lowest <= minus_zero and largest <= 0
+    return bool(lowest >= least_below or largest >= least_above or zeros)
+
+
+def _range_bits(dtype: type) -> tuple[int, ...]:
+    """Bits of the limits of `fit_networks`, as `all_finite` reads them, and of -0.0."""
+    limits = np.array([-LARGEST, LARGEST, -SMALLEST, SMALLEST, -0.0], dtype)
+    return tuple(map(int, limits.view(f"u{limits.itemsize}")))
+
+
+_RANGE = {4: _range_bits(np.float32), 8: _range_bits(np.float64)}
+
+
+def check_values(path: str | Path, cadence: np.ndarray, panels: tuple[int, ...], for_networks: bool = False) -> None:
+    """Refuse values in a file that are not finite or, for networks, out of their range.
 
     Raises:
-        SetiError: naming the file, the first panel concerned and how many values are not finite.
+        SetiError: naming the file, the first panel concerned and how many values it is about.
     """
-    if not all_finite(cadence):
-        msg = f"cadence {path} has {count_not_finite(cadence, panels)}: remove or replace the file"
+    if not (fit_networks(cadence) if for_networks else all_finite(cadence)):
+        found, scale = describe_values(cadence, panels)
+        msg = f"cadence {path} has {found}: {'scale, ' * scale}remove or replace the file"
         raise SetiError(msg)
 
 
-def count_not_finite(cadence: np.ndarray, panels: tuple[int, ...]) -> str:
-    """Count the values of a cadence that are not finite, and name the first panel with one."""
+def describe_values(cadence: np.ndarray, panels: tuple[int, ...]) -> tuple[str, bool]:
+    """Describe values of a cadence that `all_finite` or `fit_networks` refuses.
+
+    Args:
+        cadence: `(len(panels), rows, bins)`.
+        panels: number of the panel in each place.
+
+    Returns:
+        How many there are, and the first panel with one; and True where another scale makes them usable.
+    """
     bad = ~np.isfinite(cadence)
+    scale = not bad.any()
+    if scale:
+        sizes = np.abs(cadence)
+        bad, most = sizes > LARGEST, f"{float(sizes.max()):.2g}"
+        if not bad.any():
+            return f"only values too small for 32-bit floats, {most} at most", True
+    count = int(bad.sum())
+    values = "1 value" if count == 1 else f"{count} values"
+    wrong = f"beyond 32-bit floats, up to {most}" if scale else f"that {'is' if count == 1 else 'are'} NaN or infinite"
     panel = panels[int(np.argmax(bad.any(axis=(1, 2))))]
-    return f"{int(bad.sum())} values that are NaN or infinite, first in panel {panel} ({PANEL_LETTERS[panel]})"
+    return f"{values} {wrong}, first in panel {panel} ({PANEL_LETTERS[panel]})", scale
 
 
 def is_float(dtype: np.dtype) -> bool:
@@ -138,8 +191,9 @@ def is_float(dtype: np.dtype) -> bool:
 
 def _as_floats(dtype: np.dtype) -> str:
     """Advice for a file of another type."""
-    whole = "save the array again with .astype('float32')"
-    return whole if dtype.kind in "iuf" else "remove or replace the file"
+    if dtype.kind == "c":
+        return "save real numbers, such as the squares of its absolute values"
+    return "save the array again with .astype('float32')" if dtype.kind in "iuf" else "remove or replace the file"
 
 
 def _open(path: str | Path) -> np.ndarray:
@@ -152,7 +206,10 @@ def _open(path: str | Path) -> np.ndarray:
     # allow_pickle=False: a cadence file never runs code.
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
     shape = getattr(stored, "shape", "of an archive")
-    if not isinstance(stored, np.ndarray) or len(shape) != 3 or shape[0] != len(PANEL_LETTERS) or 0 in shape:
+    if isinstance(stored, np.ndarray) and 0 in shape:
+        msg = f"cadence {path} is empty, it has shape {shape}: remove or replace the file"
+        raise SetiError(msg)
+    if not isinstance(stored, np.ndarray) or len(shape) != 3 or shape[0] != len(PANEL_LETTERS):
         msg = f"cadence {path} has shape {shape}, not (6, rows, bins): remove or replace the file"
         raise SetiError(msg)
     if not is_float(stored.dtype):

@@ -62,7 +62,7 @@ def _scan_block(paths: list[str]) -> tuple[list[str], list[str], np.ndarray, np.
     checksums, dead = np.zeros((len(paths), 6), np.uint64), np.zeros((len(paths), 6), bool)
     for row, path in enumerate(paths):
         try:
-            cadence = read_cadence(path)
+            cadence = read_cadence(path, for_networks=True)
         except SetiError as error:
             problems.append(str(error))
             formats.append("")

@@ -17,6 +17,7 @@ from seti.data.screening import find_damaged
 from seti.data.sources import CadenceSource
 from seti.data.splits import open_split, warn_of_skipped
 from seti.errors import SetiError
+from seti.utils.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,12 @@ def open_folder(
     log.info("%s read from %s", "1 cadence is" if len(ids) == 1 else f"{len(ids)} cadences are", source.description)
     if on_error == "skip":
         damaged = find_damaged(source)
+        if len(damaged) == len(source):
+            msg = f"data.root={root} holds no cadence that can be read: {next(iter(damaged.values()))}"
+            raise SetiError(msg)
         if damaged:
-            first = next(iter(damaged.values()))
             warn_of_skipped(damaged, len(ids))
             source = source.take(np.flatnonzero(~np.isin(source.ids, list(damaged))))
-        if not len(source):
-            msg = f"data.root={root} holds no cadence that can be read: {first}"
-            raise SetiError(msg)
     return OpenedFolder(ids, source, _find_labels(root, ids))
 
 
@@ -117,7 +117,8 @@ def _find_labels(root: Path, ids: pd.Series) -> pd.DataFrame | None:
             log.warning("no AUC: the %d cadences with a label are of one class", len(labels))
         return None
     if len(labels) < len(ids):
-        log.info("%d of %d cadences have a label", len(labels), len(ids))
+        have = "has" if len(labels) == 1 else "have"
+        log.info("%d of %s %s a label", len(labels), count(len(ids), "cadence"), have)
     return labels
 
 

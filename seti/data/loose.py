@@ -57,7 +57,7 @@ class LooseCadences:
         Raises:
             SetiError: the file is damaged or its panels have another size than the others'.
         """
-        return read_cadence(str(self._paths[index]), self.panels, out, self._size)
+        return read_cadence(str(self._paths[index]), self.panels, out, self._size, for_networks=True)
 
 
 class JoinedCadences:
@@ -196,6 +196,8 @@ def open_packs(folder: Path, panels: tuple[int, ...], pack_dir: str | Path | Non
 def no_cadences(folder: Path) -> str:
     """Message that a folder holds no cadence."""
     msg = f"data.root={folder} holds no cadence: give a folder of .npy files of shape (6, rows, bins), at any depth"
+    if any(path.suffix == ".npz" for path in folder.rglob("*.npz")):
+        msg += "; .npz files are not read: save each cadence as a .npy file of its own"
     if any(path.suffix in OBSERVATIONS for path in folder.iterdir()):
         search = hints.command("scan", hints.setting("cadence", folder))
         msg += f"; observations are searched by {search}"

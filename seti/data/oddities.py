@@ -1,12 +1,17 @@
-"""Readable panels that a network would learn nothing from: raw powers, exchanged axes."""
+"""Readable panels that teach a network nothing: raw powers, exchanged axes, constant ones."""
 
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
 
+from seti.data.findings import name_panels
 from seti.data.sources import CadenceSource
 from seti.errors import SetiError
+from seti.utils.wording import count
+
+log = logging.getLogger(__name__)
 
 COMPETITION = (273, 256)  # rows and bins of the competition's panels
 SAMPLE = 16  # cadences that are looked at
@@ -55,9 +60,58 @@ def describe_shape(rows: int, bins: int) -> str | None:
     )
 
 
-def sample_places(count: int) -> np.ndarray:
-    """Places of a few of `count` cadences, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int)) if count else np.zeros(0, int)
+def describe_constant(source: CadenceSource, places: Iterable[int]) -> str | None:
+    """Describe cadences with a panel that has one value throughout, as 32-bit floats.
+
+    Args:
+        source: of the cadences.
+        places: of those that are looked at; damaged ones are passed over.
+
+    Returns:
+        How many there are, and the first one; None where there is none.
+    """
+    looked, found, first = 0, 0, ""
+    for place in places:
+        try:
+            panels = source.read(int(place))
+        except SetiError:
+            continue
+        looked += 1
+        dead = np.array([_is_constant(panel) for panel in panels])
+        if dead.any():
+            numbers = np.array(source.panels)[dead]
+            first = first or f"{source.ids[place]}, {name_panels(numbers)}"
+            found += 1
+    if not found:
+        return None
+    which = count(looked, "cadence") + (" looked at" if looked < len(source) else "")
+    have = "has" if found == 1 else "have"
+    return f"{found} of {which} {have} a constant panel, first {first}: such a score means nothing"
+
+
+def _is_constant(panel: np.ndarray) -> bool:
+    if np.float32(panel[0, 0]) != np.float32(panel[-1, -1]):  # settles it for nearly all
+        return False
+    return bool(np.ptp(panel.astype(np.float32)) == 0)
+
+
+def sample_places(number: int) -> np.ndarray:
+    """Places of a few of `number` cadences, evenly spaced."""
+    return np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).astype(int)) if number else np.zeros(0, int)
+
+
+def warn_of_unscorable(source: CadenceSource, normalise: str, places: Iterable[int] | None = None) -> None:
+    """Warn of panels that give a score without meaning.
+
+    Args:
+        source: of the cadences that are scored.
+        normalise: `data.normalise` of the networks.
+        places: of the cadences that are looked at for constant panels; None: a few.
+    """
+    looked = sample_places(len(source)) if places is None else places
+    for line in (*find_oddities(source, normalise), describe_constant(source, looked)):
+        if line is not None:
+            log.warning("%s", line)
 
 
 def find_oddities(source: CadenceSource, normalise: str) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from seti.data import competition
-from seti.data.cadence import ON_PANELS, PANEL_CHOICES, all_finite
+from seti.data.cadence import ON_PANELS, PANEL_CHOICES, all_finite, fit_networks
 from seti.errors import SetiError
 from seti.utils import files, hints
 
@@ -242,8 +242,9 @@ class PackedCadences:
         cadence = self._rows[place]
         if self._picked is not None:
             cadence = cadence[self._picked]
-        if not all_finite(cadence):
-            raise SetiError(self._failure(f"{self.ids[index]} has values that are NaN or infinite"))
+        if not fit_networks(cadence):
+            wrong = "beyond 32-bit floats" if all_finite(cadence) else "that are NaN or infinite"
+            raise SetiError(self._failure(f"{self.ids[index]} has values {wrong}"))
         if out is None:
             return cadence
         np.copyto(out, cadence, casting="safe")

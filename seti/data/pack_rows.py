@@ -72,7 +72,7 @@ def _pack_block(target: _Target, job: tuple[tuple[str, ...], list[str | None], i
                 if read == target.row_bytes and row_checksum(panel_checksums(row)) == checksum:
                     checksums.append(checksum)
                     continue
-            cadence = read_cadence(path, target.panels, size=target.size)
+            cadence = read_cadence(path, target.panels, size=target.size, for_networks=True)
             if cadence.dtype != target.dtype:
                 msg = f"cadence {path} holds {cadence.dtype}, the others {target.dtype}: remove or replace the file"
                 raise SetiError(msg)

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from seti.data import competition
-from seti.data.cadence import PANEL_LETTERS, all_finite, count_not_finite, is_float, read_cadence, read_format
+from seti.data.cadence import PANEL_LETTERS, describe_values, fit_networks, is_float, read_cadence, read_format
 from seti.errors import SetiError
 
 
@@ -59,7 +59,8 @@ class CadenceSource(Protocol):
             out: `(len(panels), rows, bins)`, to be written to and returned.
 
         Returns:
-            `(len(panels), rows, bins)`, floats of 2, 4 or 8 bytes, all finite. May be read-only.
+            `(len(panels), rows, bins)`, floats of 2, 4 or 8 bytes, for which `seti.data.cadence.fit_networks` is true.
+            May be read-only.
 
         Raises:
             SetiError: the cadence is damaged or of another size.
@@ -138,7 +139,7 @@ class CadenceFiles:
         """
         name = str(self.ids[index])
         # As competition.cadence_path, but without pathlib, which takes 5 us.
-        return read_cadence(f"{self._folder}/{name[0]}/{name}.npy", self.panels, out, self._size)
+        return read_cadence(f"{self._folder}/{name[0]}/{name}.npy", self.panels, out, self._size, True)
 
 
 class CadenceArray:
@@ -155,6 +156,8 @@ class CadenceArray:
     def __init__(self, cadences: np.ndarray, panels: tuple[int, ...]) -> None:
         if cadences.ndim != 4 or cadences.shape[1] != len(PANEL_LETTERS) or 0 in cadences.shape:
             msg = f"cadences have the shape (N, {len(PANEL_LETTERS)}, rows, bins), not {cadences.shape}"
+            if cadences.ndim == 4 and cadences.shape[1] == len(PANEL_LETTERS) and 0 in cadences.shape[2:]:
+                msg = f"the cadences are empty, they have the shape {cadences.shape}: give some with rows and bins"
             raise SetiError(msg)
         if not is_float(cadences.dtype):
             advice = "give cadences.astype('float32')" if cadences.dtype.kind in "iuf" else "give real numbers"
@@ -183,13 +186,14 @@ class CadenceArray:
         """Copy the panels of one cadence: `(len(panels), rows, bins)` floats; or `out`.
 
         Raises:
-            SetiError: a value is NaN or infinite.
+            SetiError: a value is NaN, infinite or out of the range of networks.
         """
         panels = self._cadences[index][list(self.panels)]
         panels = np.ascontiguousarray(panels)
-        if not all_finite(panels):
-            found = count_not_finite(panels, self.panels)
-            msg = f"cadences[{self.ids[index]}] has {found}: leave that cadence out, or replace these values"
+        if not fit_networks(panels):
+            found, scale = describe_values(panels, self.panels)
+            advice = "scale the cadences" if scale else "leave that cadence out, or replace these values"
+            msg = f"cadences[{self.ids[index]}] has {found}: {advice}"
             raise SetiError(msg)
         if out is None:
             return panels

@@ -1,6 +1,7 @@
 """Opening a split: from a pack or from files, with or without its damaged cadences."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +108,15 @@ def _leave_out(ids: np.ndarray, skipped: dict[str, str]) -> np.ndarray:
 
 def warn_of_skipped(skipped: dict[str, str], total: int, split: str = "") -> None:
     """Warn of cadences that are left out, and give the reasons of the first three."""
-    first = "; ".join(f"{i}: {reason}" for i, reason in list(skipped.items())[:3])
+    first = "; ".join(f"{i}: {_as_skipped(reason)}" for i, reason in list(skipped.items())[:3])
     more = "; ..." if len(skipped) > 3 else ""
     of = f"{split} cadences".lstrip()
     log.warning("data.on_error=skip leaves out %d of %d %s: %s%s", len(skipped), total, of, first, more)
+
+
+def _as_skipped(reason: str) -> str:
+    """Leave out the advice at the end, of which the cadence has no need any more."""
+    return re.sub(r"[:;] (scale, )?remove or replace the file$", "", reason)
 
 
 def _none_left(root: Path, split: str, skipped: dict[str, str]) -> str:

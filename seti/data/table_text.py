@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from seti.utils.files import MAX_COLUMNS
+from seti.utils.wording import count
 
 BLANKS = " \t\u00a0\u2007\u202f\u3000\u200b\ufeff"  # also a byte order mark within the text; not line ends
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -97,11 +98,6 @@ def decode(content: bytes) -> tuple[str, str]:
         return content.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:
         return content.decode("latin-1").removeprefix("\u00ef\u00bb\u00bf"), "Latin-1"
-
-
-def count(number: int, noun: str) -> str:
-    """Number and noun, such as `2 rows`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def find_column(header: list[str], name: str) -> int | None:

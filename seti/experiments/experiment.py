@@ -253,6 +253,9 @@ def open_experiment(path: Path, also: str = "") -> Experiment:
     if not path.is_dir():
         others = [e.name for e in find_experiments(path.parent)]
         known = f"; {path.parent} has {', '.join(others)}" if others else ""
+        if str(path).startswith("["):
+            msg = f"ckpt_dir={path} is a list, and this command takes one experiment: ckpt_dir=outputs/<exp_name>"
+            raise SetiError(msg)
         if "," in str(path):
             known += f"; several are a list: ckpt_dir=[{path}]"
         above = path.parent

@@ -28,6 +28,7 @@ from seti.transforms.batch import prepare, to_device
 from seti.transforms.panels import Panels
 from seti.utils.console import cadence_progress
 from seti.utils.device import AUTOCAST, autocast, choose_precision
+from seti.utils.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -130,13 +131,9 @@ def predict_probabilities(
             progress.update(task, completed=done * (whole or len(probs)) // len(probs))
             if progressed is not None:
                 progressed(probs[:done])
-    bad = int((~np.isfinite(probs)).any(axis=1).sum())
-    if bad:
-        msg = (
-            f"{label}: the network's output is not finite for {bad} of {len(probs)} cadences: its weights diverged; "
-            "train it again with a lower optimizer.lr"
-        )
-        raise SetiError(msg)
+    bad = np.flatnonzero((~np.isfinite(probs)).any(axis=1))
+    if len(bad):
+        raise SetiError(_not_finite(label, dataset, bad))
     return probs
 
 
@@ -219,10 +216,11 @@ class Ensemble:
         self.compiled = compiled
         exact = [not shift <= TOLERANCE for shift in moved.tolist()]  # negated, so that NaN counts as too much
         self.members = [full if keep else half for keep, half, full in zip(exact, low, self.members, strict=True)]
-        if any(exact):
+        if any(exact) and moved.isfinite().all():  # else an error follows
             log.info(
-                "%d of %d networks run in float32, because %s changes a probability by %.4f (precision=%s forces it)",
-                *(sum(exact), len(exact), low[0][1], moved.max(), low[0][1]),
+                "%d of %s %s in float32, because %s changes a probability by %.4f (precision=%s forces it)",
+                *(sum(exact), count(len(exact), "network"), "runs" if sum(exact) == 1 else "run"),
+                *(low[0][1], moved.max(), low[0][1]),
             )
 
 
@@ -270,6 +268,21 @@ class MirroredViews:
             yield
         finally:
             self.dataset.on_device = before
+
+
+def _not_finite(label: str, dataset: CadenceDataset, bad: np.ndarray) -> str:
+    """Message about cadences that got no number, for bad values or bad weights."""
+    many = f"{len(bad)} of {count(len(dataset), 'cadence')}"
+    if not dataset[int(bad[0])][0].isfinite().all():
+        first = dataset.ids[bad[0]]
+        return (
+            f"{label}: the values of {many} are too large or too small for data.normalise={dataset.spec.normalise} in "
+            f"32-bit floats, first {first}: scale them to a deviation near 1"
+        )
+    return (
+        f"{label}: the network's output is not finite for {many}: its weights diverged; train it again with a lower "
+        "optimizer.lr"
+    )
 
 
 def _probability(member: tuple[nn.Module, str], images: Tensor, device: torch.device, compiled: bool) -> Tensor:

@@ -22,10 +22,12 @@ from torch import Tensor, nn
 from seti.data.sources import CadenceArray
 from seti.errors import SetiError, SettingsError, brief
 from seti.experiments.experiment import Experiment
+from seti.inference.predict_checks import ensembles
 from seti.inference.scoring import LoadedEnsemble, load_ensemble
 from seti.models.release_names import find_release
 from seti.transforms.exportable import PanelsToImages
-from seti.utils import files
+from seti.utils import files, hints
+from seti.utils.console import progress_bars
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,8 @@ def export(cfg: Any) -> list[Path]:
         SetiError: a setting cannot work, the weights are damaged, the format cannot express the network, or the file
             gives other probabilities than the networks.
     """
-    suffix = _check(cfg)
+    check_export(cfg)
+    suffix = FORMATS[cfg.format]
     ensemble = load_ensemble(cfg.ckpt_dir)
     size = cfg.rows or ensemble.spec.rows, cfg.bins or ensemble.spec.bins
     if not ensemble.any_size and size != (ensemble.spec.rows, ensemble.spec.bins):
@@ -84,8 +87,7 @@ def export(cfg: Any) -> list[Path]:
         parts = {f"{name}_fold_{ensemble.folds[place]}": [place] for place in everything}
     folder = _folder(cfg)
     paths = {folder / f"{part}.{suffix}": places for part, places in parts.items()}
-    for path in paths:
-        files.try_output(path)
+    files.try_outputs(folder, [path.name for path in paths])
     folder.mkdir(parents=True, exist_ok=True)
     for path, places in paths.items():
         module = ExportedEnsemble(ensemble, places, size).eval()
@@ -101,7 +103,19 @@ def export(cfg: Any) -> list[Path]:
     return list(paths)
 
 
-def _check(cfg: Any) -> str:
+def check_export(cfg: Any) -> None:
+    """Refuse settings that cannot work; replace a list of one experiment by it, in place.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    names = ensembles(cfg.ckpt_dir)
+    if len(names) > 1 or ("," in names[0] and not Path(names[0]).exists()):
+        several = names if len(names) > 1 else names[0].split(",")
+        first = hints.command("export", hints.setting("ckpt_dir", several[0]))
+        msg = f"export takes one experiment, and ckpt_dir has {len(several)}: export them one by one, first {first}"
+        raise SettingsError(msg)
+    cfg.ckpt_dir = names[0]
     if cfg.format not in FORMATS:
         msg = f"format={brief(cfg.format)} is none of {', '.join(FORMATS)}"
         raise SettingsError(msg)
@@ -116,7 +130,6 @@ def _check(cfg: Any) -> str:
     if cfg.format == "onnx" and missing:
         msg = f"format=onnx needs the extra 'export', without which {missing[0]} is missing: pip install 'seti[export]'"
         raise SettingsError(msg)
-    return FORMATS[cfg.format]
 
 
 def _folder(cfg: Any) -> Path:
@@ -202,7 +215,8 @@ def _compare(path: Path, form: str, ensemble: LoadedEnsemble, places: Sequence[i
     """
     panels = _example(*size)
     source = CadenceArray(panels, ensemble.panels)
-    expected = ensemble.probabilities(source, "cpu", "32")[:, list(places)].mean(axis=1)
+    with progress_bars(False):
+        expected = ensemble.probabilities(source, "cpu", "32")[:, list(places)].mean(axis=1)
     found = run_file(path, form, panels)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:

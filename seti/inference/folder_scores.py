@@ -11,11 +11,12 @@ from rich.table import Table
 
 from seti.config.schema import AUTO
 from seti.data.folder import OpenedFolder, open_folder
+from seti.data.oddities import warn_of_unscorable
 from seti.data.sources import CadenceSource
 from seti.dataloading.dataset import CadenceDataset
-from seti.errors import SettingsError
+from seti.errors import SetiError, SettingsError, brief
 from seti.experiments import predictions
-from seti.experiments.experiment import Experiment
+from seti.experiments.experiment import RELEASED, Experiment, open_experiment
 from seti.inference import shards, tables
 from seti.inference.ensemble import auto_batch_size, worth_compiling
 from seti.inference.pool import Place, predictor_of
@@ -25,6 +26,7 @@ from seti.reports import figures, gallery, score_plots, waterfalls
 from seti.utils import files, locks
 from seti.utils.console import console
 from seti.utils.shards import parse_shard
+from seti.utils.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +66,18 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any, place: Place) -> float:
     if any(out.glob("fold_*/result.json")):
         msg = f"{out} is the folder of an experiment, with predictions of its own: set out=<another folder>"
         raise SettingsError(msg)
+    _check_owner(target, ckpt_dir)
+    root = _root(ckpt_dir, cfg.data.root)
     ensemble = load_ensemble(ckpt_dir)
-    if cfg.data.root is None:
-        msg = "data.root is not set: give the folder of cadences to score, data.root=<folder>"
-        raise SettingsError(msg)
-    root = Path(cfg.data.root)
     ensemble.check_folder(root)
     if out.resolve() == root.resolve():
         msg = f"out={out} is data.root: give another folder for the predictions"
         raise SettingsError(msg)
     choices = {name: cfg.data[name] for name in ("packed", "pack_dir", "on_error")}
     opened = open_folder(root, ensemble.panels, **choices)
-    for path in (target.predictions_path, target.submission_path, target.predictions_record):
-        files.try_output(path)
+    warn_of_unscorable(opened.source, ensemble.spec.normalise)
+    written = (target.predictions_path, target.submission_path, target.predictions_record)
+    files.try_outputs(out, [path.name for path in written])
     out.mkdir(parents=True, exist_ok=True)
     shard = parse_shard(cfg.shard)
     doing = f"predicting with {ensemble.name}"
@@ -86,7 +87,10 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any, place: Place) -> float:
         return float("nan")
     with locks.hold(out, doing, patience=MERGE_PATIENCE):
         files.remove_stale_parts(out)
-        table = tables.write(target, opened.ids, opened.source.ids, ensemble.folds, probs, cfg.average, ensemble.prior)
+        folds, prior = ensemble.folds, ensemble.prior
+        prior_name = "training prior" if find_release(ckpt_dir) is None else "assumed share of needles"
+        ids, usable = opened.ids, opened.source.ids
+        table = tables.write(target, ids, usable, folds, probs, cfg.average, prior, prior_name, of="cadence")
         record = predictions.describe(
             target,
             ensemble.digests,
@@ -105,6 +109,39 @@ def predict_folder(ckpt_dir: str, out: Path, cfg: Any, place: Place) -> float:
     return auc
 
 
+def _check_owner(target: Experiment, ckpt_dir: str) -> None:
+    """Refuse a folder that holds predictions of other networks.
+
+    Those of a release's or experiment's networks before they were trained again, and of other cadences, are replaced.
+    """
+    try:
+        owner = files.read_json(target.predictions_record)["networks"]
+        same = not isinstance(owner, str) or _identity(owner) == _identity(ckpt_dir)
+    except (SetiError, OSError, KeyError, TypeError):  # none, or of no known networks
+        return
+    if not same:
+        msg = f"out={target.path} holds predictions of {brief(owner, 200)}: set out=<another folder>, or remove it"
+        raise SettingsError(msg)
+
+
+def _identity(ckpt_dir: str) -> str | Path:
+    try:
+        release = find_release(ckpt_dir)
+    except SetiError:  # one of another version
+        return ckpt_dir
+    return Path(ckpt_dir).resolve() if release is None or isinstance(release, Path) else release
+
+
+def _root(ckpt_dir: str, given: str | None) -> Path:
+    """Folder of the cadences: if none is given, that of an experiment's training."""
+    if given is not None:
+        return Path(given)
+    if find_release(ckpt_dir) is not None:
+        msg = "data.root is not set: give the folder of cadences to score, data.root=<folder>"
+        raise SettingsError(msg)
+    return Path(open_experiment(Path(ckpt_dir), RELEASED).first_result.data.root)
+
+
 def _probabilities(
     ensemble: LoadedEnsemble, opened: OpenedFolder, root: Path, out: Path, cfg: Any, place: Place
 ) -> np.ndarray | None:
@@ -121,7 +158,7 @@ def _probabilities(
     size = fixed or auto_batch_size(dataset, device)
     ensembles = [(out, len(ensemble.folds), ensemble.digests)]
     predictor = predictor_of(cfg, place, ensemble.classifiers, dataset, size, compiled)
-    label = f"{ensemble.name}: {len(ensemble.folds)} networks"
+    label = f"{ensemble.name}: {count(len(ensemble.folds), 'network')}"
     return shards.predict_shard(cfg, place, root, dataset, size, ensembles, run, predictor, label)
 
 

@@ -32,8 +32,19 @@ def check_predict(cfg: Any) -> None:
     _settle(cfg)
     for path in experiments:
         open_experiment(path, RELEASED)
-    if cfg.data.root is not None and not Path(cfg.data.root).is_dir() and experiments and cfg.out is None:
-        competition.read_test_ids(Path(cfg.data.root))
+    if cfg.data.root is not None and experiments and cfg.out is None:
+        _check_root(Path(cfg.data.root))
+
+
+def _check_root(root: Path) -> None:
+    if not root.is_dir():
+        competition.read_test_ids(root)  # names the folder
+    if not (root / competition.SUBMISSION).is_file():
+        msg = (
+            f"{root / competition.SUBMISSION} is missing, which lists the cadences of a test set: add out=<folder> to "
+            "score every cadence in that folder, or give the folder of a data set"
+        )
+        raise SetiError(msg)
 
 
 def ensembles(given: str | ListConfig) -> list[str]:

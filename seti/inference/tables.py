@@ -12,6 +12,7 @@ from seti.evaluation.ranks import rank_mean
 from seti.experiments.experiment import Experiment
 from seti.utils import files
 from seti.utils.console import console
+from seti.utils.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def write(
     average: str,
     prior: float,
     prior_name: str = "training prior",
+    of: str = "test cadence",
 ) -> pd.DataFrame:
     """Write `predictions.csv` and `submission.csv`; return the predictions as a table.
 
@@ -78,6 +80,7 @@ def write(
         average: as for `average_folds`.
         prior: share of needles that is expected.
         prior_name: its name, for messages.
+        of: a cadence, for messages.
     """
     submitted = prior if average == "mean" else float((probs.mean(axis=1) <= prior).mean())
     table = join(ids, usable, folds, probs, average_folds(probs, average))
@@ -86,15 +89,16 @@ def write(
     files.write_csv(target.submission_path, submission)
     if len(usable) < len(ids):
         log.warning(
-            "%d of %d test cadences are damaged: empty in %s, the %s %.4g in %s",
+            "%d of %s %s damaged: empty in %s, the %s %.4g in %s",
             len(ids) - len(usable),
-            len(ids),
+            count(len(ids), of),
+            "is" if len(ids) - len(usable) == 1 else "are",
             target.predictions_path,
             prior_name if average == "mean" else f"rank of the {prior_name} {prior:.4g},",
             submitted,
             target.submission_path,
         )
-    log.info("%d cadences: wrote %s and %s", len(ids), target.predictions_path, target.submission_path)
+    log.info("%s: wrote %s and %s", count(len(ids), "cadence"), target.predictions_path, target.submission_path)
     return table
 
 
@@ -121,6 +125,6 @@ def report_auc(name: str, source: str, table: pd.DataFrame, labels: pd.DataFrame
     columns = [column for column in table.columns if column != "id"]
     scores = {column: float(roc_auc_score(joined["target"], joined[column])) for column in columns}
     for column, score in scores.items():
-        report.add_row(AVERAGE_NAMES[average] if column == "prob" else column, f"{score:.4f}")
+        report.add_row(f"prob, the {AVERAGE_NAMES[average]}" if column == "prob" else column, f"{score:.4f}")
     console().print(report)
     return scores["prob"]

@@ -1,10 +1,14 @@
 """Any timm network as a backbone with a single logit."""
 
+import logging
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import timm
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from seti.errors import SetiError, SettingsError
@@ -140,7 +144,8 @@ def _create(
             generator_state = torch.get_rng_state()
             # An overlay, because `checkpoint_path=` would not adapt stem and head.
             overlay = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
-            network = timm.create_model(name, **(options | overlay))
+            with _silent_loader():
+                network = timm.create_model(name, **(options | overlay))
             with torch.random.fork_rng(devices=[]):
                 torch.set_rng_state(generator_state)
                 _check_loaded(network, timm.create_model(name, **options))
@@ -159,7 +164,7 @@ def _create(
             raise size_error(name, shape, None, error) from error
         if weights is not None:
             msg = (
-                f"model.weights={weights} does not fit model.backbone={name}: {one_line(error)}; "
+                f"model.weights={weights} does not fit model.backbone={name}: {_why_unfit(weights, error)}; "
                 "give a file for that network"
             )
         elif pretrained:
@@ -167,6 +172,27 @@ def _create(
         else:
             msg = f"model.backbone={name} cannot be built for {in_channels} channels of {image_size}: {one_line(error)}"
         raise SetiError(msg) from error
+
+
+@contextmanager
+def _silent_loader() -> Iterator[None]:
+    """Leave out timm's line about a file that it reads."""
+    loader = logging.getLogger("timm.models._builder")
+    level = loader.level
+    loader.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        loader.setLevel(level)
+
+
+def _why_unfit(weights: str, error: Exception) -> str:
+    """Reason of a weight file's refusal, in plain words where the file cannot be read at all."""
+    if isinstance(error, SafetensorError):
+        return "it is damaged, or not a safetensors file"
+    if isinstance(error, EOFError) or "PytorchStreamReader" in str(error):
+        return f"it is damaged, or not a {Path(weights).suffix} file of PyTorch"
+    return one_line(error)
 
 
 def _check_drops(network: nn.Module, name: str, rates: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ from seti.errors import SetiError
 
 PRETRAINED = "pretrained"  # in place of a folder or file: the networks that come with the package
 DEFAULT = "needle_net"
+SHIPPED = (DEFAULT, "needle_net_broad")  # of every installation
 
 
 def find_release_for(written: str, backbone: str) -> str | Path | None:
@@ -46,17 +47,25 @@ def find_release(written: str | Path) -> str | Path | None:
         anything else.
 
     Raises:
-        SetiError: `pretrained/<name>` is not a release of the package.
+        SetiError: `pretrained/<name>` is not a release of the package, or its files are gone.
     """
-    from seti.models.release_files import RECORD, released_names
+    from seti.models.release_files import PACKAGED, RECORD, released_names
 
     word, _, name = str(written).partition("/")
     if word == PRETRAINED:
         name = name.strip("/") or DEFAULT
         known = released_names()
         if name not in known:
+            if name in SHIPPED:
+                msg = f"the release {name} of this package has no {PACKAGED / name / RECORD}: install the package again"
+                raise SetiError(msg)
             named = ", ".join(f"{PRETRAINED}/{one}" for one in known) or "none"
             msg = f"{written} is not a release of this package, which has {named}"
             raise SetiError(msg)
         return name
     return Path(written) if (Path(written) / RECORD).is_file() else None
+
+
+def written_as(release: str | Path) -> str:
+    """Value of `model.weights` or `ckpt_dir` for a release, from `find_release`."""
+    return str(release) if isinstance(release, Path) else f"{PRETRAINED}/{release}"

@@ -30,7 +30,7 @@ def load_released(release: str | Path = DEFAULT) -> list[tuple[CadenceClassifier
     return [_build(found, fold) for fold in found.folds]
 
 
-def start_from(release: str | Path, fold: int, network: nn.Module) -> int:
+def start_from(release: str | Path, fold: int, network: nn.Module) -> tuple[int, int]:
     """Load a member's weights into a network that is to be trained.
 
     Args:
@@ -39,7 +39,7 @@ def start_from(release: str | Path, fold: int, network: nn.Module) -> int:
         network: of the release's kind, which is changed.
 
     Returns:
-        Number of the member.
+        Number of the member's fold, and number of members.
 
     Raises:
         SetiError: the release is damaged, or does not fit the network.
@@ -47,7 +47,7 @@ def start_from(release: str | Path, fold: int, network: nn.Module) -> int:
     found = read_release(release)
     member = list(found.folds)[fold % len(found.folds)]
     _fill(found, member, network)
-    return member
+    return member, len(found.folds)
 
 
 def _fill(release: Release, fold: int, network: nn.Module) -> None:

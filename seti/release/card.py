@@ -170,6 +170,9 @@ if __name__ == "__main__":
         if len(sys.argv) > 1:
             print(f"installed {', '.join(install(Path(sys.argv[1])))} in {PACKAGED}")
         write_card()
-        print(f"wrote {DOCS / 'pretrained.md'}: adapt what it says about the networks' weaknesses to the new numbers")
+        print(
+            f"wrote {DOCS / 'pretrained.md'}: adapt what it says about the networks' weaknesses and about real "
+            "snippets to the new numbers"
+        )
     except SetiError as error:
         sys.exit(f"error: {error}")

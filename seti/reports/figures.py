@@ -3,7 +3,9 @@
 The modules of this package build figures without pyplot, so no figure outlives its caller and no display is needed.
 """
 
+import warnings
 from pathlib import Path
+from typing import IO, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,8 +21,16 @@ FAINT = "#B8BEC4"
 def save_figure(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Write a figure atomically, in the format given by the suffix, and return the path."""
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=dpi)
+        save_quietly(figure, temporary, dpi=dpi)
     return path
+
+
+def save_quietly(figure: Figure, target: Path | IO[bytes], **options: Any) -> None:
+    """Write a figure; characters that no font has become boxes, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support", category=UserWarning)
+        figure.savefig(target, **options)
 
 
 def line_style(number: int) -> dict[str, str]:

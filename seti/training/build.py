@@ -28,7 +28,7 @@ from seti.experiments.experiment import FoldFolder
 from seti.experiments.run_identity import RunIdentity
 from seti.models.classifier import CadenceClassifier
 from seti.models.optimiser import layer_groups
-from seti.models.release_names import find_release_for
+from seti.models.release_names import find_release_for, written_as
 from seti.models.released import start_from
 from seti.training.callbacks.dead_fold import DeadFoldStopping
 from seti.training.callbacks.freeze_backbone import FreezeBackbone
@@ -72,12 +72,14 @@ def build_classifier(
         model |= {"pretrained": False, "weights": None}
         if fetch_weights and start is not None:
             log.info("starting from %s", start[0])
-    elif model["weights"] is None and model["pretrained"]:
+    elif model["weights"] is not None:
+        log.info("starting from %s", model["weights"])
+    elif model["pretrained"]:
         log.info(
             "loading the pretrained weights of %s from the hub, or from its cache on this machine",
             model["backbone"],
         )
-    elif model["weights"] is None:
+    else:
         log.info(
             "starting from random weights: model.pretrained=true or model.weights=<file> start from pretrained ones"
         )
@@ -95,8 +97,11 @@ def build_classifier(
         loss=config["loss"],
     )
     if fetch_weights and release is not None:
-        member = start_from(release, config["fold"], classifier.backbone.network)
-        log.info("starting from network %d of %s", member, config["model"]["weights"])
+        member, of = start_from(release, config["fold"], classifier.backbone.network)
+        if of == 1:
+            log.info("starting from the network of %s: all folds start from the same one", written_as(release))
+        else:
+            log.info("starting from network %d of %s", member, written_as(release))
     elif fetch_weights and start is not None:
         load_start(classifier, start[0])
     classifier.backbone.check_image_size()

@@ -9,6 +9,7 @@ from seti.errors import SetiError, brief
 from seti.experiments.experiment import Experiment
 from seti.models.classifier import CadenceClassifier, load_classifier
 from seti.models.release_names import find_release
+from seti.utils.wording import count
 
 
 def check_never_saw(experiment: Experiment, fold: int, labels: pd.DataFrame, what: str) -> None:
@@ -104,8 +105,8 @@ def load_start(classifier: CadenceClassifier, checkpoint: Path) -> None:
     if other:
         msg = (
             f"model.weights: {checkpoint} is of {earlier.name} for images {_size(earlier)}, and this fold trains "
-            f"{classifier.backbone.name} for {_size(classifier.backbone)}: {len(other)} tensors differ, first "
-            f"{brief(other[0])}; give both the same model and data settings"
+            f"{classifier.backbone.name} for {_size(classifier.backbone)}: {count(len(other), 'tensor')} "
+            f"differ{'s' * (len(other) == 1)}, first {brief(other[0])}; give both the same model and data settings"
         )
         raise SetiError(msg)
     classifier.backbone.load_state_dict(found)

@@ -10,6 +10,8 @@ from seti.transforms.image import ImageMaker
 from seti.transforms.layouts import LAYOUTS
 from seti.transforms.normalisation import Normalisation
 
+FEWEST_BINS = 8  # of panels that networks trained on others take in; fewer hold no signal and its surroundings
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -59,8 +61,11 @@ class InputSpec:
         follows `scale_gap`.
 
         Raises:
-            SetiError: the layout sums rows, and a panel has only one.
+            SetiError: the layout sums rows, and a panel has only one; or it has hardly any bins.
         """
+        if bins < FEWEST_BINS:
+            msg = f"the cadences have panels of {rows} x {bins}: give panels of at least {FEWEST_BINS} bins"
+            raise SetiError(msg)
         if rows < 2 and LAYOUTS[self.layout].integrates:
             msg = (
                 f"the cadences have panels of {rows} x {bins}, and data.layout={self.layout} sums along drift rates: "

@@ -1,6 +1,10 @@
 """Terminal output: the console for tables, progress bars, paths and the next command."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+_bars: ContextVar[bool] = ContextVar("bars", default=True)
 
 
 def console() -> Console:
@@ -42,13 +48,33 @@ def cadence_progress() -> Progress:
     A task that begins with some completed has them as its field `before` too: they do not count in the final rate.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=console())
+    return _Bars(*columns, TimeRemainingColumn(), console=console(), disable=not _bars.get())
 
 
 def item_progress(items: str) -> Progress:
     """Create a progress bar that counts items and shows the time that is left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(items))
-    return Progress(*columns, TimeRemainingColumn(), console=console())
+    return _Bars(*columns, TimeRemainingColumn(), console=console(), disable=not _bars.get())
+
+
+@contextmanager
+def progress_bars(shown: bool) -> Iterator[None]:
+    """Show the progress bars that are made in this block, or none of them."""
+    before = _bars.set(shown and _bars.get())
+    try:
+        yield
+    finally:
+        _bars.reset(before)
+
+
+class _Bars(Progress):
+    """Progress bars that an error leaves behind only where they have come on."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.transient = kind is not None and not any(task.completed for task in self.tasks)
+        super().__exit__(kind, error, trace)
 
 
 class _RateColumn(ProgressColumn):

@@ -8,7 +8,7 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,21 @@ def try_output(path: Path) -> None:
         _try_folder(folder)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def try_outputs(folder: Path, names: Iterable[str]) -> None:
+    """Try to write files of a folder that the setting `out` names, as `try_output` does.
+
+    Raises:
+        OSError: a file could not be written.
+        SetiError: the folder is one of the system's, such as /proc, in which no file can be made.
+    """
+    for name in names:
+        try:
+            try_output(folder / name)
+        except FileNotFoundError as error:
+            msg = f"out={folder}: no file can be made there, give another folder"
+            raise SetiError(msg) from error
 
 
 def _try_folder(folder: Path) -> None:

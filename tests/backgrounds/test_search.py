@@ -207,7 +207,7 @@ def test_damaged_and_other_sized_cadences_are_left_out_and_named(tmp_path):
     }
     path = cadence_path(root, "train", "q")
     assert found.remarks == [
-        f"4 cadences are left out, first train q: cadence {path} has 1 values that are NaN or infinite, first in panel "
+        f"4 cadences are left out, first train q: cadence {path} has 1 value that is NaN or infinite, first in panel "
         "0 (A): remove or replace the file"
     ]
     assert table.read_twins(root).set_index("id").loc["a", "partners"] == "b"

@@ -236,6 +236,10 @@ def test_a_crop_that_keeps_everything_is_a_contradiction(defaults):
     ("values", "said"),
     [
         ({"model__head_epochs": 10}, ("model.head_epochs=10", "trainer.max_epochs=10")),
+        (
+            {"model__head_epochs": 1, "trainer__max_epochs": 1},
+            ("model.head_epochs=1", "set model.head_epochs=0, raise"),
+        ),
         ({"model__head_epochs": 2, "model__freeze_backbone": True}, ("model.head_epochs=2", "freeze_backbone=true")),
         ({"model__drop_path": 0.1, "model__freeze_backbone": True}, ("model.drop_path=0.1", "freeze_backbone=true")),
         ({"model__drop_rate": 0.1, "model__freeze_backbone": True}, ("model.drop_rate=0.1", "freeze_backbone=true")),

@@ -12,6 +12,7 @@ from seti.data.cadence import (
     PANEL_CHOICES,
     PANEL_LETTERS,
     all_finite,
+    fit_networks,
     read_cadence,
     read_format,
 )
@@ -149,6 +150,15 @@ def test_wrong_shape_is_named(tmp_path, shape):
     assert str(shape) in refusal(saved(tmp_path, np.zeros(shape, np.float16)))
 
 
+def test_an_empty_array_and_complex_numbers_are_refused_with_what_to_do(tmp_path):
+    assert refusal(saved(tmp_path, np.zeros((6, 0, 3)))).endswith(
+        "is empty, it has shape (6, 0, 3): remove or replace the file"
+    )
+    assert refusal(saved(tmp_path, np.zeros(SHAPE, complex))).endswith(
+        "not floats of 2, 4 or 8 bytes: save real numbers, such as the squares of its absolute values"
+    )
+
+
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "bool", "complex64", "<U3", "S2"])
 def test_other_types_are_named(tmp_path, dtype):
     assert f"holds {np.dtype(dtype)}, not float" in refusal(saved(tmp_path, np.zeros(SHAPE, dtype)))
@@ -201,6 +211,57 @@ def test_limits_of_other_floats_are_judged_as_numpy_judges_them(dtype):
     values = [0.0, -0.0, info.max, info.min, info.smallest_subnormal, np.inf, -np.inf, np.nan, -np.nan]
     for value in np.array(values, dtype):
         assert all_finite(np.array([1, value, -1], dtype)) == np.isfinite(value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "fits"),
+    [
+        ("<f2", 65504, True),
+        ("<f2", 6e-8, True),
+        ("<f2", np.inf, False),
+        *(
+            (dtype, value, True)
+            for dtype in ("<f4", ">f4", "<f8", ">f8")
+            for value in (0.0, 1e36, -1e36, 2e-38, -2e-38)
+        ),
+        *((dtype, value, False) for dtype in ("<f4", ">f4") for value in (2e36, -2e36, 1e-40, -1e-40, np.nan, -np.inf)),
+        *((dtype, value, False) for dtype in ("<f8", ">f8") for value in (1e45, -1e200, 1e-60, -1e-60, np.nan, np.inf)),
+    ],
+)
+def test_values_that_networks_cannot_compute_with_are_told_apart(dtype, value, fits):
+    assert fit_networks(np.full(4, value, dtype)) == fits
+    assert fit_networks(np.array([0, -0.0, value], dtype)) == fits
+    if abs(value) < 1:  # beside larger ones, a small value is as good as none
+        assert fit_networks(np.array([1, value], dtype))
+        assert fit_networks(np.array([-1, value], dtype))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (1e45, "1 value beyond 32-bit floats, up to 1e+45, first in panel 2 (A): scale, remove or replace the file"),
+        (-1e200, "1 value beyond 32-bit floats, up to 1e+200, first in panel 2 (A): scale, remove or replace the file"),
+        (np.nan, "1 value that is NaN or infinite, first in panel 2 (A): remove or replace the file"),
+    ],
+)
+def test_values_out_of_the_networks_range_are_counted(tmp_path, value, found):
+    cadence = numbered("<f8")
+    cadence[2, 1, 2] = value
+    path = saved(tmp_path, cadence)
+    with pytest.raises(SetiError) as error:
+        read_cadence(path, for_networks=True)
+    assert str(error.value) == f"cadence {path} has {found}"
+
+
+def test_values_that_32_bit_floats_would_lose_are_refused(tmp_path):
+    path = saved(tmp_path, numbered("<f8") * 1e-60)
+    with pytest.raises(SetiError) as error:
+        read_cadence(path, for_networks=True)
+    most = np.abs(numbered(float)).max() * 1e-60
+    assert str(error.value) == (
+        f"cadence {path} has only values too small for 32-bit floats, {most:.2g} at most: scale, remove or replace the "
+        "file"
+    )
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

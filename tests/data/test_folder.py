@@ -110,6 +110,11 @@ def test_packs_next_to_their_files_are_not_read_twice(own_data):
             "data.root={root} holds no cadence: give a folder of .npy files of shape (6, rows, bins), at any depth; "
             "observations are searched by seti scan cadence={root}",
         ),
+        (
+            "archive",
+            "data.root={root} holds no cadence: give a folder of .npy files of shape (6, rows, bins), at any depth; "
+            ".npz files are not read: save each cadence as a .npy file of its own",
+        ),
         ("gone", "data.root={root} is not a folder: give a folder of cadences (.npy), at any depth"),
         ("shape", "cadence {root}/a.npy has shape (3, 2, 2), not (6, rows, bins): remove or replace the file"),
     ],
@@ -121,6 +126,8 @@ def test_a_folder_without_cadences_is_refused(tmp_path, monkeypatch, damage, mes
         root.mkdir()
     if damage == "observation":
         (root / "a.h5").write_bytes(b"")
+    if damage == "archive":
+        np.savez(root / "a.npz", np.zeros((6, 3, 4), np.float32))
     if damage == "shape":
         np.save(root / "a.npy", np.zeros((3, 2, 2), np.float32))
     with pytest.raises(SetiError) as error:
@@ -175,9 +182,47 @@ def test_an_array_with_nan_is_refused():
     with pytest.raises(SetiError) as error:
         CadenceArray(cadences, ALL).take(np.array([1])).read(0)
     assert str(error.value) == (
-        "cadences[1] has 1 values that are NaN or infinite, first in panel 2 (A): leave that cadence out, or replace "
+        "cadences[1] has 1 value that is NaN or infinite, first in panel 2 (A): leave that cadence out, or replace "
         "these values"
     )
+
+
+def test_an_array_beyond_32_bit_floats_is_refused():
+    with pytest.raises(SetiError) as error:
+        CadenceArray(np.full((1, 6, 3, 4), 1e45), ALL).read(0)
+    assert str(error.value) == (
+        "cadences[0] has 72 values beyond 32-bit floats, up to 1e+45, first in panel 0 (A): scale the cadences"
+    )
+
+
+@pytest.mark.parametrize("packed", ["auto", "false"])
+def test_a_file_beyond_32_bit_floats_is_skipped_like_a_damaged_one(tmp_path, packed, caplog):
+    for name, scale in (("a", 1.0), ("b", 1e45)):
+        np.save(tmp_path / name, scale * np.random.default_rng(0).normal(size=(6, 3, 4)))
+    opened = open_folder(tmp_path, ALL, packed, on_error="skip")
+    assert list(opened.source.ids) == ["a"]
+    assert "b: cadence " + str(tmp_path / "b.npy") + " has 72 values beyond 32-bit floats" in caplog.text
+
+
+def test_skipped_cadences_need_no_advice(tmp_path, caplog):
+    for name in "abc":
+        (tmp_path / f"{name}.npy").write_bytes(b"x")
+    np.save(tmp_path / "d", np.ones((6, 3, 4)))
+    open_folder(tmp_path, ALL, on_error="skip")
+    reasons = "; ".join(f"{name}: cannot read cadence {tmp_path}/{name}.npy: it is not a .npy file" for name in "abc")
+    assert f"data.on_error=skip leaves out 3 of 4 cadences: {reasons}" in caplog.messages
+
+
+def test_where_no_cadence_can_be_read_the_reason_is_given_once(tmp_path, caplog):
+    for name in "ab":  # readable headers
+        np.save(tmp_path / name, np.full((6, 3, 4), np.nan))
+    with pytest.raises(SetiError) as error:
+        open_folder(tmp_path, ALL, on_error="skip")
+    assert str(error.value) == (
+        f"data.root={tmp_path} holds no cadence that can be read: cadence {tmp_path}/a.npy has 72 values that are NaN "
+        "or infinite, first in panel 0 (A): remove or replace the file"
+    )
+    assert "leaves out" not in caplog.text
 
 
 def test_any_case_of_the_suffix_counts_and_hidden_files_do_not(folder):

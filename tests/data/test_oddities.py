@@ -6,7 +6,8 @@ import pytest
 from unit_helpers import DATA, NO_AUGMENT, make_cadences, make_train_set
 
 from seti.data import competition, integrity
-from seti.data.oddities import describe_scale, describe_shape, sample_places
+from seti.data.oddities import describe_constant, describe_scale, describe_shape, sample_places
+from seti.data.sources import CadenceArray
 from seti.dataloading.datamodule import CadenceDataModule
 
 NOISE = np.random.default_rng(0).normal(size=(4, 6, 30, 40))
@@ -24,6 +25,19 @@ SHAPE = (
 def rewrite(root, change) -> None:
     for path in root.rglob("*.npy"):
         np.save(path, change(np.load(path).astype(np.float32)))
+
+
+def test_constant_panels_are_counted_and_the_first_is_named():
+    cadences = NOISE.copy()
+    cadences[1, 2:4], cadences[3] = 7.0, 1 + 1e-12 * cadences[3]  # the latter are constant as 32-bit floats
+    source = CadenceArray(cadences, tuple(range(6)))
+    assert describe_constant(source, [0, 2]) is None
+    assert describe_constant(source, range(4)) == (
+        "2 of 4 cadences have a constant panel, first 1, panel 2 (A), 3 (C): such a score means nothing"
+    )
+    assert describe_constant(source, [1, 2]) == (
+        "1 of 2 cadences looked at has a constant panel, first 1, panel 2 (A), 3 (C): such a score means nothing"
+    )
 
 
 @pytest.mark.parametrize(

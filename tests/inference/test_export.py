@@ -121,6 +121,23 @@ def test_a_mistake_is_one_line(tmp_path, word, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("written", ["[outputs/a,outputs/b]", "'outputs/a,outputs/b'"])
+def test_several_experiments_are_refused(tmp_path, monkeypatch, written):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["seti"])
+    with pytest.raises(SetiError) as error:
+        export(ckpt_dir=written)
+    assert str(error.value) == (
+        "export takes one experiment, and ckpt_dir has 2: export them one by one, first seti export ckpt_dir=outputs/a"
+    )
+
+
+def test_a_list_of_one_is_that_one(tmp_path):
+    settings = compose("export", ["ckpt_dir=[pretrained]", f"out={tmp_path}"])
+    exporting.check_export(settings)
+    assert settings.ckpt_dir == "pretrained"
+
+
 def test_without_the_extra_onnx_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "find_spec", lambda name: None if name == "onnxscript" else True)
     with pytest.raises(SetiError) as error:

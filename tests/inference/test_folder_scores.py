@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -86,7 +87,9 @@ def test_a_damaged_cadence_is_submitted_with_the_share_of_needles_that_is_expect
     assert read(out).set_index("id")["prob"].isna()[victim.stem]
     submission = pd.read_csv(out / "submission.csv", dtype={"id": str}).set_index("id")["target"]
     assert submission[victim.stem] == 0.1
-    assert "1 of" in caplog.text
+    assert re.search(
+        r"1 of \d+ cadences is damaged: empty in \S+, the assumed share of needles 0\.1 in \S+", caplog.text
+    )
 
 
 def test_an_experiment_predicts_any_folder_elsewhere(here, finished, outputs, predict, data_root):
@@ -95,6 +98,42 @@ def test_an_experiment_predicts_any_folder_elsewhere(here, finished, outputs, pr
     score(f"ckpt_dir={outputs / 'exp'}", f"data.root={data_root / 'test'}", "out=elsewhere")
     expected = read(outputs / "exp").sort_values("id", ignore_index=True)
     pd.testing.assert_frame_equal(read(here / "elsewhere"), expected, atol=1e-6)
+
+
+def test_without_a_root_an_experiment_predicts_its_own_data_set_elsewhere(here, finished, outputs, predict):
+    finished("trainer.max_epochs=1", "optimizer.lr=0.01")
+    predict()
+    score(f"ckpt_dir={outputs / 'exp'}", "out=elsewhere")
+    pd.testing.assert_frame_equal(read(here / "elsewhere"), read(outputs / "exp"), atol=1e-6)
+    with pytest.raises(SetiError) as error:
+        score("ckpt_dir=pretrained", "out=elsewhere", "data.root=gone")
+    assert str(error.value) == (
+        f"out=elsewhere holds predictions of {outputs / 'exp'}: set out=<another folder>, or remove it"
+    )
+
+
+def test_a_folder_of_predictions_is_replaced_by_the_same_networks_alone(here, data_root, tmp_path):
+    night = here / "night"
+    night.mkdir()
+    shutil.copy(next((data_root / "test").rglob("*.npy")), night)
+    score("data.root=night", "out=mine")
+    score("data.root=night", "out=mine", "ckpt_dir=pretrained/needle_net/")  # another word for them
+    before = (here / "mine" / "predictions.csv").read_bytes()
+    with pytest.raises(SetiError) as error:
+        score("data.root=night", "out=mine", "ckpt_dir=pretrained/needle_net_broad")
+    assert str(error.value) == (
+        "out=mine holds predictions of pretrained/needle_net/: set out=<another folder>, or remove it"
+    )
+    assert (here / "mine" / "predictions.csv").read_bytes() == before
+    (here / "mine" / "predictions.json").unlink()
+    score("data.root=night", "out=mine", "ckpt_dir=pretrained/needle_net_broad")
+
+
+def test_a_name_that_no_font_can_draw_gives_no_warning(here, data_root, recwarn):
+    (here / "night").mkdir()
+    shutil.copy(next((data_root / "test").rglob("*.npy")), here / "night" / "\N{ROCKET}\N{DEVANAGARI LETTER KA}.npy")
+    score("data.root=night", "out=mine")
+    assert not [str(warning.message) for warning in recwarn if "font" in str(warning.message).lower()]
 
 
 def test_released_networks_and_experiments_predict_in_one_command(here, finished, outputs, data_root):

@@ -114,7 +114,7 @@ def truncate_cadence(experiment, root):
 
 def remove_sample(experiment, root):
     (root / "sample_submission.csv").unlink()
-    return "sample_submission.csv is missing"
+    return r"sample_submission.csv is missing, .*: add out=<folder> to score every cadence in that folder, or give"
 
 
 @pytest.mark.parametrize(

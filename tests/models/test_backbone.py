@@ -221,6 +221,8 @@ def test_a_weight_file_that_does_not_fit_is_refused(tmp_path, original, content,
         path.write_bytes({"garbage": b"garbage" * 99, "empty": b"", "truncated": path.read_bytes()[:5000]}[content])
     message = refusal(NAME, 1, SIZE, weights=str(path))
     assert f"model.weights={path} does not fit model.backbone={NAME}" in message
+    if suffix == ".safetensors" and content in ("garbage", "empty", "truncated"):
+        assert message.endswith(": it is damaged, or not a safetensors file; give a file for that network")
     assert len(message) < 600
 
 

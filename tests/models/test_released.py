@@ -8,7 +8,8 @@ import torch
 from seti.errors import SetiError
 from seti.models.needle_net import NeedleNet
 from seti.models.release_files import PACKAGED, read_release, read_weights, released_names, write_release
-from seti.models.released import load_released
+from seti.models.release_names import SHIPPED, find_release, written_as
+from seti.models.released import load_released, start_from
 
 SPEC = {
     "panels": "all",
@@ -35,6 +36,24 @@ def release(tmp_path):
 def test_the_package_holds_a_release_under_two_megabytes():
     assert "needle_net" in released_names()
     assert sum(path.stat().st_size for path in PACKAGED.rglob("*") if path.is_file()) < 2e6
+
+
+def test_the_releases_of_the_package_are_known_by_name():
+    assert released_names() == sorted(SHIPPED)
+
+
+@pytest.mark.parametrize("gone", ["release.json", "folder"])
+@pytest.mark.parametrize("written", ["pretrained", "pretrained/needle_net", "pretrained/needle_net_broad/"])
+def test_a_release_that_the_package_has_lost_is_installed_again(tmp_path, monkeypatch, gone, written):
+    monkeypatch.setattr("seti.models.release_files.PACKAGED", tmp_path)
+    name = "needle_net_broad" if "broad" in written else "needle_net"
+    if gone != "folder":
+        (tmp_path / name).mkdir()
+    with pytest.raises(SetiError) as error:
+        find_release(written)
+    assert str(error.value) == (
+        f"the release {name} of this package has no {tmp_path / name / 'release.json'}: install the package again"
+    )
 
 
 def test_every_released_network_scores_cadences():
@@ -144,3 +163,12 @@ def test_writing_again_replaces_every_file(release):
     assert list(again.folds) == [1]
     assert sorted(path.name for path in release.folder.iterdir()) == ["fold_1.safetensors", "release.json"]
     shutil.rmtree(release.folder)
+
+
+def test_a_release_is_named_as_a_setting_does(release):
+    assert written_as(find_release("pretrained")) == "pretrained/needle_net"
+    assert written_as(find_release(str(release.folder))) == str(release.folder)
+
+
+def test_a_fold_starts_from_its_own_member_or_the_next_round_of_them(release):
+    assert [start_from(release.folder, fold, NeedleNet()) for fold in range(4)] == [(0, 2), (3, 2), (0, 2), (3, 2)]

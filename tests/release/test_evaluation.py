@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from seti.errors import SetiError
 from seti.models.needle_net import NeedleNet
-from seti.models.release_files import PACKAGED, write_release
+from seti.models.release_files import PACKAGED, read_release, write_release
 from seti.release import card
 from seti.release.evaluation import ensemble, fit_calibration, set_scores, survey_weights, weighted_quantile
 from seti.release.fixed_sets import GENERATORS, draw_of_generator, fixed_set, in_float16
@@ -145,3 +145,9 @@ def test_the_packages_card_is_up_to_date():
     """`python -m seti.release.card` was run after the last release was installed."""
     cards = {path.parent.name: json.loads(path.read_text()) for path in sorted(PACKAGED.glob("*/card.json"))}
     assert card.tables(cards) in (card.DOCS / "pretrained.md").read_text()
+
+
+def test_the_scores_of_real_snippets_are_those_of_the_packages_networks():
+    """They are written by hand: a new release must score the snippets again."""
+    first = read_release("needle_net").sums["fold_0.safetensors"]
+    assert f"SHA-256 that begins with `{first[:8]}`" in (card.DOCS / "pretrained.md").read_text()

@@ -11,14 +11,17 @@ from conftest import compose, read_json
 from sklearn.metrics import log_loss, roc_auc_score
 from unit_helpers import forward, losses
 
+from seti.config.schema import plain
 from seti.data import competition
 from seti.data.cadence import read_cadence
 from seti.data.competition import cadence_path
 from seti.data.folds import assign_folds
+from seti.dataloading.datamodule import CadenceDataModule
 from seti.errors import SetiError
 from seti.models.classifier import CadenceClassifier
 from seti.models.release_files import read_release, read_weights
 from seti.training import fold as training
+from seti.training.build import build_classifier
 
 METRICS = ["epoch", "train_loss", "val_loss", "val_auc", "lr", "seconds"]
 
@@ -185,7 +188,7 @@ def with_nan(root):
     cadence[2, 5, 7] = np.nan
     np.save(path, cadence)
     fix = "remove or replace the file, or set data.on_error=skip$"
-    return rf"cadence {path} has 1 values that are NaN or infinite, first in panel 2 \(A\): {fix}"
+    return rf"cadence {path} has 1 value that is NaN or infinite, first in panel 2 \(A\): {fix}"
 
 
 def with_another_shape(root):
@@ -396,3 +399,22 @@ def test_a_fold_starts_from_the_member_of_a_release_that_has_its_number(data_roo
     released = read_weights(read_release("needle_net"), 1)
     for key in (key for key in released if key.endswith("weight")):
         torch.testing.assert_close(found[key], released[key], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "said"),
+    [
+        ("needle_net_swift", "starting from network 3 of pretrained/needle_net"),
+        (
+            "needle_net_broad",
+            "starting from the network of pretrained/needle_net_broad: all folds start from the same one",
+        ),
+    ],
+)
+def test_the_release_that_a_fold_starts_from_is_named(data_root, outputs, caplog, backbone, said):
+    words = ["experiment=fine_tune", f"model.backbone={backbone}", "fold=3", f"data.root={data_root}"]
+    settings = plain(compose("train", [*words, f"output_dir={outputs}", "exp_name=exp"]))
+    datamodule = CadenceDataModule(settings["data"], settings["augment"], 3, 0)
+    with caplog.at_level("INFO"):
+        build_classifier(settings, datamodule, fetch_weights=True)
+    assert said in caplog.messages

@@ -1,7 +1,9 @@
 """Rates of progress bars."""
 
+import pytest
 from rich.progress import Progress
 
+from seti.errors import SetiError
 from seti.utils import console
 
 
@@ -24,3 +26,21 @@ def test_the_rate_of_a_finished_bar_is_that_of_the_whole():
 
 def test_a_bar_that_took_no_time_has_no_rate():
     assert final_rate([(0.0, 10)]) == ""
+
+
+@pytest.mark.parametrize(("done", "kept"), [(0, False), (1, True)])
+def test_an_error_leaves_no_bar_of_work_that_had_not_begun(capsys, done, kept):
+    with pytest.raises(SetiError), console.cadence_progress() as progress:  # noqa: PT012 - the bar and the error
+        progress.advance(progress.add_task("scoring", total=3), done)
+        raise SetiError("stop")
+    assert ("scoring" in capsys.readouterr().out) == kept
+
+
+def test_bars_can_be_left_out_of_a_block(capsys):
+    with console.progress_bars(False), console.item_progress("things") as progress:
+        progress.advance(progress.add_task("quiet", total=1))
+    with console.item_progress("things") as progress:
+        progress.advance(progress.add_task("loud", total=1))
+    printed = capsys.readouterr().out
+    assert "loud" in printed
+    assert "quiet" not in printed

@@ -133,6 +133,12 @@ def test_files_that_are_not_tables_are_refused(tmp_path, content):
     refusal(tmp_path / "a.csv", "id")
 
 
+def test_a_folder_of_the_system_is_refused_with_what_to_do():
+    with pytest.raises(SetiError) as error:
+        files.try_outputs(Path("/proc/x"), ["a.csv", "b.csv"])
+    assert str(error.value) == "out=/proc/x: no file can be made there, give another folder"
+
+
 def test_an_output_is_tried_without_a_trace(tmp_path):
     files.try_output(tmp_path / "new" / "deep" / "x.csv")
     (tmp_path / "old.csv").write_text("kept")

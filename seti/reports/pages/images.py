@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from seti.data.cadence import PANEL_LETTERS
+from seti.reports.figures import save_quietly
 from seti.reports.waterfalls import OFF_COLOUR, ON_COLOUR, PANEL_COLOURS, panel_limits
 
 LARGEST_SVG = 80_000  # bytes; a curve of more points is drawn as pixels
@@ -32,11 +33,11 @@ def figure_uri(figure: Figure) -> str:
     out = io.BytesIO()
     # Without date and with a fixed salt the same figure gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "seti"}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        save_quietly(figure, out, format="svg", transparent=True, metadata={"Date": None})
     if out.tell() <= LARGEST_SVG:
         return data_uri("svg+xml", out.getvalue())
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, transparent=True)
+    save_quietly(figure, out, format="png", dpi=110, transparent=True)
     return data_uri("png", out.getvalue())
 
 
