@@ -48,5 +48,5 @@ def check_imports(setting: str, extra: str, *modules: str) -> None:
 def _is_there(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ImportError:  # the package that holds it is missing
+    except (ImportError, ValueError):  # the package that holds it is missing, or is none that was imported
         return False

@@ -23,6 +23,7 @@ ENVIRONMENT = {
 }
 SWEEP = "hydra.launcher"  # section of the settings of a sweep
 ANSWER = 10.0  # s to wait for a cluster's answer
+SETTLE = 0.2  # s for standard error, which Ray reads after standard output
 ECHO = "seti"  # name of a handler of Ray's
 DELAY, LOOK = 2.0, 0.05  # s to wait at most for lines of other processes, and between two looks
 
@@ -78,6 +79,8 @@ class Echo:
         end, lines = time.monotonic() + DELAY, set(lines)
         while not lines <= self._lines and time.monotonic() < end:
             time.sleep(LOOK)
+        if lines:
+            time.sleep(SETTLE)
         with suppress(AttributeError):
             self._printer.remove_handler(ECHO)
 

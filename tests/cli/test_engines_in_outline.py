@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -212,6 +213,21 @@ def test_a_ray_cluster_that_is_away_is_one_line():
                 f"ray.address={typed}: no Ray cluster answers at {typed} ([Errno 111] Connection refused): `ray start "
                 "--head` starts a cluster, and ray.address=null uses this machine alone"
             )
+
+
+@pytest.mark.parametrize(("section", "setting"), [("ray", "launcher=ray"), ("hydra.launcher", "hydra/launcher=ray")])
+def test_a_ray_that_is_damaged_is_one_line(tmp_path, monkeypatch, section, setting):
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    (tmp_path / "ray.py").write_text("raise ImportError('libray.so: cannot open shared object file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ray_cluster.ENVIRONMENT:
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(SetiError) as refused, ray_cluster.joined(None, 1, section, print_logs=False):
+        pass
+    assert str(refused.value) == (
+        f"{setting} needs the package ray, which is installed and cannot be imported (ImportError: libray.so: cannot "
+        "open shared object file): pip install --force-reinstall ray"
+    )
 
 
 def test_gpus_are_asked_for_where_there_are_any(monkeypatch):
