@@ -93,7 +93,8 @@ def test_auto_compiles_long_folds_on_one_gpu(
     classifier = build_classifier(plain(cfg), datamodule, fetch_weights=True)
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: deterministic)
     strategy = types.SimpleNamespace(root_device=torch.device(device))
-    trainer = types.SimpleNamespace(max_epochs=10**6, max_steps=steps, strategy=strategy, world_size=devices)
+    limits = {"max_epochs": 10**6, "max_steps": steps, "limit_train_batches": 1.0}
+    trainer = types.SimpleNamespace(**limits, strategy=strategy, world_size=devices)
     choose_compilation(classifier, plain(cfg), trainer, datamodule)
     assert classifier.compiled_batch == (cfg.data.batch_size if compiled else None)
 
@@ -108,6 +109,7 @@ def test_auto_counts_the_steps_of_all_epochs(config, tmp_path):
         fake = types.SimpleNamespace(
             max_epochs=trainer.max_epochs,
             max_steps=trainer.max_steps,
+            limit_train_batches=trainer.limit_train_batches,
             world_size=1,
             strategy=types.SimpleNamespace(root_device=torch.device("cuda")),
         )
