@@ -45,6 +45,14 @@ STAGES = ("two", "overhead", "shards", "twins")
 FILES = 300  # that cadences are links to
 
 
+class Figures(dict[str, dict[str, float]]):
+    """Figures by name, printed as they are taken."""
+
+    def __setitem__(self, name: str, values: dict[str, float]) -> None:
+        super().__setitem__(name, values)
+        print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in values.items()), flush=True)
+
+
 class Timed:
     """A command that runs: wall time, exit code, and the largest memory of its first process."""
 
@@ -173,7 +181,7 @@ def main() -> None:
     parser.add_argument("--cadences", type=int, default=3000, help="that shards predict")
     parser.add_argument("--results", type=Path, help="JSON file for the figures")
     given = parser.parse_args()
-    figures: dict[str, dict[str, float]] = {}
+    figures = Figures()
     with tempfile.TemporaryDirectory(prefix="seti-engines-") as place:
         folder = Path(place)
         sizes = ("train=200", f"test={FILES}", "preset=easy", "root=data")
@@ -192,8 +200,6 @@ def main() -> None:
             figures["predict in two shards"] = shards(folder, "predict")
         if "twins" in given.only:
             figures["twins in two shards"] = shards(folder, "twins")
-    for name, values in figures.items():
-        print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in values.items()))
     if given.results is not None:
         given.results.write_text(json.dumps(figures, indent=2) + "\n")
 
