@@ -109,7 +109,9 @@ def command(task: Task) -> Task:
 
     @functools.wraps(task)
     def run(cfg: "DictConfig") -> Any:
-        encoding.print_any_character()  # in a sweep's worker process, too
+        # In the process that an engine of sweeps has started, too: settings of a process do not come from its parent.
+        malloc.keep_freed_memory()
+        encoding.print_any_character()
         place = _new_folder()
         try:
             with shutdown.interruptible():

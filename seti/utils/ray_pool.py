@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from seti.errors import SetiError
-from seti.utils import ray_cluster
+from seti.utils import malloc, ray_cluster
 
 SECTION = "ray"  # of the settings
 PATIENCE = 60.0  # s without any actor, after which that is said
@@ -153,6 +153,7 @@ class _Actor:
     """Process that holds something, and works with it."""
 
     def __init__(self, folder: str, held: Any) -> None:
+        malloc.keep_freed_memory()  # a setting of the process, which Ray has started
         os.chdir(folder)
         self._held = () if held is None else (held,)
 

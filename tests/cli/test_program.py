@@ -223,6 +223,13 @@ def test_a_stopped_sweep_ends_and_the_same_command_goes_on(start, run, small, ou
         assert list(pd.read_csv(outputs / "exp" / f"fold_{fold}" / "metrics.csv")["epoch"]) == list(range(epochs))
 
 
+def test_a_job_keeps_freed_memory_in_whatever_process_it_runs(monkeypatch):
+    """Engines start processes of their own, in which a step of a CPU would take a tenth longer."""
+    called = []
+    monkeypatch.setattr(entry.malloc, "keep_freed_memory", lambda: called.append("kept"))
+    assert entry.command(lambda cfg: list(called))(None) == ["kept"]
+
+
 def test_in_process_errors_become_exit_codes(capsys):
     def fail(cfg):
         msg = "data.root=x is\n  not a folder"

@@ -4,6 +4,7 @@ import pytest
 from fake_ray import SETTINGS, FakeRay, OutOfMemoryError
 
 from seti.errors import SetiError
+from seti.utils import ray_pool
 from seti.utils.ray_pool import Cluster
 
 NUMBERS = [(number,) for number in range(7)]
@@ -30,6 +31,14 @@ def test_every_item_is_worked_at_by_what_the_actors_hold():
         assert len(list(two.as_they_end(times, NUMBERS))) == 7  # by the same actors
     assert ray.started == len(ray.killed) == 2
     assert ray.options == [{"num_cpus": 1, "num_gpus": 0}]
+
+
+def test_every_actor_keeps_freed_memory(monkeypatch):
+    called = []
+    monkeypatch.setattr(ray_pool.malloc, "keep_freed_memory", lambda: called.append("kept"))
+    with actors(FakeRay()) as two:
+        list(two.as_they_end(operator.neg, NUMBERS))
+    assert called == ["kept", "kept"]
 
 
 def test_results_in_the_order_of_the_arguments():
