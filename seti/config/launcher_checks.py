@@ -1,17 +1,15 @@
 """Refusal of `launcher` and of its section `ray`, before Ray is imported."""
 
-import re
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
-from seti.config import arguments
 from seti.config.checks import check_range
 from seti.errors import SetiError
 from seti.utils import extras, hints
 
 RAY = "ray"
+OWN = {"predict": ("ckpt_dir", "data.root", "out"), "scan": ("cadence", "out")}
 ENGINES = ("slurm", "joblib", "submitit_slurm", "submitit_local")  # of sweeps, besides Ray
 
 
@@ -32,7 +30,7 @@ def check_launcher(cfg: Any, command: str) -> None:
     cfg.launcher = str(cfg.launcher).strip().lower()
     if cfg.launcher != RAY:
         engine = cfg.launcher if cfg.launcher in ENGINES else ENGINES[0]
-        other = hints.command(command, "-m", *_typed(command), "shard=1/2,2/2", f"hydra/launcher={engine}")
+        other = hints.command(command, "-m", *_own(cfg, command), "shard=1/2,2/2", f"hydra/launcher={engine}")
         msg = f"launcher={cfg.launcher} is none of null, ray: other engines run shards, {other}"
         raise SetiError(msg)
     extras.check_installed("launcher=ray", RAY, RAY)
@@ -48,10 +46,12 @@ def check_launcher(cfg: Any, command: str) -> None:
         check_range("ray.gpus", gpus, 0, None)
 
 
-def _typed(command: str) -> list[str]:
-    """Settings of the command line, if there is one, without the launcher's and the shard."""
-    if not HydraConfig.initialized():
-        return []
-    words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    kept = [word for word in words if not re.match(r"\+*(launcher|shard|ray\.\w+)=", word)]
-    return arguments.retyped(command, kept)
+def _own(cfg: Any, command: str) -> list[str]:
+    """Settings that say what a command works at, as they are typed."""
+    given = {key: OmegaConf.select(cfg, key, throw_on_missing=False) for key in OWN[command]}
+    lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in given.items()}
+    return [
+        hints.setting(key, values[0]) if len(values) == 1 else f"{key}=[{','.join(map(str, values))}]"
+        for key, values in lists.items()
+        if values not in ([], [None])
+    ]

@@ -77,7 +77,9 @@ def how_to_replace(experiment: Experiment, fold: int, identity: RunIdentity, ove
     try:
         check_other_folds(experiment, fold, identity, overrides)
     except SettingsError:
-        return _replacing_all(experiment, {fold, *experiment.finished_elsewhere(fold)}, overrides)
+        # With the other folds of a sweep, whose jobs then say the same.
+        folds = {fold, *experiment.finished_elsewhere(fold), *(swept_folds() or ())}
+        return _replacing_all(experiment, folds, overrides)
     return REPLACE
 
 
