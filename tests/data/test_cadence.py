@@ -231,7 +231,7 @@ def test_limits_of_other_floats_are_judged_as_numpy_judges_them(dtype):
 def test_values_that_networks_cannot_compute_with_are_told_apart(dtype, value, fits):
     assert fit_networks(np.full(4, value, dtype)) == fits
     assert fit_networks(np.array([0, -0.0, value], dtype)) == fits
-    if abs(value) < 1:  # beside larger ones, a small value is as good as none
+    if abs(value) < 1:  # next to larger ones, a small value is as good as none
         assert fit_networks(np.array([1, value], dtype))
         assert fit_networks(np.array([-1, value], dtype))
 
